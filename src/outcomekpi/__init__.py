@@ -1,0 +1,1 @@
+"""Outcome-based evaluation of doctors."""

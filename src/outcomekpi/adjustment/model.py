@@ -1,0 +1,146 @@
+"""The model as the engines see it: arrays, a family and proper numbers for every prior."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from outcomekpi.adjustment.design import Design
+from outcomekpi.adjustment.priors import Flat, Normal, Priors
+from outcomekpi.adjustment.spec import DoctorEffects, Family, ModelSpec
+from outcomekpi.cases import Cases
+from outcomekpi.errors import CasesError, SpecError
+
+__all__ = ["Model", "build_model", "choose_family", "overall_rate"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Model:
+    """Everything an engine needs, and nothing else.
+
+    Attributes
+    ----------
+    family : resolved family
+    outcome : (case,)
+    trials : (case,) for the binomial family, else None
+    exposure : (case,) for the count families where given, else None
+    matrix : (case, term), standardized
+    doctor_code : (case,); doctors are numbered 0 .. n_doctors - 1
+    hospital_code : (doctor,) or None
+    priors : with numbers in place of every "from the data", on the scale of ``outcome``'s link
+    doctor_effects : "normal" or "student_t"
+    """
+
+    family: Family
+    outcome: NDArray[np.float64]
+    trials: NDArray[np.float64] | None
+    exposure: NDArray[np.float64] | None
+    matrix: NDArray[np.float64]
+    doctor_code: NDArray[np.intp]
+    n_doctors: int
+    hospital_code: NDArray[np.intp] | None
+    n_hospitals: int
+    priors: Priors
+    doctor_effects: DoctorEffects
+
+
+def choose_family(cases: Cases, spec: ModelSpec) -> Family:
+    """Return the family named in ``spec``, or the one that the columns of ``cases`` ask for.
+
+    Raises
+    ------
+    CasesError, SpecError
+        The outcome does not fit the family, or a role is missing or superfluous for it.
+    """
+    family: Family
+    if spec.family is not None:
+        family = spec.family
+    elif cases.trials is not None:
+        family = "binomial"
+    else:
+        family = "poisson" if cases.exposure is not None else "bernoulli"
+    if family == "binomial" and cases.trials is None:
+        raise SpecError("family='binomial' needs trials: name that column in Cases.from_frame.")
+    if family != "binomial" and cases.trials is not None:
+        raise SpecError(f"family={family!r} has no use for trials. Use 'binomial', or drop trials.")
+    if family in ("bernoulli", "binomial", "gaussian") and cases.exposure is not None:
+        raise SpecError(f"family={family!r} has no use for exposure. Use 'poisson', or drop it.")
+    _check_outcome(cases, family)
+    return family
+
+
+def _check_outcome(cases: Cases, family: Family) -> None:
+    name = cases.roles["outcome"]
+    y = cases.outcome
+    if family == "bernoulli":
+        wrong = np.flatnonzero((y != 0) & (y != 1))
+        wanted, remedy = "hold only 0 and 1", (
+            "Recode it, pass event=... to choose the event value, or name another family "
+            "(poisson for counts, gaussian for measurements)"
+        )
+    elif family == "gaussian":
+        return
+    else:
+        wrong = np.flatnonzero((y < 0) | (y != np.floor(y)))
+        wanted, remedy = "hold whole numbers of events, 0 or more", "Recode it"
+    if wrong.size:
+        seen = ", ".join(f"{value:g}" for value in np.unique(y)[:6])
+        raise CasesError(
+            f"Outcome column {name!r} must {wanted} for family {family!r}. {wrong.size} of "
+            f"{y.size} rows do not, the first at index {cases.frame.index[wrong[0]]}; "
+            f"values seen: {seen}. {remedy}."
+        )
+    if not y.any():
+        raise CasesError(f"Outcome column {name!r} has no events at all: there is no rate to model.")
+
+
+def overall_rate(cases: Cases) -> float:
+    """Outcome per patient (or per unit of exposure) over all cases."""
+    if cases.trials is not None:
+        size = cases.trials.sum()
+    elif cases.exposure is not None:
+        size = cases.exposure.sum()
+    else:
+        size = cases.outcome.size
+    return float(cases.outcome.sum() / size)
+
+
+def _resolve_priors(priors: Priors, family: Family, cases: Cases) -> Priors:
+    """Put numbers in place of "link of the overall rate" and of the Gaussian scale."""
+    rate = overall_rate(cases)
+    link = {"gaussian": lambda r: r, "bernoulli": logit, "binomial": logit}.get(family, np.log)
+    unit = float(cases.outcome.std()) if family == "gaussian" else 1.0
+    intercept, coefficient = priors.intercept, priors.coefficient
+    if isinstance(intercept, Normal):
+        mean = float(link(rate)) if intercept.mean is None else intercept.mean
+        intercept = Normal(mean, intercept.sd * unit)
+    if isinstance(coefficient, Normal) and not isinstance(coefficient, Flat):
+        assert_mean = coefficient.mean if coefficient.mean is not None else 0.0
+        coefficient = Normal(assert_mean * unit, coefficient.sd * unit)
+    return replace(
+        priors,
+        intercept=intercept,
+        coefficient=coefficient,
+        sd_doctor=priors.sd_doctor.scaled(unit),
+        sd_hospital=priors.sd_hospital.scaled(unit),
+        sd_residual=priors.sd_residual.scaled(unit),
+    )
+
+
+def build_model(cases: Cases, spec: ModelSpec, design: Design) -> Model:
+    """Bring cases, specification and design together for an engine."""
+    family = choose_family(cases, spec)
+    return Model(
+        family=family,
+        outcome=cases.outcome,
+        trials=cases.trials,
+        exposure=cases.exposure,
+        matrix=design.matrix,
+        doctor_code=cases.doctor_code,
+        n_doctors=len(cases.doctors),
+        hospital_code=cases.hospital_code,
+        n_hospitals=0 if cases.hospitals is None else len(cases.hospitals),
+        priors=_resolve_priors(spec.priors, family, cases),
+        doctor_effects=spec.doctor_effects,
+    )

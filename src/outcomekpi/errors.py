@@ -1,0 +1,65 @@
+"""The errors and warnings of the package, and the one check of a named choice."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "CasesError",
+    "EngineError",
+    "FormulaError",
+    "OutcomeKPIError",
+    "OutcomeKPIWarning",
+    "SpecError",
+    "StorageError",
+    "check_choice",
+    "did_you_mean",
+]
+
+
+class OutcomeKPIError(Exception):
+    """Base of every error that the package raises on purpose."""
+
+
+class CasesError(OutcomeKPIError, ValueError):
+    """The table of cases is not what was asked for."""
+
+
+class FormulaError(OutcomeKPIError, ValueError):
+    """The case-mix formula or its covariates cannot be used."""
+
+
+class SpecError(OutcomeKPIError, ValueError):
+    """A model, prior, rule or option was specified in a way that cannot be used."""
+
+
+class EngineError(OutcomeKPIError, RuntimeError):
+    """An engine could not produce a posterior that may be used."""
+
+
+class StorageError(OutcomeKPIError, OSError):
+    """A file could not be read or written."""
+
+
+class OutcomeKPIWarning(UserWarning):
+    """The numbers are usable, but something about them should be known."""
+
+
+def did_you_mean(wanted: str, options: Iterable[object]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the closest option, or an empty string."""
+    close = get_close_matches(str(wanted), [str(option) for option in options], n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def check_choice(name: str, value: object, options: Iterable[str]) -> None:
+    """Raise a :class:`SpecError` with a hint unless ``value`` is one of ``options``.
+
+    Raises
+    ------
+    SpecError
+        Names the argument, the options, what was found and the closest option.
+    """
+    known = tuple(options)
+    if value not in known:
+        listed = ", ".join(repr(option) for option in known)
+        hint = did_you_mean(str(value), known)
+        raise SpecError(f"{name} must be one of {listed}; got {value!r}.{hint}")
