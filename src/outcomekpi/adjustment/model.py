@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from outcomekpi.adjustment.design import Design
-from outcomekpi.adjustment.priors import Flat, Normal, Priors
+from outcomekpi.adjustment.priors import Normal, Priors
 from outcomekpi.adjustment.spec import DoctorEffects, Family, ModelSpec
 from outcomekpi.cases import Cases
 from outcomekpi.errors import CasesError, SpecError
@@ -115,9 +115,8 @@ def _resolve_priors(priors: Priors, family: Family, cases: Cases) -> Priors:
     if isinstance(intercept, Normal):
         mean = float(link(rate)) if intercept.mean is None else intercept.mean
         intercept = Normal(mean, intercept.sd * unit)
-    if isinstance(coefficient, Normal) and not isinstance(coefficient, Flat):
-        assert_mean = coefficient.mean if coefficient.mean is not None else 0.0
-        coefficient = Normal(assert_mean * unit, coefficient.sd * unit)
+    if isinstance(coefficient, Normal) and coefficient.mean is not None:
+        coefficient = Normal(coefficient.mean * unit, coefficient.sd * unit)
     return replace(
         priors,
         intercept=intercept,
