@@ -27,6 +27,7 @@ class PosteriorSamples:
     sd_hospital, sd_residual, dispersion : (sample,), or None where the model has none
     n_chains : chains of equal length that ``sample`` is made of
     stats : name -> (sample,), what the engine noted about each draw
+    diagnostics : name -> value, what the engine reports about its own accuracy
     """
 
     intercept: NDArray[np.float64]
@@ -39,6 +40,7 @@ class PosteriorSamples:
     dispersion: NDArray[np.float64] | None = None
     n_chains: int = 1
     stats: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+    diagnostics: dict[str, float | str] = field(default_factory=dict)
 
 
 def chains_for(draws: int) -> int:
