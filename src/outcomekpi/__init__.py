@@ -3,7 +3,9 @@
 Every name below is imported when it is first used, so that ``import outcomekpi`` costs nothing.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from outcomekpi.intervals import DEFAULT_LEVEL
     from outcomekpi.provenance import Provenance, cite
 
-__version__ = "0.1.0"
+    __version__: str
 
 __all__ = [
     "DEFAULT_LEVEL",
@@ -102,9 +104,28 @@ _HOME = {
 """Public name -> the module it lives in."""
 
 
+class _Package(ModuleType):
+    """Keeps ``outcomekpi.report`` the verb.
+
+    The import system binds a room to its parent when it is first imported, and would put the
+    room ``report`` where the public function of that name belongs.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name == "report" and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
 def __getattr__(name: str) -> Any:
-    if name == "datasets":
-        value: Any = import_module("outcomekpi.datasets")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("outcomekpi")
+    elif name == "datasets":
+        value = import_module("outcomekpi.datasets")
     elif name in _HOME:
         value = getattr(import_module(f"outcomekpi.{_HOME[name]}"), name)
     else:

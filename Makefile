@@ -1,0 +1,46 @@
+# One environment in .venv for everything: `make demo` first, `make test` before a commit.
+
+VENV ?= .venv
+PY := $(VENV)/bin/python
+PYTHON ?=
+DEMO_DIR ?= outcomekpi-demo
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: demo test validate bench lint constraints clean help
+
+help: ## Show what there is to do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.stamp ## Evaluate real patients (medpar) and say where the report is
+	@$(VENV)/bin/outcomekpi demo $(DEMO_DIR)
+
+test: $(VENV)/.stamp ## Run the tests
+	$(PY) -m pytest
+
+validate: $(VENV)/.stamp ## Run the long statistical studies and write their tables
+	$(PY) -m pytest -m validate
+
+bench: $(VENV)/.stamp ## Measure speed and memory side by side and write the table
+	$(PY) benchmarks/speed.py
+
+lint: $(VENV)/.stamp ## Check style, layout and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+constraints: $(VENV)/.stamp ## Pin the newest versions that fit pyproject.toml
+	$(VENV)/bin/uv pip compile -q --upgrade --universal --python-version 3.12 --all-extras \
+	  --group dev --no-annotate --no-header pyproject.toml -o constraints.txt
+
+clean: ## Remove the environment and the demo
+	rm -rf $(VENV) $(DEMO_DIR)
+
+$(VENV)/.stamp: pyproject.toml constraints.txt .python-version .ci/find-python
+	@python=$$(.ci/find-python $(PYTHON)) && \
+	echo "Creating $(VENV) with $$python (half a minute, once)" && \
+	{ "$$python" -m venv --clear $(VENV) || \
+	  { echo "Python cannot create an environment: install its venv module (on Debian: python3-venv)." >&2; exit 1; }; } && \
+	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt uv && \
+	$(VENV)/bin/uv pip install -q --compile-bytecode --python $(PY) -c constraints.txt \
+	  -e '.[examples,nutpie,notebooks]' --group dev && \
+	touch $@
