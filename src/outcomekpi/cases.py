@@ -2,15 +2,29 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from html import escape
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Cases", "Direction"]
+from outcomekpi.columns import Labels, compact_labels, count_of, list_values
+from outcomekpi.errors import CasesError, check_choice
+from outcomekpi.integrity import (
+    check_duplicates,
+    check_missing,
+    check_numbers,
+    check_outcome,
+    check_variation,
+    find_hospitals,
+)
+from outcomekpi.roles import check_roles, open_table, read_roles
+
+__all__ = ["Cases", "Direction", "MissingPolicy", "keep_cases"]
 
 Direction = Literal["higher", "lower"]
+MissingPolicy = Literal["error", "drop"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,6 +45,8 @@ class Cases:
     direction : whether a "higher" or "lower" outcome is better; None where it was not said
     event : the value of the outcome column that was counted as the event, or None
     log : what was excluded or converted, and why, one sentence each
+    missing : "error" refuses missing values, "drop" excludes their rows and logs it; rules over
+        the covariates too, which are known when the design is built
     """
 
     frame: pd.DataFrame
@@ -45,3 +61,185 @@ class Cases:
     direction: Direction | None
     event: str | None
     log: tuple[str, ...]
+    missing: MissingPolicy = "error"
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        outcome: str,
+        doctor: str,
+        hospital: str | None = None,
+        period: str | None = None,
+        trials: str | None = None,
+        exposure: str | None = None,
+        patient: str | None = None,
+        direction: Direction | None = None,
+        event: object = None,
+        missing: MissingPolicy = "error",
+    ) -> Self:
+        """Check a table of cases once, so that nothing later has to.
+
+        Parameters
+        ----------
+        frame : pandas, Polars or PyArrow table, one row per case; it is not changed
+        outcome : column of events: 0/1 or booleans; counts up to ``trials``; counts over an
+            ``exposure``; measurements (Gaussian family); or any values with ``event`` named
+        doctor : column of the unit that is judged; identifiers are kept as text
+        hospital : column of the hospital that each doctor belongs to
+        period : column of time labels
+        trials : column of patients per aggregated row, whole numbers from 1
+        exposure : column of time or volume at risk, positive
+        patient : column of patient identifiers; a patient may appear once per doctor and period
+        direction : whether a "higher" or a "lower" outcome is better
+        event : the value of the outcome column that counts as the event
+        missing : "error" refuses rows with missing values, "drop" excludes and logs them
+
+        Returns
+        -------
+        Cases
+
+        Raises
+        ------
+        CasesError
+            The table cannot be used; the message says what was wanted and found, how many rows
+            are concerned, which comes first, and what to do.
+        SpecError
+            ``direction`` or ``missing`` is none of the known words.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"died": [0, 1, 0, 1], "surgeon": ["007", "007", "B", "B"]})
+        >>> Cases.from_frame(table, outcome="died", doctor="surgeon", direction="lower")
+        Cases: 4 patients of 2 doctors, 2 events of 'died' (50.0%), lower is better
+        """
+        check_choice("missing", missing, get_args(MissingPolicy))
+        if direction is not None:
+            check_choice("direction", direction, get_args(Direction))
+        named = {
+            "outcome": outcome,
+            "doctor": doctor,
+            "hospital": hospital,
+            "period": period,
+            "trials": trials,
+            "exposure": exposure,
+            "patient": patient,
+        }
+        table, log = open_table(frame)
+        roles = check_roles(table, named)
+        read = read_roles(table, roles, event)
+        table, read, excluded = check_missing(table, roles, read, missing)
+        check_numbers(table, roles, read)
+        check_outcome(table, roles, read)
+        doctors, without_cases = compact_labels(read.doctor)
+        check_duplicates(table, roles, read)
+        hospitals, hospital_code = find_hospitals(table, roles, read, doctors)
+        check_variation(roles, read, doctors)
+        return cls(
+            frame=table,
+            roles=roles,
+            outcome=read.outcome,
+            trials=read.trials,
+            exposure=read.exposure,
+            doctors=pd.Index(doctors.names, name="doctor"),
+            doctor_code=doctors.code,
+            hospitals=hospitals,
+            hospital_code=hospital_code,
+            direction=direction,
+            event=read.event,
+            log=(*log, *read.log, *excluded, *_say_lost(without_cases)),
+            missing=missing,
+        )
+
+    @property
+    def n_cases(self) -> int:
+        """Number of patients: the sum of ``trials`` where given, else of rows."""
+        return int(self.outcome.size if self.trials is None else self.trials.sum())
+
+    @property
+    def caseload(self) -> pd.Series:
+        """Number of patients of each doctor, indexed by doctor."""
+        counts = np.bincount(self.doctor_code, weights=self.trials, minlength=len(self.doctors))
+        return pd.Series(counts.astype(np.int64), index=self.doctors, name="cases")
+
+    @property
+    def observed(self) -> pd.Series:
+        """Number of events of each doctor (sum of the outcome), indexed by doctor."""
+        sums = np.bincount(self.doctor_code, weights=self.outcome, minlength=len(self.doctors))
+        return pd.Series(sums, index=self.doctors, name="observed")
+
+    def __repr__(self) -> str:
+        parts = [f"{self.n_cases:,} patients of {len(self.doctors):,} doctors"]
+        if self.hospitals is not None:
+            parts[0] += f" in {count_of(len(self.hospitals), 'hospital')}"
+        parts.append(self._describe_outcome())
+        if self.direction is not None:
+            parts.append(f"{self.direction} is better")
+        return "Cases: " + ", ".join(parts)
+
+    def _describe_outcome(self) -> str:
+        name, total = self.roles["outcome"], self.outcome.sum()
+        if self.exposure is not None:
+            rate = total / self.exposure.sum()
+            return f"{total:,.0f} events of {name!r} ({rate:.3g} per unit of exposure)"
+        if self.trials is None and not np.isin(self.outcome[:1000], (0.0, 1.0)).all():
+            return f"mean {self.outcome.mean():.4g} of {name!r}"
+        return f"{total:,.0f} events of {name!r} ({total / self.n_cases:.1%})"
+
+    def _repr_html_(self) -> str:
+        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.log)
+        return f"<p><b>{escape(repr(self))}</b></p>" + (f"<ul>{items}</ul>" if items else "")
+
+
+def _say_lost(doctors: list[str]) -> list[str]:
+    if not doctors:
+        return []
+    have = "has" if len(doctors) == 1 else "have"
+    return [f"{count_of(len(doctors), 'doctor')} {have} no cases left: {list_values(doctors)}."]
+
+
+def keep_cases(cases: Cases, keep: NDArray[np.bool_], *, because: str) -> Cases:
+    """Return the cases that are kept, with the reason and the doctors lost in the log.
+
+    Parameters
+    ----------
+    cases : the cases to reduce; they are not changed
+    keep : (case,), True for the rows that stay
+    because : sentence for the log that says what was excluded and why
+
+    Raises
+    ------
+    CasesError
+        What is left has no rows, one doctor only, or no variation in the outcome.
+    """
+    if not keep.any():
+        raise CasesError(f"No case is left. {because}")
+    code = np.flatnonzero(keep)
+    labels = Labels(names=cases.doctors.tolist(), code=cases.doctor_code[code])
+    doctors, lost = compact_labels(labels)
+    hospitals, hospital_code = cases.hospitals, cases.hospital_code
+    if hospitals is not None and hospital_code is not None:
+        stays = ~cases.doctors.isin(lost)
+        left, _ = compact_labels(Labels(names=hospitals.tolist(), code=hospital_code[stays]))
+        hospitals, hospital_code = pd.Index(left.names, name="hospital"), left.code
+    trials = None if cases.trials is None else cases.trials[code]
+    exposure = None if cases.exposure is None else cases.exposure[code]
+    reduced = Cases(
+        frame=cases.frame.iloc[code],
+        roles=cases.roles,
+        outcome=cases.outcome[code],
+        trials=trials,
+        exposure=exposure,
+        doctors=pd.Index(doctors.names, name="doctor"),
+        doctor_code=doctors.code,
+        hospitals=hospitals,
+        hospital_code=hospital_code,
+        direction=cases.direction,
+        event=cases.event,
+        log=(*cases.log, because, *_say_lost(lost)),
+        missing=cases.missing,
+    )
+    check_variation(cases.roles, reduced, doctors)
+    return reduced
