@@ -40,7 +40,7 @@ $(VENV)/.stamp: pyproject.toml constraints.txt .python-version .ci/find-python
 	echo "Creating $(VENV) with $$python (half a minute, once)" && \
 	{ "$$python" -m venv --clear $(VENV) || \
 	  { echo "Python cannot create an environment: install its venv module (on Debian: python3-venv)." >&2; exit 1; }; } && \
-	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt uv && \
+	$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt uv && \
 	$(VENV)/bin/uv pip install -q --compile-bytecode --python $(PY) -c constraints.txt \
 	  -e '.[examples,nutpie,notebooks]' --group dev && \
 	touch $@

@@ -163,6 +163,10 @@ def hash_cases(cases: Cases) -> str:
 def cite(*, style: Literal["text", "bibtex"] = "text") -> str:
     """Say how to cite the package, with the version that is installed.
 
+    Parameters
+    ----------
+    style : "text" for a sentence, "bibtex" for an entry
+
     Examples
     --------
     >>> import outcomekpi as ok
