@@ -1,0 +1,135 @@
+"""Saved fits: one NetCDF file that holds the posterior and what it was computed from."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import xarray as xr
+
+from outcomekpi.adjustment.file_layout import FORMAT, FORMAT_VERSION, fit_to_tree, tree_to_fit
+from outcomekpi.adjustment.fit import Fit
+from outcomekpi.errors import OutcomeKPIError, StorageError
+
+__all__ = ["load_fit", "save_fit"]
+
+COMPRESSED = ("design", "observed_data", "constant_data")
+"""Groups that compress well; the draws are noise and would only take time."""
+
+
+def save_fit(fit: Fit, path: str | Path) -> Path:
+    """Keep a posterior, and what it was computed from, in one NetCDF file.
+
+    Parameters
+    ----------
+    fit : a fit by either engine
+    path : file to write, usually ending in ``.nc``; an existing file is replaced in one step,
+        so that a run that is killed leaves either the old file or the new one
+
+    Returns
+    -------
+    Path of the file
+
+    Raises
+    ------
+    StorageError
+        The folder does not exist or cannot be written to.
+
+    Notes
+    -----
+    The file holds all draws at full precision, the standardized design matrix, outcome, trials,
+    exposure, the labels of doctors and hospitals, specification, priors, diagnostics and
+    provenance. It does not hold patient identifiers, periods or the columns of the input table.
+    It is still data about patients: the standardized covariates of each case are in it.
+    ``xarray`` and ArviZ open it without this package.
+
+    Examples
+    --------
+    >>> path = save_fit(fit, "surgery.nc")  # doctest: +SKIP
+    >>> fit = load_fit(path)  # doctest: +SKIP
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise StorageError(
+            f"The fit was to be saved in the folder {str(target.parent)!r}, which does not "
+            "exist. Create it first."
+        )
+    tree = fit_to_tree(fit)
+    partial = None
+    try:
+        with NamedTemporaryFile(
+            dir=target.parent, prefix=f".{target.name}.", suffix=".partial", delete=False
+        ) as handle:
+            partial = Path(handle.name)
+        tree.to_netcdf(partial, engine="h5netcdf", encoding=_encoding(tree))
+        os.replace(partial, target)
+    except OSError as error:
+        raise StorageError(f"The fit could not be saved as {str(target)!r}: {error}.") from error
+    finally:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+    return target
+
+
+def load_fit(path: str | Path) -> Fit:
+    """Read a fit that :func:`save_fit` wrote; nothing in the file is ever executed.
+
+    Parameters
+    ----------
+    path : file to read
+
+    Returns
+    -------
+    Fit that standardizes, ranks and classifies as the saved one did. ``design.recipe`` is None:
+    other cases cannot be predicted with it, which :func:`replay_design` says. ``cases.frame``
+    holds outcome, doctor, hospital, trials and exposure only
+
+    Raises
+    ------
+    StorageError
+        There is no such file, it is damaged, it is not a saved fit, or a newer version of the
+        package wrote it.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise StorageError(f"There is no file {str(source)!r} to load a fit from.")
+    try:
+        tree = xr.load_datatree(source, engine="h5netcdf")
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise StorageError(
+            f"{str(source)!r} cannot be read as a NetCDF file ({error}). It may be damaged, or "
+            "something else; save the fit again."
+        ) from error
+    _check_format(tree.attrs, source)
+    try:
+        return tree_to_fit(tree)
+    except (KeyError, ValueError, TypeError, IndexError, OutcomeKPIError) as error:
+        raise StorageError(
+            f"{str(source)!r} says that it is a saved fit, but its content is damaged "
+            f"({type(error).__name__}: {error}). Save the fit again."
+        ) from error
+
+
+def _check_format(attrs: Mapping[Any, Any], source: Path) -> None:
+    if attrs.get("format") != FORMAT:
+        raise StorageError(
+            f"{str(source)!r} is not a fit saved by outcomekpi: it lacks the mark {FORMAT!r}."
+        )
+    version = int(attrs.get("format_version", 0))
+    if version > FORMAT_VERSION:
+        raise StorageError(
+            f"{str(source)!r} is in format version {version}; this version of outcomekpi reads "
+            f"up to {FORMAT_VERSION}. Update outcomekpi."
+        )
+
+
+def _encoding(tree: xr.DataTree) -> dict[str, dict[str, dict[str, Any]]]:
+    packed = {"zlib": True, "complevel": 1, "shuffle": True}
+    return {
+        f"/{name}": {
+            str(variable): packed for variable, values in node.data_vars.items() if values.size
+        }
+        for name, node in tree.children.items()
+        if name in COMPRESSED
+    }
