@@ -6,7 +6,7 @@ PYTHON ?=
 DEMO_DIR ?= outcomekpi-demo
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test validate bench lint constraints clean help
+.PHONY: help demo test validate bench lint docs constraints clean
 
 help: ## Show what there is to do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ lint: $(VENV)/.stamp ## Check style, layout and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+docs: $(VENV)/.stamp ## Write the reference page from the docstrings
+	$(PY) docs/write_reference.py
 
 constraints: $(VENV)/.stamp ## Pin the newest versions that fit pyproject.toml
 	$(VENV)/bin/uv pip compile -q --upgrade --universal --python-version 3.12 --all-extras \

@@ -1,0 +1,45 @@
+"""`outcomekpi demo`: the whole chain on an example, and what to look at in it."""
+
+from pathlib import Path
+
+from outcomekpi.adjustment.spec import ModelSpec
+from outcomekpi.cases import Cases
+from outcomekpi.commands.evaluation import N_STEPS, Choices, evaluate_cases
+from outcomekpi.commands.folder import check_folder
+from outcomekpi.commands.progress import show_progress
+from outcomekpi.commands.summary import print_judgment
+from outcomekpi.datasets.medpar import has_medpar, load_medpar
+from outcomekpi.datasets.synthetic import load_synthetic_cases
+
+__all__ = ["demonstrate"]
+
+MEDPAR = """\
+Data: medpar, 1,495 real Medicare patients of 54 hospitals. It has no doctors, so the hospitals
+stand in the doctor's place. Outcome: death in hospital, adjusted for hmo, age80 and C(type)."""
+SYNTHETIC = """\
+Data: a synthetic set that comes with the package (1,500 patients of 40 surgeons, none of them
+real), because medpar is not installed: pip install 'outcomekpi[examples]' brings it.
+Outcome: death, adjusted for age, sex and charlson."""
+
+
+def demonstrate(out: Path) -> None:
+    """Evaluate medpar where it is installed, else the synthetic set; say which."""
+    check_folder(out)
+    if has_medpar():
+        print(MEDPAR)
+        cases = Cases.from_frame(
+            load_medpar(), outcome="died", doctor="provnum", direction="lower"
+        )
+        spec = ModelSpec(case_mix="hmo + age80 + C(type)")
+    else:
+        print(SYNTHETIC)
+        cases = load_synthetic_cases()
+        spec = ModelSpec(case_mix="age + sex + charlson")
+    with show_progress(N_STEPS) as step:
+        judgment = evaluate_cases(cases, spec, choices=Choices(), out=out, step=step)
+    print_judgment(judgment, out)
+    print(f"""
+Open {out / "report.html"} in a browser and look at three things:
+  1. the answer in words at the top: who stands out, and how sure that is;
+  2. the caterpillar: intervals that cross the line do not tell a doctor from the benchmark;
+  3. the ranks: how wide their intervals are, before anyone reads much into a single place.""")

@@ -1,0 +1,135 @@
+"""`outcomekpi evaluate`: from a table of cases to a folder of results."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from pathlib import Path
+from typing import Any, get_args
+
+import pandas as pd
+
+from outcomekpi.adjustment.fit import Engine, Fit, fit
+from outcomekpi.adjustment.spec import ModelSpec
+from outcomekpi.adjustment.storage import save_fit
+from outcomekpi.cases import Cases
+from outcomekpi.commands.folder import check_folder, write_folder
+from outcomekpi.commands.progress import Step, show_progress
+from outcomekpi.errors import SpecError, check_choice
+from outcomekpi.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.profiling.classification import Classification, FlagRule, classify
+from outcomekpi.profiling.doctor_table import doctor_table
+from outcomekpi.profiling.ranking import Ranks, rank
+from outcomekpi.profiling.standardization import StandardizedRates, standardize
+from outcomekpi.tables import read_table, write_csv
+
+__all__ = ["Choices", "Judgment", "evaluate_cases", "evaluate_file"]
+
+N_STEPS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """How cases are to be evaluated, apart from the model.
+
+    Attributes
+    ----------
+    rule : when a doctor is flagged; without a threshold, against the benchmark
+    benchmark : rate that ``p_worse`` and ``p_better`` are about; None is the overall rate
+    engine, draws, seed : of the fit
+    level : probability of every interval
+    """
+
+    rule: FlagRule = field(default_factory=FlagRule)
+    benchmark: float | None = None
+    engine: Engine = "quadrature"
+    draws: int = 2000
+    seed: int = 20261
+    level: float = DEFAULT_LEVEL
+
+    def __post_init__(self) -> None:
+        check_choice("engine", self.engine, get_args(Engine))
+        check_level(self.level)
+        if self.benchmark is not None and not isfinite(self.benchmark):
+            raise SpecError(f"benchmark must be a finite rate; got {self.benchmark!r}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judgment:
+    """Everything that is written, from one fit.
+
+    Attributes
+    ----------
+    fit, rates, ranks, flags : the results
+    table : one row per doctor, with the columns of ``doctors.csv``
+    """
+
+    fit: Fit
+    rates: StandardizedRates
+    ranks: Ranks
+    flags: Classification
+    table: pd.DataFrame
+
+
+def evaluate_file(
+    path: Path,
+    *,
+    roles: Mapping[str, str],
+    reading: Mapping[str, Any],
+    spec: ModelSpec,
+    choices: Choices,
+    out: Path,
+) -> Judgment:
+    """Evaluate the cases in a CSV or Parquet file and write a folder of results.
+
+    Parameters
+    ----------
+    path : CSV or Parquet file
+    roles : role -> column, as :meth:`Cases.from_frame` names them
+    reading : its ``direction``, ``event`` and ``missing``
+    spec, choices : the model, and everything else that was chosen
+    out : folder to write
+    """
+    check_folder(out)
+    labels = tuple(roles[role] for role in ("doctor", "hospital", "patient") if role in roles)
+    with show_progress(N_STEPS) as step:
+        step("Reading")
+        cases = Cases.from_frame(read_table(path, text_columns=labels), **roles, **reading)
+        return evaluate_cases(cases, spec, choices=choices, out=out, step=step)
+
+
+def evaluate_cases(
+    cases: Cases, spec: ModelSpec, *, choices: Choices, out: Path, step: Step
+) -> Judgment:
+    """Fit, judge and write; the folder appears only when everything in it is complete."""
+    step("Fitting")
+    posterior = fit(
+        cases, spec, engine=choices.engine, draws=choices.draws, seed=choices.seed
+    )
+    step("Judging")
+    judgment = _judge(posterior, choices)
+    with write_folder(out) as folder:
+        step("Drawing")
+        _draw_figures(judgment, folder / "figures", level=choices.level)
+        step("Writing")
+        _write_tables(judgment, folder, level=choices.level)
+    return judgment
+
+
+def _judge(posterior: Fit, choices: Choices) -> Judgment:
+    rates = standardize(posterior)
+    ranks = rank(rates)
+    against_benchmark = classify(rates, replace(choices.rule, threshold=choices.benchmark))
+    table = doctor_table(posterior, rates, ranks, against_benchmark, level=choices.level)
+    flags = against_benchmark
+    if choices.rule.threshold is not None:
+        flags = classify(rates, choices.rule)
+        table["flag"] = flags.flag.to_numpy()
+    return Judgment(fit=posterior, rates=rates, ranks=ranks, flags=flags, table=table)
+
+
+def _write_tables(judgment: Judgment, folder: Path, *, level: float) -> None:
+    write_csv(judgment.table, folder / "doctors.csv")
+    write_csv(judgment.fit.to_frame(level=level), folder / "model.csv")
+    save_fit(judgment.fit, folder / "fit.nc")
+    record = judgment.fit.provenance.to_json()
+    (folder / "provenance.json").write_text(record, encoding="utf-8")
