@@ -1,0 +1,75 @@
+"""The caterpillar: doctors ordered by standardized rate, each with his interval."""
+
+from typing import TYPE_CHECKING
+
+from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.plots.fonts import apply_fonts
+from outcomekpi.plots.palette import open_axes, quiet
+from outcomekpi.plots.rows import Labels, draw_rows, label_rows, rows_height
+from outcomekpi.plots.sides import (
+    draw_legend,
+    draw_reference,
+    flags_of,
+    percent,
+    rate_axis,
+    rate_text,
+    sided,
+)
+from outcomekpi.profiling.standardization import StandardizedRates
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from outcomekpi.profiling.classification import Classification
+
+__all__ = ["plot_caterpillar"]
+
+
+def plot_caterpillar(
+    rates: StandardizedRates,
+    *,
+    flags: "Classification | None" = None,
+    labels: Labels = "auto",
+    level: float = DEFAULT_LEVEL,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Doctors ordered by standardized rate, the best at the top, with intervals.
+
+    Parameters
+    ----------
+    rates : standardized rates
+    flags : colors and shapes of the doctors who stand out; None marks nobody
+    labels : which doctors are named; "auto" names all of up to 40 doctors, else nobody
+    level : probability of the intervals
+    ax : Axes to draw on; None opens a figure
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    SpecError
+        Unknown ``labels``, or a level outside (0, 1).
+
+    Examples
+    --------
+    >>> import outcomekpi as ok
+    >>> fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(), draws=400)
+    >>> ok.plot_caterpillar(ok.standardize(fit)).get_xlabel()
+    'standardized rate, 95% intervals'
+    """
+    frame = rates.to_frame(level=level)
+    frame = frame.sort_values("mean", ascending=rates.direction != "higher", kind="stable")
+    flag = flags_of(flags, frame.index)
+    ax = open_axes(ax, width=6.4, height=rows_height(len(frame)))
+    quiet(ax, grid="x")
+    draw_rows(ax, frame, flag)
+    label_rows(ax, frame, flag, labels)
+    rate_axis(ax.xaxis, rates)
+    ax.set_xlabel(sided(f"standardized rate, {percent(level)} intervals", rates.direction))
+    reference = rate_text(rates, rates.reference_rate)
+    draw_reference(ax, rates.reference_rate, f"all doctors together {reference}")
+    draw_legend(ax, loc="lower right" if rates.direction == "higher" else "upper right")
+    apply_fonts(ax)
+    return ax

@@ -1,0 +1,66 @@
+"""Rank intervals: how well, or how badly, the order of the doctors is known."""
+
+from typing import TYPE_CHECKING
+
+from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.plots.fonts import apply_fonts
+from outcomekpi.plots.palette import open_axes, quiet
+from outcomekpi.plots.rows import Labels, draw_rows, label_rows, rows_height
+from outcomekpi.plots.sides import draw_legend, flags_of, percent
+from outcomekpi.profiling.ranking import Ranks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from outcomekpi.profiling.classification import Classification
+
+__all__ = ["plot_rank_intervals"]
+
+
+def plot_rank_intervals(
+    ranks: Ranks,
+    *,
+    flags: "Classification | None" = None,
+    labels: Labels = "auto",
+    level: float = DEFAULT_LEVEL,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Doctors ordered by expected rank, the best at the top, with rank intervals.
+
+    Parameters
+    ----------
+    ranks : posterior of the ranks
+    flags : colors and shapes of the doctors who stand out; None marks nobody
+    labels : which doctors are named; "auto" names all of up to 40 doctors, else nobody
+    level : probability of the intervals
+    ax : Axes to draw on; None opens a figure
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    SpecError
+        Unknown ``labels``, or a level outside (0, 1).
+
+    Examples
+    --------
+    >>> import outcomekpi as ok
+    >>> fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(), draws=400)
+    >>> ok.plot_rank_intervals(ok.rank(ok.standardize(fit))).get_xlabel()
+    '← better    rank, 95% intervals    worse →'
+    """
+    frame = ranks.to_frame(level=level).sort_values("mean", kind="stable")
+    flag = flags_of(flags, frame.index)
+    ax = open_axes(ax, width=6.4, height=rows_height(len(frame)))
+    quiet(ax, grid="x")
+    draw_rows(ax, frame, flag)
+    label_rows(ax, frame, flag, labels)
+    ax.set_xlim(1 - 0.02 * len(frame), len(frame) * 1.02)
+    ticks = [tick for tick in ax.get_xticks() if 1 < tick <= len(frame)]
+    ax.set_xticks([1, *ticks], [f"{tick:,.0f}" for tick in [1, *ticks]])
+    ax.set_xlabel(f"← better    rank, {percent(level)} intervals    worse →")
+    draw_legend(ax)
+    apply_fonts(ax)
+    return ax

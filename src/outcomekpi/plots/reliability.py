@@ -1,0 +1,108 @@
+"""Reliability against caseload: how many cases it takes before a result says something."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.plots.fonts import apply_fonts
+from outcomekpi.plots.palette import BETTER, INK, LIMIT, MUTED, NEUTRAL, open_axes, quiet
+from outcomekpi.plots.rows import FEW
+from outcomekpi.plots.sides import draw_legend, percent
+from outcomekpi.profiling.reliability import Reliability
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_reliability"]
+
+MARKS = (0.7, 0.8, 0.9)
+"""Reliabilities that are commonly asked for, from "use with care" to "fit for pay"."""
+
+
+def plot_reliability(
+    reliability: Reliability, *, level: float = DEFAULT_LEVEL, ax: "Axes | None" = None
+) -> "Axes":
+    """Reliability of each doctor's result against his number of cases.
+
+    The curve is the reliability of n average cases; a doctor lies off it as his cases say more or
+    less than average ones. Intervals are drawn for up to 40 doctors.
+
+    Parameters
+    ----------
+    reliability : reliability of each doctor
+    level : probability of the intervals
+    ax : Axes to draw on; None opens a figure
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    SpecError
+        A level outside (0, 1).
+
+    Examples
+    --------
+    >>> import outcomekpi as ok
+    >>> fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(), draws=400)
+    >>> ok.plot_reliability(ok.reliability(fit)).get_ylim()
+    (0.0, 1.0)
+    """
+    frame = reliability.to_frame(level=level)
+    ax = open_axes(ax, width=6.4, height=4.2)
+    quiet(ax)
+    few = len(frame) <= FEW
+    if few:
+        ax.vlines(
+            frame["cases"],
+            frame["lower"],
+            frame["upper"],
+            color=NEUTRAL,
+            linewidth=1.4,
+            alpha=0.6,
+            label=f"{percent(level)} {_kind(reliability)} interval",
+        )
+    size = float(np.clip(60 / np.sqrt(len(frame)), 2.5, 6))
+    ax.plot(
+        frame["cases"],
+        frame["mean"],
+        "o",
+        color=BETTER,
+        markersize=size,
+        markeredgewidth=0,
+        alpha=0.9 if few else 0.4,
+        zorder=3,
+        label="doctors",
+    )
+    smallest, largest = float(frame["cases"].min()), float(frame["cases"].max())
+    at = np.geomspace(max(smallest, 1) * 0.8, largest * 1.25, 200)
+    signal = at * reliability.signal_estimate
+    ax.plot(at, signal / (1 + signal), color=INK, linewidth=1.0, label="average cases", zorder=2)
+    for mark in MARKS:
+        ax.axhline(mark, color=LIMIT, linestyle=(0, (4, 3)), linewidth=0.8, zorder=1)
+        ax.text(at[0], mark + 0.008, f"{mark:g}", color=MUTED, fontsize="small", va="bottom")
+    _count_axis(ax, at)
+    ax.set_ylim(0, 1)
+    ax.set_xlabel("cases (log scale)")
+    ax.set_ylabel("reliability (share of differences that is real)")
+    draw_legend(ax, loc="lower right")
+    apply_fonts(ax)
+    return ax
+
+
+def _kind(reliability: Reliability) -> str:
+    return "" if reliability.kind == "posterior" else reliability.kind
+
+
+def _count_axis(ax: "Axes", at: "np.ndarray") -> None:
+    """Logarithmic axis of counts, with plain numbers at 1, 2 and 5 of each decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    ax.set_xscale("log")
+    ax.set_xlim(at[0], at[-1])
+    subs = (1.0, 2.0, 5.0) if at[-1] / at[0] < 2000 else (1.0,)
+    ax.xaxis.set_major_locator(LogLocator(subs=subs))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
