@@ -1,0 +1,1 @@
+"""The fast engine: doctor effects integrated out by quadrature, everything else by weights."""

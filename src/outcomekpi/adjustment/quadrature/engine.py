@@ -1,0 +1,185 @@
+"""The fast engine from start to end: mode, proposal, weights, draws."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcomekpi.adjustment.model import Model
+from outcomekpi.adjustment.posterior import PosteriorSamples, chains_for
+from outcomekpi.adjustment.quadrature.curves import tabulate_curves
+from outcomekpi.adjustment.quadrature.effects import draw_conditionals
+from outcomekpi.adjustment.quadrature.evaluation import Anchor, anchor_effects, log_posterior
+from outcomekpi.adjustment.quadrature.kernels import Kernel, LogisticKernel, PoissonKernel
+from outcomekpi.adjustment.quadrature.mode import Mode, Target, find_mode
+from outcomekpi.adjustment.quadrature.priors import fixed_effect_prior
+from outcomekpi.adjustment.quadrature.proposal import Proposal, propose_from_grid, propose_normal
+from outcomekpi.adjustment.quadrature.rows import Rows, sort_rows
+from outcomekpi.adjustment.quadrature.shifts import curve_shifts
+from outcomekpi.adjustment.quadrature.weights import Weights, assess_weights, resample
+from outcomekpi.errors import EngineError
+
+__all__ = ["sample_quadrature"]
+
+Array = NDArray[np.float64]
+Diagnostics = dict[str, float | str]
+
+_FEWEST_DOCTORS_FOR_NORMAL = 50
+_LARGEST_SD_ERROR_FOR_NORMAL = 0.12  # posterior SD of log sigma
+_POINTS = 4096
+_CHECKED = 32
+_QUADRATURE_TOLERANCE = 0.02
+_SINGLE_PRECISION_FROM = 4_000_000  # draws of doctor effects
+_START_SIGMA = 0.3
+
+
+def sample_quadrature(model: Model, *, draws: int, seed: int) -> PosteriorSamples:
+    """Joint posterior draws of a Bernoulli, binomial or Poisson model without hospitals.
+
+    Raises
+    ------
+    EngineError
+        No proposal came close enough to the posterior; says what was tried.
+    """
+    target = build_target(model)
+    mode = find_mode(target, _start(target, model), start=np.zeros(model.n_doctors))
+    anchor = anchor_effects(target, mode)
+    rng = np.random.default_rng(seed)
+    proposal, weights, diagnostics = _weighted_proposal(target, anchor, mode, draws, rng)
+    chosen = resample(weights, proposal.scores, draws, rng)
+    thetas = proposal.thetas[chosen.chosen]
+    sigma = np.exp(thetas[:, -1])
+    shift = curve_shifts(target.kernel, anchor, thetas[:, :-1])
+    curves = tabulate_curves(
+        target.kernel,
+        mode.beta,
+        center=mode.local.center,
+        sigmas=(float(sigma.min()), float(sigma.max())),
+        shifts=(shift.min(axis=1), shift.max(axis=1)),
+    )
+    single = shift.size >= _SINGLE_PRECISION_FROM
+    effects = draw_conditionals(
+        curves, shift, sigma, seed=seed, dtype=np.float32 if single else np.float64
+    )
+    return PosteriorSamples(
+        intercept=thetas[:, 0],
+        coefficient=thetas[:, 1:-1],
+        sd_doctor=sigma,
+        doctor_effect=effects,
+        n_chains=chains_for(draws),
+        stats={"lp": proposal.log_density[chosen.chosen] + chosen.log_weights},
+        diagnostics={**diagnostics, "surrogate_residual": chosen.residual},
+    )
+
+
+def build_target(model: Model) -> Target:
+    """Bring the sorted rows, the family's kernel and the priors together."""
+    rows = sort_rows(model)
+    return Target(
+        kernel=_kernel(model, rows),
+        fixed=fixed_effect_prior(model),
+        sd_prior=model.priors.sd_doctor,
+    )
+
+
+def _kernel(model: Model, rows: Rows) -> Kernel:
+    if model.family == "poisson":
+        return PoissonKernel(rows)
+    if model.family in ("bernoulli", "binomial"):
+        return LogisticKernel(rows)
+    raise EngineError(
+        f"The fast engine has no kernel for family {model.family!r}. Use engine='nuts'."
+    )
+
+
+def _start(target: Target, model: Model) -> Array:
+    """Overall rate, no covariate effects, a moderate doctor SD."""
+    rows = target.kernel.rows
+    size = rows.n_rows if rows.weight is None else rows.weight.sum()
+    rate = rows.y_doctor.sum() / size
+    theta = np.zeros(rows.n_columns + 1)
+    theta[0] = np.log(rate) if model.family == "poisson" else np.log(rate) - np.log1p(-rate)
+    theta[-1] = np.log(min(_START_SIGMA, getattr(model.priors.sd_doctor, "upper", 1.0) / 2))
+    return theta
+
+
+def _n_exact(n_rows: int) -> int:
+    """Points with exact weights: more where a weight is cheap and the posterior less normal."""
+    if n_rows <= 2_000:
+        return 2048
+    if n_rows <= 10_000:
+        return 512
+    if n_rows <= 50_000:
+        return 256
+    return 128 if n_rows <= 300_000 else 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    name: str
+    n_exact: int
+
+
+def _attempts(mode: Mode, n_doctors: int, n_rows: int) -> list[_Attempt]:
+    """Proposals in the order in which they are tried."""
+    n = _n_exact(n_rows)
+    covariance = np.linalg.inv(mode.information) if _is_positive(mode.information) else None
+    known = covariance is not None and covariance[-1, -1] ** 0.5 <= _LARGEST_SD_ERROR_FOR_NORMAL
+    rest = [_Attempt("grid", n), _Attempt("tails", _POINTS)]
+    if known and n_doctors >= _FEWEST_DOCTORS_FOR_NORMAL:
+        return [_Attempt("normal", n), *rest]
+    return rest
+
+
+def _is_positive(matrix: Array) -> bool:
+    return bool(np.linalg.eigvalsh(matrix)[0] > 0)
+
+
+def _weighted_proposal(
+    target: Target, anchor: Anchor, mode: Mode, draws: int, rng: np.random.Generator
+) -> tuple[Proposal, Weights, Diagnostics]:
+    """Try proposals until the exact weights of one are good enough."""
+    n_points = max(_POINTS, 2 * draws)
+    rows = target.kernel.rows
+    tried = []
+    for attempt in _attempts(mode, rows.n_doctors, rows.n_rows):
+        if attempt.name == "normal":
+            proposal = propose_normal(mode, n_points, rng)
+        else:
+            tail_df = None if attempt.name == "grid" else 8.0
+            proposal = propose_from_grid(target, anchor, mode, n_points, rng, tail_df=tail_df)
+        some = slice(0, min(attempt.n_exact, n_points))
+        exact = log_posterior(target, anchor, proposal.thetas[some])
+        weights = assess_weights(exact - proposal.log_density[some])
+        check = _quadrature_error(target, anchor, proposal.thetas[some], exact)
+        tried.append(
+            f"{proposal.name}: efficiency {weights.efficiency:.2f}, Pareto k "
+            f"{weights.pareto_k:.2f}, quadrature error {check:.3g}"
+        )
+        if weights.acceptable and check < _QUADRATURE_TOLERANCE:
+            diagnostics: Diagnostics = {
+                "proposal": proposal.name,
+                "newton_steps": float(mode.steps),
+                "newton_decrement": mode.decrement,
+                "exact_weights": float(weights.log_weights.size),
+                "effective_sample_size": weights.efficiency * weights.log_weights.size,
+                "efficiency": weights.efficiency,
+                "pareto_k": weights.pareto_k,
+                "log_weight_sd": weights.spread,
+                "quadrature_error": check,
+                "attempts": "; ".join(tried),
+            }
+            return proposal, weights, diagnostics
+    raise EngineError(
+        "The fast engine could not approximate this posterior well enough to be used. Tried "
+        + "; ".join(tried)
+        + ". Wanted efficiency above 0.5, Pareto k below 0.7 and a quadrature error below "
+        f"{_QUADRATURE_TOLERANCE}. Use engine='nuts', or stronger priors."
+    )
+
+
+def _quadrature_error(target: Target, anchor: Anchor, thetas: Array, exact: Array) -> float:
+    """Return the SD, over thetas, of what twice the nodes change in the log posterior."""
+    some = slice(0, _CHECKED)
+    finer = log_posterior(target, anchor, thetas[some], doubled=True)
+    return float(np.std(finer - exact[some]))

@@ -1,0 +1,134 @@
+"""Rows: the cases of a model, sorted by doctor and laid out for the kernels."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcomekpi.adjustment.model import Model
+from outcomekpi.errors import EngineError
+
+__all__ = ["Block", "Rows", "sort_rows"]
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+_BLOCK_ROWS = 8192
+_PRODUCT_ROWS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Block:
+    """A run of doctors whose rows fit into the cache together.
+
+    Attributes
+    ----------
+    rows, doctors : slices into the sorted rows and into the doctors
+    starts : (doctor,), first row of each doctor, counted from the block's first row
+    counts : (doctor,), rows of each doctor
+    product_starts : first row of each run of at most 16 rows of one doctor
+    product_first : (doctor,), position of each doctor's first run
+    """
+
+    rows: slice
+    doctors: slice
+    starts: Index
+    counts: Index
+    product_starts: Index
+    product_first: Index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """Sorted cases of all doctors.
+
+    Attributes
+    ----------
+    x : (column, row), first row ones for the intercept
+    weight : (row,) trials (binomial) or exposure (counts), or None for 1 everywhere
+    starts, counts : (doctor,), first row and number of rows
+    y_doctor : (doctor,), events
+    xty : (column,), sum of events times covariates
+    blocks : doctors in cache-sized runs
+    """
+
+    x: Array
+    weight: Array | None
+    starts: Index
+    counts: Index
+    y_doctor: Array
+    xty: Array
+    blocks: tuple[Block, ...]
+
+    @property
+    def n_doctors(self) -> int:
+        """Number of doctors."""
+        return self.starts.size
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self.x.shape[1]
+
+    @property
+    def n_columns(self) -> int:
+        """Number of fixed effects, the intercept among them."""
+        return self.x.shape[0]
+
+
+def sort_rows(model: Model) -> Rows:
+    """Sort the cases by doctor and sum what the likelihood needs of the outcomes."""
+    code = model.doctor_code
+    counts = np.bincount(code, minlength=model.n_doctors)
+    if not counts.all():
+        raise EngineError(
+            f"{int((counts == 0).sum())} of {model.n_doctors} doctors have no cases; "
+            "every doctor must have at least one."
+        )
+    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
+    is_sorted = bool((code[1:] >= code[:-1]).all())
+    order = slice(None) if is_sorted else np.argsort(code, kind="stable")
+    x = np.empty((model.matrix.shape[1] + 1, code.size))
+    x[0] = 1.0
+    for column in range(model.matrix.shape[1]):
+        x[column + 1] = model.matrix[order, column]
+    weight = model.trials if model.trials is not None else model.exposure
+    outcome = model.outcome[order]
+    return Rows(
+        x=x,
+        weight=None if weight is None else np.ascontiguousarray(weight[order]),
+        starts=starts,
+        counts=counts,
+        y_doctor=np.add.reduceat(outcome, starts),
+        xty=x @ outcome,
+        blocks=_cut_blocks(starts, counts),
+    )
+
+
+def _cut_blocks(starts: Index, counts: Index) -> tuple[Block, ...]:
+    """Cut the doctors into runs of about ``_BLOCK_ROWS`` rows, at least one doctor each."""
+    ends = starts + counts
+    bounds = [0]
+    while bounds[-1] < starts.size:
+        first = bounds[-1]
+        last = int(np.searchsorted(ends, starts[first] + _BLOCK_ROWS, side="right"))
+        bounds.append(max(last, first + 1))
+    blocks = []
+    for first, last in pairwise(bounds):
+        own_counts = counts[first:last]
+        own_starts = starts[first:last] - starts[first]
+        runs = -(-own_counts // _PRODUCT_ROWS)
+        product_first = np.concatenate(([0], np.cumsum(runs)[:-1]))
+        within = np.arange(runs.sum()) - np.repeat(product_first, runs)
+        blocks.append(
+            Block(
+                rows=slice(int(starts[first]), int(ends[last - 1])),
+                doctors=slice(first, last),
+                starts=own_starts,
+                counts=own_counts,
+                product_starts=np.repeat(own_starts, runs) + _PRODUCT_ROWS * within,
+                product_first=product_first,
+            )
+        )
+    return tuple(blocks)

@@ -1,0 +1,140 @@
+"""Importance weights: how good they are, and draws of theta from them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Resampled", "Weights", "assess_weights", "pareto_shape", "resample", "systematic"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Weights:
+    """Exact importance weights at the first points of a proposal.
+
+    Attributes
+    ----------
+    log_weights : (point,), largest 0
+    efficiency : effective sample size divided by the number of points
+    pareto_k : tail shape of the weights (nan below 100 points, 0 where they hardly vary)
+    spread : standard deviation of the log weights
+    """
+
+    log_weights: Array
+    efficiency: float
+    pareto_k: float
+    spread: float
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether the estimates that use these weights can be trusted.
+
+        The limit on k is min(1 - 1/log10 M, 0.7) (Vehtari et al. 2024).
+        """
+        limit = min(1 - 1 / np.log10(self.log_weights.size), 0.7)
+        return self.efficiency > 0.5 and not self.pareto_k > limit
+
+
+def pareto_shape(log_weights: Array) -> float:
+    """Shape of the generalized Pareto tail of the weights (Zhang & Stephens 2009).
+
+    The tail holds min(M / 5, 3 sqrt(M)) of the M weights, and the estimate is drawn towards
+    one half with the weight of ten observations, as in Vehtari et al. (2024), JMLR 25(72).
+    """
+    n = log_weights.size
+    ordered = np.sort(np.exp(log_weights - log_weights.max()))
+    tail_length = int(np.ceil(min(0.2 * n, 3 * np.sqrt(n))))
+    excess = ordered[-tail_length:] - ordered[-tail_length - 1]
+    if excess[-1] <= 0:
+        return 0.0
+    n_grid = 30 + int(np.sqrt(tail_length))
+    quartile = excess[int(tail_length / 4 + 0.5) - 1]
+    b = 1 - np.sqrt(n_grid / (np.arange(1, n_grid + 1) - 0.5))
+    b = b / (3 * quartile) + 1 / excess[-1]
+    shapes = np.log1p(-b[:, None] * excess).mean(axis=1)
+    likelihood = tail_length * (np.log(-b / shapes) - shapes - 1)
+    posterior = 1 / np.exp(likelihood - likelihood[:, None]).sum(axis=1)
+    b_mean = float((b * posterior).sum() / posterior.sum())
+    shape = float(np.log1p(-b_mean * excess).mean())
+    return (tail_length * shape + 10 * 0.5) / (tail_length + 10)
+
+
+def assess_weights(log_weights: Array) -> Weights:
+    """Effective sample size and tail shape of importance weights, (point,)."""
+    log_weights = log_weights - log_weights.max()
+    weights = np.exp(log_weights)
+    spread = float(log_weights.std())
+    if log_weights.size < 100:
+        pareto_k = float("nan")
+    else:
+        pareto_k = pareto_shape(log_weights) if spread > 0.05 else 0.0
+    return Weights(
+        log_weights=log_weights,
+        efficiency=float(weights.sum() ** 2 / (weights**2).sum() / weights.size),
+        pareto_k=pareto_k,
+        spread=spread,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Resampled:
+    """Draws of theta.
+
+    Attributes
+    ----------
+    chosen : (draw,), positions of the draws among the points of the proposal
+    log_weights : (draw,), exact or predicted, up to a constant
+    residual : standard deviation of log weights left by the surrogate, where it was used
+    """
+
+    chosen: NDArray[np.intp]
+    log_weights: Array
+    residual: float
+
+
+def systematic(weights: Array, n_draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Systematic resampling: each point is taken floor or ceil of n_draws w times.
+
+    Returns
+    -------
+    (n_draws,), positions in random order
+    """
+    cumulative = np.cumsum(weights / weights.sum())
+    at = (np.arange(n_draws) + rng.random()) / n_draws
+    chosen = np.searchsorted(cumulative, at * cumulative[-1], side="right")
+    return rng.permutation(np.minimum(chosen, weights.size - 1))
+
+
+def resample(weights: Weights, scores: Array, n_draws: int, rng: np.random.Generator) -> Resampled:
+    """Draw among all points, with exact weights where they are known and predicted ones elsewhere.
+
+    Notes
+    -----
+    The log weights of the remaining points are predicted by least squares on
+    (1, z, z² - 1, z³ - 3z of the last score), or on (1, z) where there are too few exact
+    weights for that, with a ridge of 1e-6.
+
+    Parameters
+    ----------
+    scores : (point, dimension), of all points; the first ones have exact weights
+    """
+    exact = weights.log_weights
+    if exact.size == scores.shape[0]:
+        chosen = systematic(np.exp(exact), n_draws, rng)
+        return Resampled(chosen=chosen, log_weights=exact[chosen], residual=0.0)
+    features = [np.ones((scores.shape[0], 1)), scores]
+    if exact.size >= 4 * scores.shape[1]:
+        last = scores[:, -1:]
+        features += [scores**2 - 1, last**3 - 3 * last]
+    table = np.hstack(features)
+    known = table[: exact.size]
+    normal = known.T @ known + 1e-6 * exact.size * np.eye(table.shape[1])
+    coefficients = np.linalg.solve(normal, known.T @ exact)
+    predicted = table @ coefficients
+    residual = float((exact - predicted[: exact.size]).std())
+    predicted[: exact.size] = exact
+    predicted -= predicted.max()
+    chosen = systematic(np.exp(predicted), n_draws, rng)
+    return Resampled(chosen=chosen, log_weights=predicted[chosen], residual=residual)
