@@ -1,0 +1,250 @@
+"""Calibration of the risk model: predicted against observed, overall and by decile."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from outcomekpi.adjustment.calibration_measures import (
+    LOGIT_FAMILIES,
+    Predictions,
+    bin_predictions,
+    brier_score,
+    calibration_line,
+    concordance,
+    group_interval,
+    integrated_calibration_index,
+    risk_groups,
+)
+from outcomekpi.adjustment.families import conditional, mean_outcome
+from outcomekpi.adjustment.fit import Fit
+from outcomekpi.adjustment.model import Model
+from outcomekpi.adjustment.predictor import FlatDraws, linear_predictor, read_draws
+from outcomekpi.checks import CheckResult
+from outcomekpi.intervals import DEFAULT_LEVEL, check_level
+
+__all__ = ["check_calibration"]
+
+Array = NDArray[np.float64]
+
+MOST_DRAWS, FEWEST_DRAWS = 100, 5
+VALUES_IN_ALL = 10_000_000
+BINS = 2000
+"""Above this number of cases, neighbors in predicted risk are added up before measuring."""
+CHANCE = 0.01
+RELEVANT = 0.05
+"""A mean distance from the diagonal below this share of the overall rate does not matter."""
+BY_CASE_MIX, BY_DOCTOR = "case mix", "case mix and doctor"
+MEASURES = ("concordance", "brier", "in_the_large", "slope", "ici")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Assessment:
+    """One draw's predictions held against the outcomes.
+
+    Attributes
+    ----------
+    predicted, observed, size, patients : (group,), sums over the cases of each decile
+    measures : concordance, Brier score, calibration in the large, slope, ICI
+    p_value : of the differences over the deciles
+    """
+
+    predicted: Array
+    observed: Array
+    size: Array
+    patients: Array
+    measures: Array
+    p_value: float
+
+
+def check_calibration(fit: Fit, *, level: float = DEFAULT_LEVEL) -> CheckResult:
+    """Whether outcomes happen as often as predicted, overall and at every level of risk.
+
+    Parameters
+    ----------
+    fit : a fit by either engine
+    level : probability of the intervals of the observed rates
+
+    Returns
+    -------
+    CheckResult whose table has for each ``prediction`` ("case mix": for a doctor drawn from the
+    population; "case mix and doctor": for the case's own doctor) a row of ``group`` "all" and
+    one for each decile of predicted risk. Columns: ``cases`` (patients), ``predicted,
+    observed, lower, upper`` (events per patient or unit of exposure, or the measurement), and in
+    the rows "all" ``concordance, brier, in_the_large, slope, ici``
+
+    Notes
+    -----
+    Every number is computed for each of up to 100 draws (5 where cases are very many) and then
+    averaged. Averaging the predictions first would not do: the posterior mean of a doctor's
+    effect is drawn towards 0 and has seen his outcomes, so that its slope lies above 1 in the
+    cases that were fitted even where the model is right; a single posterior draw and the
+    outcomes are one draw from the model, and calibrated if it is right (Gelman, Meng and Stern
+    1996).
+
+    The check judges the predictions by case mix and doctor: it fails where the chi-square of
+    the deciles (observed against predicted, variance of the family, as many degrees of freedom
+    as deciles) has a mean p below .01 **and** the integrated calibration index is above 5 % of
+    the overall rate (of the outcome's SD for a measurement): there, and large enough to matter.
+    Predictions by case mix leave out the doctor-level covariates, as Expected does.
+
+    References
+    ----------
+    Gelman, Meng and Stern (1996), Statistica Sinica 6 (realized discrepancies).
+    Hosmer and Lemeshow (1980), Communications in Statistics (deciles of risk).
+    Austin and Steyerberg (2019), Statistics in Medicine 38(21), doi:10.1002/sim.8281 (ICI).
+
+    Examples
+    --------
+    >>> check_calibration(fit).table.query("group == 'all'")  # doctest: +SKIP
+    """
+    check_level(level)
+    model = fit.model
+    wanted = max(FEWEST_DRAWS, min(MOST_DRAWS, VALUES_IN_ALL // model.outcome.size))
+    draws = read_draws(fit.draws, at_most=wanted)
+    every: dict[str, list[Assessment]] = {BY_CASE_MIX: [], BY_DOCTOR: []}
+    for sample in range(draws.n_samples):
+        for name, given in _predict(fit, draws, sample).items():
+            every[name].append(_assess(given, model, _spread(draws, sample)))
+    tables = [_table(model, found, name, level=level) for name, found in every.items()]
+    table = pd.concat(tables, ignore_index=True)
+    table.attrs["level"] = level
+    p_value = float(np.mean([found.p_value for found in every[BY_DOCTOR]]))
+    overall = tables[1].iloc[0]
+    is_gaussian = model.family == "gaussian"
+    off = float(overall["ici"] / (model.outcome.std() if is_gaussian else overall["observed"]))
+    return CheckResult(
+        name="Calibration of the risk model",
+        passed=bool(p_value >= CHANCE or off <= RELEVANT),
+        verdict=_verdict(overall, off, p_value, "SD" if is_gaussian else "rate"),
+        table=table,
+    )
+
+
+def _verdict(overall: pd.Series, off: float, p_value: float, unit: str) -> str:
+    discrimination = (
+        f"C-statistic {overall['concordance']:.3f}, " if overall["concordance"] > 0 else ""
+    )
+    return (
+        f"Observed {overall['observed']:.4g} against predicted {overall['predicted']:.4g}, "
+        f"slope {overall['slope']:.2f}, {discrimination}mean distance from perfect calibration "
+        f"{off:.1%} of the {unit}, deciles of risk p = {p_value:.2g}."
+    )
+
+
+def _predict(fit: Fit, draws: FlatDraws, sample: int) -> dict[str, Predictions]:
+    """Rates of every case under one draw, for a new doctor and for his own."""
+    model = fit.model
+    part = slice(sample, sample + 1)
+    given = conditional(model)
+    size = given.size[:, 0]
+    own = (mean_outcome(given, linear_predictor(model, draws, samples=part)) / given.size)[:, 0]
+    no_effect = np.zeros((model.n_doctors, 1))
+    eta = linear_predictor(
+        model, draws, samples=part, doctor_effect=no_effect, skip=fit.design.doctor_level
+    )[:, 0]
+    variance = draws.sd_doctor[sample] ** 2
+    if draws.sd_hospital is not None:
+        variance += draws.sd_hospital[sample] ** 2
+    rates = {BY_CASE_MIX: population_rate(model, eta, float(variance)), BY_DOCTOR: own}
+    return {
+        name: Predictions(family=model.family, rate=rate, outcome=model.outcome, size=size)
+        for name, rate in rates.items()
+    }
+
+
+def population_rate(model: Model, eta: Array, variance: float) -> Array:
+    """Mean rate over the population of doctors, of cases with linear predictor ``eta``.
+
+    Notes
+    -----
+    Normal effects: exp(eta + variance/2) for counts; for probabilities 31-point Gauss-Hermite
+    on 201 values of eta, interpolated on the logit scale. Student-t effects are treated as
+    normal with the same SD.
+    """
+    if model.family == "gaussian":
+        return eta
+    if model.family not in LOGIT_FAMILIES:
+        return np.exp(eta + 0.5 * variance)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(31)
+    grid = np.linspace(eta.min() - 1e-6, eta.max() + 1e-6, 201)
+    rate = expit(grid[:, None] + np.sqrt(variance) * nodes) @ (weights / weights.sum())
+    return np.asarray(expit(np.interp(eta, grid, logit(rate))))
+
+
+def _spread(draws: FlatDraws, sample: int) -> float:
+    values = draws.sd_residual if draws.sd_residual is not None else draws.dispersion
+    return 0.0 if values is None else float(values[sample])
+
+
+def _assess(given: Predictions, model: Model, spread: float) -> Assessment:
+    from scipy.special import chdtrc
+
+    compact, position = given, np.arange(given.rate.size)
+    if given.rate.size > BINS:
+        compact, position = bin_predictions(given, BINS)
+    group = risk_groups(compact)[position]
+    expected = given.size * given.rate
+    predicted = np.bincount(group, expected)
+    observed = np.bincount(group, given.outcome)
+    variance = np.bincount(group, _variance(given, expected, spread))
+    in_the_large, slope = calibration_line(compact)
+    measures = [
+        concordance(compact),
+        brier_score(given),
+        in_the_large,
+        slope,
+        integrated_calibration_index(compact),
+    ]
+    chi_square = float(((observed - predicted) ** 2 / variance).sum())
+    return Assessment(
+        predicted=predicted,
+        observed=observed,
+        size=np.bincount(group, given.size),
+        patients=np.bincount(group, model.trials).astype(np.float64),
+        measures=np.array(measures),
+        p_value=float(chdtrc(predicted.size, chi_square)),
+    )
+
+
+def _variance(given: Predictions, expected: Array, spread: float) -> Array:
+    if given.family in LOGIT_FAMILIES:
+        return expected * (1.0 - given.rate)
+    if given.family == "gaussian":
+        return np.full_like(expected, spread**2)
+    return expected + spread**2 * expected**2  # spread is 0 for Poisson
+
+
+def _table(model: Model, found: list[Assessment], prediction: str, *, level: float) -> pd.DataFrame:
+    """Average the draws: first row all cases, then the deciles (fewer where risks are tied)."""
+    n_groups = min(one.size.size for one in found)
+    found = [one for one in found if one.size.size == n_groups]
+    means = {
+        name: np.mean([getattr(one, name) for one in found], axis=0)
+        for name in ("predicted", "observed", "size", "patients")
+    }
+    sums = {name: np.append(values.sum(), values) for name, values in means.items()}
+    lower, upper = group_interval(
+        model.family,
+        sums["observed"],
+        sums["size"],
+        sd=float(model.outcome.std()) if model.family == "gaussian" else 0.0,
+        level=level,
+    )
+    table = pd.DataFrame(
+        {
+            "prediction": prediction,
+            "group": ["all", *(str(g + 1) for g in range(n_groups))],
+            "cases": sums["patients"],
+            "predicted": sums["predicted"] / sums["size"],
+            "observed": sums["observed"] / sums["size"],
+            "lower": lower,
+            "upper": upper,
+        }
+    )
+    averages = np.mean([one.measures for one in found], axis=0)
+    for name, value in zip(MEASURES, averages, strict=True):
+        table[name] = [value, *[np.nan] * n_groups]
+    return table
