@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from outcomekpi.adjustment.quadrature.integration import center_effects
 from outcomekpi.adjustment.quadrature.kernels import Kernel, clipped_exp
 
-__all__ = ["Curves", "tabulate_curves"]
+__all__ = ["Curves", "spline_curves", "tabulate_curves"]
 
 Array = NDArray[np.float64]
 
@@ -110,8 +110,6 @@ def tabulate_curves(
     sigmas : smallest and largest doctor SD among the draws
     shifts : (doctor,) each, smallest and largest shift among the draws
     """
-    from scipy.interpolate import CubicSpline
-
     size = kernel.sizes(beta)
     lower, upper = np.full(center.size, np.inf), np.full(center.size, -np.inf)
     curvature = np.empty(center.size)
@@ -123,15 +121,24 @@ def tabulate_curves(
         right = _end(kernel, size, sigma, center, scale, 1.0)
         lower = np.minimum(lower, center - left + pull * np.minimum(shifts[0], 0.0))
         upper = np.maximum(upper, center + right + pull * np.maximum(shifts[1], 0.0))
-    step = (upper - lower) / (_NODES - 1)
-    nodes = lower + np.arange(_NODES)[:, None] * step
-    heights = kernel.rows.y_doctor * nodes - kernel.log_partition(size, clipped_exp(nodes))
-    heights -= heights.max(axis=0)
-    spline = CubicSpline(np.arange(_NODES), heights, axis=0)
+    coefficients = spline_curves(kernel, size, lower, upper)
     return Curves(
         lower=lower,
-        step=step,
-        coefficients=np.ascontiguousarray(spline.c),
+        step=(upper - lower) / (_NODES - 1),
+        coefficients=coefficients,
         center=center,
         curvature=curvature,
     )
+
+
+def spline_curves(kernel: Kernel, size: Array, lower: Array, upper: Array) -> Array:
+    """Coefficients of the cubic splines of C on 41 nodes between two ends of every doctor.
+
+    Every curve is measured from its highest node.
+    """
+    from scipy.interpolate import CubicSpline
+
+    nodes = lower + np.arange(_NODES)[:, None] * ((upper - lower) / (_NODES - 1))
+    heights = kernel.rows.y_doctor * nodes - kernel.log_partition(size, clipped_exp(nodes))
+    heights -= heights.max(axis=0)
+    return np.ascontiguousarray(CubicSpline(np.arange(_NODES), heights, axis=0).c)

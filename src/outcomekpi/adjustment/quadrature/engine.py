@@ -27,7 +27,7 @@ Diagnostics = dict[str, float | str]
 _FEWEST_DOCTORS_FOR_NORMAL = 50
 _LARGEST_SD_ERROR_FOR_NORMAL = 0.12  # posterior SD of log sigma
 _POINTS = 4096
-_CHECKED = 32
+_CHECKED, _FEWEST_CHECKED = 32, 8
 _QUADRATURE_TOLERANCE = 0.02
 _SINGLE_PRECISION_FROM = 4_000_000  # draws of doctor effects
 _START_SIGMA = 0.3
@@ -180,6 +180,6 @@ def _weighted_proposal(
 
 def _quadrature_error(target: Target, anchor: Anchor, thetas: Array, exact: Array) -> float:
     """Return the SD, over thetas, of what twice the nodes change in the log posterior."""
-    some = slice(0, _CHECKED)
+    some = slice(0, max(_FEWEST_CHECKED, min(_CHECKED, exact.size // 8)))
     finer = log_posterior(target, anchor, thetas[some], doubled=True)
     return float(np.std(finer - exact[some]))

@@ -52,11 +52,12 @@ def choose_rule(skewness: float) -> Rule:
     ----------
     skewness : largest |C'''(u)| s³ over the doctors, at their modes
     """
-    if skewness > 0.8:
-        return Rule(offsets=np.linspace(-6.5, 6.5, 24))
-    if skewness > 0.3:
-        return Rule(offsets=np.linspace(-5.5, 5.5, 16))
-    return Rule(offsets=np.linspace(-4.0, 4.0, 8))
+    return _FINE if skewness > 0.8 else _MEDIUM if skewness > 0.3 else _COARSE
+
+
+_COARSE = Rule(offsets=np.linspace(-4.0, 4.0, 8))
+_MEDIUM = Rule(offsets=np.linspace(-5.5, 5.5, 16))
+_FINE = Rule(offsets=np.linspace(-6.5, 6.5, 24))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

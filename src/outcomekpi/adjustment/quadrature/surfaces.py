@@ -16,7 +16,7 @@ from scipy.special import ndtri
 
 from outcomekpi.adjustment.quadrature.curves import Curves
 
-__all__ = ["Surfaces", "build_surfaces"]
+__all__ = ["Surfaces", "build_surfaces", "invert_density"]
 
 Array = NDArray[np.float64]
 
@@ -177,10 +177,6 @@ def _conditional_mode(curves: Curves, shift: Array, precision: Array, start: Arr
 def _quantiles(curves: Curves, shift: Array, sigma: Array, scores: Array) -> Array:
     """Quantiles of exp(C(t)) N(t; shift, sigma²) at normal scores.
 
-    The cumulative integral uses the four-point rule h/24 (-f₋₁ + 13 f₀ + 13 f₁ - f₂), from the
-    left for the lower half and from the right for the upper half, and is inverted by cubic
-    Hermite interpolation of t against its normal score, whose slope phi(z) / f(t) is known.
-
     Parameters
     ----------
     shift, sigma : (doctor, pull, shift) after broadcasting
@@ -211,12 +207,33 @@ def _quantiles(curves: Curves, shift: Array, sigma: Array, scores: Array) -> Arr
             drop = np.maximum(top - height(mode + side * width), 1e-3)
             width = np.minimum(width * np.clip(np.sqrt(_DROP / drop), 0.7, 1.6), 6.0 * sigma)
         ends.append(mode + side * width)
-    grid = np.linspace(ends[0], ends[1], _GRID, axis=-1)
-    density = np.exp(height(grid) - top[..., None])
+    fraction = np.linspace(0.0, 1.0, _GRID)
+    grid = ends[0][..., None] + (ends[1] - ends[0])[..., None] * fraction
+    return invert_density(grid, height(grid), scores)
+
+
+def invert_density(grid: Array, log_density: Array, scores: Array) -> Array:
+    """Quantiles of densities tabulated on equally spaced nodes, at normal scores.
+
+    Parameters
+    ----------
+    grid, log_density : (..., node)
+    scores : (score,) or (..., score)
+
+    Returns
+    -------
+    (..., score)
+
+    Notes
+    -----
+    The cumulative integral uses the four-point rule h/24 (-f₋₁ + 13 f₀ + 13 f₁ - f₂), from the
+    left for the lower half and from the right for the upper half, and is inverted by cubic
+    Hermite interpolation of t against its normal score, whose slope phi(z) / f(t) is known.
+    """
+    density = np.exp(log_density - log_density.max(axis=-1, keepdims=True))
     step = (grid[..., 1] - grid[..., 0])[..., None]
-    padded = np.concatenate(
-        (np.zeros((*density.shape[:-1], 1)), density, np.zeros((*density.shape[:-1], 1))), axis=-1
-    )
+    edge = np.zeros((*density.shape[:-1], 1))
+    padded = np.concatenate((edge, density, edge), axis=-1)
     increment = (step / 24) * (
         13 * (density[..., 1:] + density[..., :-1]) - padded[..., :-3] - padded[..., 3:]
     )
@@ -224,18 +241,16 @@ def _quantiles(curves: Curves, shift: Array, sigma: Array, scores: Array) -> Arr
     left = np.cumsum(increment, axis=-1)
     right = np.cumsum(increment[..., ::-1], axis=-1)[..., ::-1]
     total = left[..., -1:]
-    inner = slice(0, -1)
-    below, above = left[..., inner] / total, right[..., 1:] / total
+    below, above = left[..., :-1] / total, right[..., 1:] / total
     z = np.where(below < 0.5, ndtri(np.minimum(below, 0.5)), -ndtri(np.minimum(above, 0.5)))
-    inner_grid = grid[..., 1:-1]
     phi = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
-    slope = phi * total / density[..., 1:-1]
-    return _hermite(z, inner_grid, slope, scores)
+    slope = phi * total / np.maximum(density[..., 1:-1], 1e-300)
+    return _hermite(z, grid[..., 1:-1], slope, scores)
 
 
 def _hermite(z: Array, t: Array, slope: Array, at: Array) -> Array:
     """Interpolate t(z) with known slopes dt/dz at each of ``at``; linear outside."""
-    piece = (z[..., None] <= at).sum(axis=-2) - 1
+    piece = (z[..., None] <= at[..., None, :]).sum(axis=-2) - 1
     piece = np.clip(piece, 0, z.shape[-1] - 2)
 
     def take(values: Array, ahead: int) -> Array:
