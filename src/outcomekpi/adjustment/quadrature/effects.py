@@ -17,7 +17,9 @@ _CHUNK = 1 << 15
 def draw_conditionals(
     curves: Curves, shift: Array, sigma: Array, *, seed: int, dtype: type[np.floating]
 ) -> NDArray[np.floating]:
-    """Draw t = u + shift of every doctor, given his shift and the doctor SD of every draw.
+    """Draw every doctor's effect u, given his curve's shift and the doctor SD of every draw.
+
+    The curves give t = u + shift; what is returned is u.
 
     Each doctor has a random stream of his own, so that his draws do not depend on how doctors
     are split up, and his scores are stratified: the midpoints of equally likely strata in random
@@ -55,5 +57,5 @@ def draw_conditionals(
                 ]
             )
             local = slice(part.start - first, part.stop - first)
-            result[part] = surfaces.draw(local, shift[part], sigma, scores)
+            result[part] = surfaces.draw(local, shift[part], sigma, scores) - shift[part]
     return result
