@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from outcomekpi import datasets
+    from outcomekpi.adjustment.calibration import check_calibration
+    from outcomekpi.adjustment.diagnostics import check_sampling
     from outcomekpi.adjustment.fit import Fit, fit
+    from outcomekpi.adjustment.likelihood import pointwise_log_likelihood
+    from outcomekpi.adjustment.predictive import check_predictive
     from outcomekpi.adjustment.priors import (
         Exponential,
         Flat,
@@ -21,7 +25,10 @@ if TYPE_CHECKING:
         Priors,
         Uniform,
     )
+    from outcomekpi.adjustment.pymc_model import build_pymc_model
+    from outcomekpi.adjustment.sensitivity import check_prior_sensitivity
     from outcomekpi.adjustment.spec import ModelSpec
+    from outcomekpi.adjustment.storage import load_fit, save_fit
     from outcomekpi.cases import Cases
     from outcomekpi.checks import CheckResult
     from outcomekpi.errors import (
@@ -34,7 +41,22 @@ if TYPE_CHECKING:
         StorageError,
     )
     from outcomekpi.intervals import DEFAULT_LEVEL
+    from outcomekpi.plots.calibration import plot_calibration
+    from outcomekpi.plots.caterpillar import plot_caterpillar
+    from outcomekpi.plots.funnel import plot_funnel
+    from outcomekpi.plots.predictive import plot_predictive
+    from outcomekpi.plots.rank_intervals import plot_rank_intervals
+    from outcomekpi.plots.reliability import plot_reliability
+    from outcomekpi.plots.sds import plot_sd
+    from outcomekpi.plots.shrinkage import plot_shrinkage
+    from outcomekpi.profiling.classification import Classification, FlagRule, classify
+    from outcomekpi.profiling.doctor_table import doctor_table
+    from outcomekpi.profiling.funnel import FunnelLimits, count_limits, funnel_limits
+    from outcomekpi.profiling.ranking import Ranks, rank
+    from outcomekpi.profiling.reliability import Reliability, reliability
+    from outcomekpi.profiling.standardization import StandardizedRates, standardize
     from outcomekpi.provenance import Provenance, cite
+    from outcomekpi.report.document import report
 
     __version__: str
 
@@ -43,11 +65,14 @@ __all__ = [
     "Cases",
     "CasesError",
     "CheckResult",
+    "Classification",
     "EngineError",
     "Exponential",
     "Fit",
+    "FlagRule",
     "Flat",
     "FormulaError",
+    "FunnelLimits",
     "GammaPrecision",
     "HalfNormal",
     "HalfStudentT",
@@ -57,51 +82,120 @@ __all__ = [
     "OutcomeKPIWarning",
     "Priors",
     "Provenance",
+    "Ranks",
+    "Reliability",
     "SpecError",
+    "StandardizedRates",
     "StorageError",
     "Uniform",
     "__version__",
+    "build_pymc_model",
+    "check_calibration",
+    "check_predictive",
+    "check_prior_sensitivity",
+    "check_sampling",
     "cite",
+    "classify",
+    "count_limits",
     "datasets",
+    "doctor_table",
     "fit",
+    "funnel_limits",
+    "load_fit",
+    "plot_calibration",
+    "plot_caterpillar",
+    "plot_funnel",
+    "plot_predictive",
+    "plot_rank_intervals",
+    "plot_reliability",
+    "plot_sd",
+    "plot_shrinkage",
+    "pointwise_log_likelihood",
+    "rank",
+    "reliability",
+    "report",
+    "save_fit",
+    "standardize",
 ]
 
-_HOME = {
-    "Cases": "cases",
-    "CheckResult": "checks",
-    "DEFAULT_LEVEL": "intervals",
-    "Fit": "adjustment.fit",
-    "ModelSpec": "adjustment.spec",
-    "Provenance": "provenance",
-    "cite": "provenance",
-    "fit": "adjustment.fit",
-    **dict.fromkeys(
-        (
-            "CasesError",
-            "EngineError",
-            "FormulaError",
-            "OutcomeKPIError",
-            "OutcomeKPIWarning",
-            "SpecError",
-            "StorageError",
-        ),
-        "errors",
+_ROOMS = {
+    "adjustment.calibration": ("check_calibration",),
+    "adjustment.diagnostics": ("check_sampling",),
+    "adjustment.fit": (
+        "Fit",
+        "fit",
     ),
-    **dict.fromkeys(
-        (
-            "Exponential",
-            "Flat",
-            "GammaPrecision",
-            "HalfNormal",
-            "HalfStudentT",
-            "Normal",
-            "Priors",
-            "Uniform",
-        ),
-        "adjustment.priors",
+    "adjustment.likelihood": ("pointwise_log_likelihood",),
+    "adjustment.predictive": ("check_predictive",),
+    "adjustment.priors": (
+        "Exponential",
+        "Flat",
+        "GammaPrecision",
+        "HalfNormal",
+        "HalfStudentT",
+        "Normal",
+        "Priors",
+        "Uniform",
     ),
+    "adjustment.pymc_model": ("build_pymc_model",),
+    "adjustment.sensitivity": ("check_prior_sensitivity",),
+    "adjustment.spec": ("ModelSpec",),
+    "adjustment.storage": (
+        "load_fit",
+        "save_fit",
+    ),
+    "cases": ("Cases",),
+    "checks": ("CheckResult",),
+    "errors": (
+        "CasesError",
+        "EngineError",
+        "FormulaError",
+        "OutcomeKPIError",
+        "OutcomeKPIWarning",
+        "SpecError",
+        "StorageError",
+    ),
+    "intervals": ("DEFAULT_LEVEL",),
+    "plots.calibration": ("plot_calibration",),
+    "plots.caterpillar": ("plot_caterpillar",),
+    "plots.funnel": ("plot_funnel",),
+    "plots.predictive": ("plot_predictive",),
+    "plots.rank_intervals": ("plot_rank_intervals",),
+    "plots.reliability": ("plot_reliability",),
+    "plots.sds": ("plot_sd",),
+    "plots.shrinkage": ("plot_shrinkage",),
+    "profiling.classification": (
+        "Classification",
+        "FlagRule",
+        "classify",
+    ),
+    "profiling.doctor_table": ("doctor_table",),
+    "profiling.funnel": (
+        "FunnelLimits",
+        "count_limits",
+        "funnel_limits",
+    ),
+    "profiling.ranking": (
+        "Ranks",
+        "rank",
+    ),
+    "profiling.reliability": (
+        "Reliability",
+        "reliability",
+    ),
+    "profiling.standardization": (
+        "StandardizedRates",
+        "standardize",
+    ),
+    "provenance": (
+        "Provenance",
+        "cite",
+    ),
+    "report.document": ("report",),
 }
-"""Public name -> the module it lives in."""
+"""Module -> the public names that live in it."""
+
+_HOME = {name: module for module, names in _ROOMS.items() for name in names}
 
 
 class _Package(ModuleType):

@@ -125,7 +125,12 @@ def _add_evaluate(commands: "argparse._SubParsersAction[Parser]") -> None:
     judgment = parser.add_argument_group("judgment")
     add = judgment.add_argument
     add("--direction", metavar="higher|lower", required=True, help="which outcome is better")
-    add("--benchmark", metavar="overall|RATE", type=_benchmark, help="rate to compare with (overall)")
+    add(
+        "--benchmark",
+        metavar="overall|RATE",
+        type=_benchmark,
+        help="rate to compare with (overall)",
+    )
     add("--threshold", metavar="RATE", type=_number, help="rate for flags (the benchmark)")
     add("--probability", metavar="P", type=_number, default=0.95, help="required for a flag (.95)")
     add("--level", metavar="P", type=_number, default=0.95, help="of intervals (.95)")

@@ -15,7 +15,7 @@ __all__ = ["demonstrate"]
 
 MEDPAR = """\
 Data: medpar, 1,495 real Medicare patients of 54 hospitals. It has no doctors, so the hospitals
-stand in the doctor's place. Outcome: death in hospital, adjusted for hmo, age80 and C(type)."""
+stand in the doctor's place. Outcome: death, adjusted for hmo, age80 and C(type)."""
 SYNTHETIC = """\
 Data: a synthetic set that comes with the package (1,500 patients of 40 surgeons, none of them
 real), because medpar is not installed: pip install 'outcomekpi[examples]' brings it.
@@ -27,9 +27,7 @@ def demonstrate(out: Path) -> None:
     check_folder(out)
     if has_medpar():
         print(MEDPAR)
-        cases = Cases.from_frame(
-            load_medpar(), outcome="died", doctor="provnum", direction="lower"
-        )
+        cases = Cases.from_frame(load_medpar(), outcome="died", doctor="provnum", direction="lower")
         spec = ModelSpec(case_mix="hmo + age80 + C(type)")
     else:
         print(SYNTHETIC)

@@ -12,6 +12,7 @@ from outcomekpi.adjustment.fit import Engine, Fit, fit
 from outcomekpi.adjustment.spec import ModelSpec
 from outcomekpi.adjustment.storage import save_fit
 from outcomekpi.cases import Cases
+from outcomekpi.commands.figures import draw_figures
 from outcomekpi.commands.folder import check_folder, write_folder
 from outcomekpi.commands.progress import Step, show_progress
 from outcomekpi.errors import SpecError, check_choice
@@ -19,6 +20,7 @@ from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.profiling.classification import Classification, FlagRule, classify
 from outcomekpi.profiling.doctor_table import doctor_table
 from outcomekpi.profiling.ranking import Ranks, rank
+from outcomekpi.profiling.reliability import Reliability, reliability
 from outcomekpi.profiling.standardization import StandardizedRates, standardize
 from outcomekpi.tables import read_table, write_csv
 
@@ -59,7 +61,7 @@ class Judgment:
 
     Attributes
     ----------
-    fit, rates, ranks, flags : the results
+    fit, rates, ranks, flags, reliabilities : the results
     table : one row per doctor, with the columns of ``doctors.csv``
     """
 
@@ -67,6 +69,7 @@ class Judgment:
     rates: StandardizedRates
     ranks: Ranks
     flags: Classification
+    reliabilities: Reliability
     table: pd.DataFrame
 
 
@@ -102,14 +105,20 @@ def evaluate_cases(
 ) -> Judgment:
     """Fit, judge and write; the folder appears only when everything in it is complete."""
     step("Fitting")
-    posterior = fit(
-        cases, spec, engine=choices.engine, draws=choices.draws, seed=choices.seed
-    )
+    posterior = fit(cases, spec, engine=choices.engine, draws=choices.draws, seed=choices.seed)
     step("Judging")
     judgment = _judge(posterior, choices)
     with write_folder(out) as folder:
         step("Drawing")
-        _draw_figures(judgment, folder / "figures", level=choices.level)
+        draw_figures(
+            folder / "figures",
+            fit=judgment.fit,
+            rates=judgment.rates,
+            ranks=judgment.ranks,
+            flags=judgment.flags,
+            reliabilities=judgment.reliabilities,
+            level=choices.level,
+        )
         step("Writing")
         _write_tables(judgment, folder, level=choices.level)
     return judgment
@@ -119,12 +128,27 @@ def _judge(posterior: Fit, choices: Choices) -> Judgment:
     rates = standardize(posterior)
     ranks = rank(rates)
     against_benchmark = classify(rates, replace(choices.rule, threshold=choices.benchmark))
-    table = doctor_table(posterior, rates, ranks, against_benchmark, level=choices.level)
+    reliabilities = reliability(posterior)
+    table = doctor_table(
+        posterior,
+        rates,
+        ranks,
+        against_benchmark,
+        level=choices.level,
+        reliabilities=reliabilities,
+    )
     flags = against_benchmark
     if choices.rule.threshold is not None:
         flags = classify(rates, choices.rule)
         table["flag"] = flags.flag.to_numpy()
-    return Judgment(fit=posterior, rates=rates, ranks=ranks, flags=flags, table=table)
+    return Judgment(
+        fit=posterior,
+        rates=rates,
+        ranks=ranks,
+        flags=flags,
+        reliabilities=reliabilities,
+        table=table,
+    )
 
 
 def _write_tables(judgment: Judgment, folder: Path, *, level: float) -> None:
