@@ -64,7 +64,7 @@ def count_of(number: int, noun: str) -> str:
 def describe_row(index: pd.Index, wrong: NDArray[np.bool_]) -> str:
     """Say how many rows are wrong and where the first of them is."""
     positions = np.flatnonzero(wrong)
-    verb = "row does" if positions.size == 1 else "rows do"
+    verb = "rows does" if positions.size == 1 else "rows do"
     first = index[positions[0]]
     return f"{positions.size:,} of {wrong.size:,} {verb} not, the first at index {spell(first)}"
 
