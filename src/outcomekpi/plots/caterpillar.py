@@ -12,7 +12,7 @@ from outcomekpi.plots.sides import (
     flags_of,
     percent,
     rate_axis,
-    rate_text,
+    rate_noun,
     sided,
 )
 from outcomekpi.profiling.standardization import StandardizedRates
@@ -67,9 +67,10 @@ def plot_caterpillar(
     draw_rows(ax, frame, flag)
     label_rows(ax, frame, flag, labels)
     rate_axis(ax.xaxis, rates)
-    ax.set_xlabel(sided(f"standardized rate, {percent(level)} intervals", rates.direction))
-    reference = rate_text(rates, rates.reference_rate)
-    draw_reference(ax, rates.reference_rate, f"all doctors together {reference}")
-    draw_legend(ax, loc="lower right" if rates.direction == "higher" else "upper right")
+    ax.set_xlabel(
+        sided(f"standardized {rate_noun(rates)}, {percent(level)} intervals", rates.direction)
+    )
+    draw_reference(ax, rates)
+    draw_legend(ax)
     apply_fonts(ax)
     return ax

@@ -9,7 +9,7 @@ from outcomekpi.errors import check_choice
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.palette import INK, LIMIT, MARKERS, flag_color, open_axes, quiet
 from outcomekpi.plots.rows import Labels
-from outcomekpi.plots.sides import draw_legend, flags_of, percent, rate_axis, sided
+from outcomekpi.plots.sides import draw_legend, flags_of, percent, rate_axis, rate_noun, sided
 from outcomekpi.profiling.funnel import FUNNEL_LEVELS, FunnelLimits, funnel_limits
 from outcomekpi.profiling.standardization import StandardizedRates
 
@@ -80,12 +80,11 @@ def plot_funnel(
     ax.set_ylim(*_visible(frame, curve))
     ax.set_xlim(curve.index[0] - 0.01 * curve.index[-1], curve.index[-1])
     rate_axis(ax.yaxis, rates)
-    gaussian = rates.family == "gaussian"
-    ax.set_xlabel("cases" if gaussian else "expected events")
-    what = "observed mean, adjusted" if gaussian else "observed rate, adjusted for case mix"
+    ax.set_xlabel("cases" if rates.family == "gaussian" else "expected events")
+    what = f"observed {rate_noun(rates)}, adjusted"
     ax.set_ylabel(sided(what, rates.direction))
     _name(ax, frame, flag, labels, limits.center)
-    draw_legend(ax)
+    draw_legend(ax, loc="upper right")
     apply_fonts(ax)
     return ax
 

@@ -8,7 +8,7 @@ from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, MUTED, NEUTRAL, open_axes, quiet
 from outcomekpi.plots.rows import FEW
-from outcomekpi.plots.sides import draw_legend, percent
+from outcomekpi.plots.sides import count_axis, draw_legend, percent
 from outcomekpi.profiling.reliability import Reliability
 
 if TYPE_CHECKING:
@@ -76,14 +76,13 @@ def plot_reliability(
         zorder=3,
         label="doctors",
     )
-    smallest, largest = float(frame["cases"].min()), float(frame["cases"].max())
-    at = np.geomspace(max(smallest, 1) * 0.8, largest * 1.25, 200)
+    count_axis(ax, frame["cases"])
+    at = np.geomspace(*ax.get_xlim(), 200)
     signal = at * reliability.signal_estimate
     ax.plot(at, signal / (1 + signal), color=INK, linewidth=1.0, label="average cases", zorder=2)
     for mark in MARKS:
         ax.axhline(mark, color=LIMIT, linestyle=(0, (4, 3)), linewidth=0.8, zorder=1)
         ax.text(at[0], mark + 0.008, f"{mark:g}", color=MUTED, fontsize="small", va="bottom")
-    _count_axis(ax, at)
     ax.set_ylim(0, 1)
     ax.set_xlabel("cases (log scale)")
     ax.set_ylabel("reliability (share of differences that is real)")
@@ -94,15 +93,3 @@ def plot_reliability(
 
 def _kind(reliability: Reliability) -> str:
     return "" if reliability.kind == "posterior" else reliability.kind
-
-
-def _count_axis(ax: "Axes", at: "np.ndarray") -> None:
-    """Logarithmic axis of counts, with plain numbers at 1, 2 and 5 of each decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    ax.set_xscale("log")
-    ax.set_xlim(at[0], at[-1])
-    subs = (1.0, 2.0, 5.0) if at[-1] / at[0] < 2000 else (1.0,)
-    ax.xaxis.set_major_locator(LogLocator(subs=subs))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))

@@ -48,7 +48,8 @@ def plot_sd(fit: Fit, *, level: float = DEFAULT_LEVEL, ax: "Axes | None" = None)
     shown = [("doctor", BETTER)]
     if "sd_hospital" in fit.draws["posterior"]:
         shown.append(("hospital", HOSPITAL))
-    draws = {unit: flatten_draws(fit.draws["posterior"][f"sd_{unit}"])[0] for unit, _ in shown}
+    posterior = fit.draws["posterior"].to_dataset()
+    draws = {unit: flatten_draws(posterior[f"sd_{unit}"])[0] for unit, _ in shown}
     top = 1.25 * max(float(np.quantile(values, 0.999)) for values in draws.values())
     at = np.linspace(top / 400, top, 400)
     highest = 0.0
@@ -75,7 +76,7 @@ def plot_sd(fit: Fit, *, level: float = DEFAULT_LEVEL, ax: "Axes | None" = None)
     scale = {"gaussian": "units of the outcome"}.get(fit.model.family, _link(fit))
     ax.set_xlabel(f"standard deviation ({scale})", color=INK)
     ax.set_ylabel("density")
-    draw_legend(ax)
+    draw_legend(ax, loc="upper right")
     apply_fonts(ax)
     return ax
 

@@ -10,13 +10,12 @@ from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, open_axes, quiet
 from outcomekpi.plots.rows import FEW, Labels, label_rows, rows_height
 from outcomekpi.plots.sides import (
-    Corner,
     draw_legend,
     draw_reference,
     flags_of,
     percent,
     rate_axis,
-    rate_text,
+    rate_noun,
     sided,
 )
 from outcomekpi.profiling.standardization import StandardizedRates
@@ -36,9 +35,9 @@ def plot_shrinkage(
 ) -> "Axes":
     """Raw rate against standardized rate: what case mix and chance take away.
 
-    Up to 40 doctors each have a row, from the raw rate (open) to the adjusted one (filled, with
-    its interval); more doctors become a scatter of adjusted against raw rates, colored by
-    caseload, whose diagonal is "no change".
+    Up to 40 doctors each have a row, from the raw rate (open) to the standardized one
+    (filled, with its interval); more doctors become a scatter of standardized against raw
+    rates, colored by caseload, whose diagonal is "no change".
 
     Parameters
     ----------
@@ -71,17 +70,16 @@ def plot_shrinkage(
     if few:
         _draw_rows(ax, frame, level)
         label_rows(ax, frame, flags_of(None, frame.index), labels)
-        ax.set_xlabel(sided("raw and adjusted rate", rates.direction))
-        reference = rate_text(rates, rates.reference_rate)
-        draw_reference(ax, rates.reference_rate, f"all doctors together {reference}")
+        ax.set_xlabel(sided(f"raw and standardized {rate_noun(rates)}", rates.direction))
+        draw_reference(ax, rates)
     else:
-        _draw_scatter(ax, frame, rates.reference_rate)
+        _draw_scatter(ax, frame)
+        draw_reference(ax, rates, vertical=False)
         rate_axis(ax.yaxis, rates)
-        ax.set_xlabel(sided("raw rate", rates.direction))
-        ax.set_ylabel("adjusted rate")
+        ax.set_xlabel(sided(f"raw {rate_noun(rates)}", rates.direction))
+        ax.set_ylabel(f"standardized {rate_noun(rates)}")
     rate_axis(ax.xaxis, rates)
-    corner: Corner = "lower right" if rates.direction == "higher" else "upper right"
-    draw_legend(ax, loc=corner if few else "upper left")
+    draw_legend(ax, loc="above" if few else "upper left")
     apply_fonts(ax)
     return ax
 
@@ -103,11 +101,11 @@ def _draw_rows(ax: "Axes", frame: pd.DataFrame, level: float) -> None:
     ax.plot(
         frame["raw_rate"], position, markerfacecolor="white", color=NEUTRAL, label="raw", **marks
     )
-    ax.plot(frame["mean"], position, color=BETTER, markeredgewidth=0, label="adjusted", **marks)
+    ax.plot(frame["mean"], position, color=BETTER, markeredgewidth=0, label="standardized", **marks)
     ax.set_ylim(len(frame) - 0.2, -0.8)
 
 
-def _draw_scatter(ax: "Axes", frame: pd.DataFrame, reference: float) -> None:
+def _draw_scatter(ax: "Axes", frame: pd.DataFrame) -> None:
     from matplotlib.colors import LogNorm
     from matplotlib.ticker import FuncFormatter
 
@@ -129,6 +127,3 @@ def _draw_scatter(ax: "Axes", frame: pd.DataFrame, reference: float) -> None:
     bar.outline.set_visible(False)
     low, high = frame["mean"].min(), frame["mean"].max()
     ax.axline((low, low), (high, high), color=INK, linewidth=1.0, label="no change", zorder=2)
-    ax.axhline(
-        reference, color=INK, linestyle=(0, (4, 3)), linewidth=1.0, label="all doctors together"
-    )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from outcomekpi.cases import Direction
-from outcomekpi.plots.palette import INK, MUTED
+from outcomekpi.plots.palette import INK
 from outcomekpi.profiling.standardization import StandardizedRates
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from outcomekpi.profiling.classification import Classification
 
-Corner = Literal["upper right", "upper left", "lower right", "lower left"]
+Corner = Literal["upper right", "upper left", "lower right"]
 
 __all__ = [
     "draw_legend",
@@ -23,6 +23,7 @@ __all__ = [
     "is_share",
     "percent",
     "rate_axis",
+    "rate_noun",
     "rate_text",
     "sided",
 ]
@@ -36,6 +37,11 @@ def percent(level: float) -> str:
 def is_share(rates: StandardizedRates) -> bool:
     """Whether the rates are shares of cases, which read as percentages."""
     return rates.family in ("bernoulli", "binomial")
+
+
+def rate_noun(rates: StandardizedRates) -> str:
+    """Return what the values are called: a mean of measurements, else a rate of events."""
+    return "mean" if rates.family == "gaussian" else "rate"
 
 
 def rate_text(rates: StandardizedRates, value: float) -> str:
@@ -59,6 +65,18 @@ def sided(label: str, direction: Direction | None) -> str:
     return f"← {low}    {label}    {high} →"
 
 
+def count_axis(ax: "Axes", counts: pd.Series) -> None:
+    """Logarithmic horizontal axis of counts, with plain numbers at 1, 2 and 5 of each decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    low, high = max(float(counts.min()), 0.5) * 0.8, max(float(counts.max()), 1.0) * 1.25
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 2000 else (1.0,)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
+
+
 def flags_of(flags: "Classification | None", doctors: pd.Index) -> pd.Series:
     """Return ``better``, ``worse`` or an empty text for each doctor."""
     if flags is None:
@@ -66,25 +84,36 @@ def flags_of(flags: "Classification | None", doctors: pd.Index) -> pd.Series:
     return flags.to_frame()["flag"].reindex(doctors).fillna("").astype(str)
 
 
-def draw_reference(ax: "Axes", at: float, text: str, *, vertical: bool = True) -> None:
-    """Dashed line across the Axes, with its meaning written at its end."""
+def draw_reference(ax: "Axes", rates: StandardizedRates, *, vertical: bool = True) -> None:
+    """Dashed line across the Axes at the rate of all doctors together."""
     line = ax.axvline if vertical else ax.axhline
-    line(at, color=INK, linestyle=(0, (4, 3)), linewidth=1.0, zorder=1)
-    ax.annotate(
-        text,
-        xy=(at, 1.0) if vertical else (1.0, at),
-        xycoords=("data", "axes fraction") if vertical else ("axes fraction", "data"),
-        xytext=(0, 3) if vertical else (-2, 3),
-        textcoords="offset points",
-        ha="center" if vertical else "right",
-        va="bottom",
-        fontsize="small",
-        color=MUTED,
+    line(
+        rates.reference_rate,
+        color=INK,
+        linestyle=(0, (4, 3)),
+        linewidth=1.0,
+        zorder=1,
+        label=f"all doctors, {rate_text(rates, rates.reference_rate)}",
     )
 
 
-def draw_legend(ax: "Axes", *, loc: Corner = "upper right") -> None:
-    """Legend without a box, in a corner that the picture leaves empty."""
+def draw_legend(ax: "Axes", *, loc: Corner | Literal["above"] = "above") -> None:
+    """Legend without a box: above the Axes, or in a corner that the picture leaves empty."""
     handles, names = ax.get_legend_handles_labels()
-    if handles:
-        ax.legend(handles, names, loc=loc, frameon=False, fontsize="small", labelcolor=INK)
+    if not handles:
+        return
+    above = loc == "above"
+    corner: Corner = "lower right" if loc == "above" else loc
+    ax.legend(
+        handles,
+        names,
+        loc=corner,
+        bbox_to_anchor=(0.0, 1.0, 1.0, 0.0) if above else (0.0, 0.0, 1.0, 1.0),
+        ncols=1 if not above else len(names) if len(names) <= 3 else 2,
+        borderaxespad=0.2 if above else 0.5,
+        columnspacing=1.2,
+        handletextpad=0.5,
+        frameon=False,
+        fontsize="small",
+        labelcolor=INK,
+    )

@@ -1,0 +1,88 @@
+"""The calibration curve: whether outcomes happen as often as the risk model says."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from outcomekpi.checks import CheckResult
+from outcomekpi.errors import SpecError
+from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.plots.fonts import apply_fonts
+from outcomekpi.plots.palette import BETTER, INK, NEUTRAL, open_axes, quiet
+from outcomekpi.plots.sides import draw_legend, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_calibration", "table_of"]
+
+LOOKS = (("o", BETTER), ("D", NEUTRAL))
+
+
+def plot_calibration(check: CheckResult, *, ax: "Axes | None" = None) -> "Axes":
+    """Observed against predicted outcome in groups of rising risk, with the diagonal.
+
+    Points on the diagonal: what was predicted has happened. One series for predictions by case
+    mix alone, one for case mix and doctor. The intervals have the level of the check.
+
+    Parameters
+    ----------
+    check : result of ``check_calibration``
+    ax : Axes to draw on; None opens a figure
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    SpecError
+        Another check was given.
+
+    Examples
+    --------
+    >>> import outcomekpi as ok
+    >>> fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(), draws=400)
+    >>> ok.plot_calibration(ok.check_calibration(fit)).get_xlabel()
+    'predicted'
+    """
+    needed = ("prediction", "group", "predicted", "observed", "lower", "upper")
+    table = table_of(check, needed, by="check_calibration")
+    ax = open_axes(ax, width=5.4, height=5.0)
+    quiet(ax)
+    table = table[table["group"] != "all"]
+    level = table.attrs.get("level", DEFAULT_LEVEL)
+    low = float(np.nanmin(table[["predicted", "lower"]].to_numpy()))
+    high = float(np.nanmax(table[["predicted", "upper"]].to_numpy()))
+    ax.plot([low, high], [low, high], color=INK, linewidth=1.0, label="as predicted", zorder=1)
+    for (marker, color), (name, part) in zip(LOOKS, table.groupby("prediction"), strict=False):
+        away = part[["lower", "upper"]].sub(part["observed"], axis=0).abs().to_numpy().T
+        ax.errorbar(
+            part["predicted"],
+            part["observed"],
+            yerr=away,
+            marker=marker,
+            color=color,
+            markersize=5,
+            linewidth=1.0,
+            alpha=0.85,
+            label=f"by {name}, {percent(level)} intervals",
+        )
+    ax.set_aspect("equal", adjustable="datalim")
+    ax.set_xlabel("predicted")
+    ax.set_ylabel("observed")
+    draw_legend(ax, loc="upper left")
+    apply_fonts(ax)
+    return ax
+
+
+def table_of(check: CheckResult, needed: tuple[str, ...], *, by: str) -> pd.DataFrame:
+    """Return the table of a check, or refuse the result of another check."""
+    missing = [name for name in needed if name not in check.table.columns]
+    if missing:
+        raise SpecError(
+            f"This picture needs the result of {by}; the check {check.name!r} has no column "
+            f"{missing[0]!r}."
+        )
+    return check.table

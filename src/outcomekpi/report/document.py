@@ -1,0 +1,213 @@
+"""The report: one HTML file with the answer, the table, the pictures, the checks and the model."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from outcomekpi.adjustment.fit import Fit
+from outcomekpi.checks import CheckResult
+from outcomekpi.errors import StorageError
+from outcomekpi.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.profiling.classification import Classification
+from outcomekpi.profiling.doctor_table import doctor_table
+from outcomekpi.profiling.funnel import FunnelLimits, funnel_limits
+from outcomekpi.profiling.ranking import Ranks
+from outcomekpi.profiling.reliability import reliability
+from outcomekpi.profiling.standardization import StandardizedRates
+from outcomekpi.provenance import cite
+from outcomekpi.report import passages
+from outcomekpi.report.answer import write_answer
+from outcomekpi.report.figures import draw_pictures, keep_doctors
+from outcomekpi.report.listing import list_doctors
+from outcomekpi.report.masking import Mask, mask_counts
+from outcomekpi.report.numbers import RateStyle, plural, rate_style
+from outcomekpi.report.reading import explain_words, state_limits
+from outcomekpi.report.verdicts import describe_checks, quick_checks
+from outcomekpi.tables import write_text_atomic
+
+__all__ = ["report"]
+
+CONTENTS = (
+    ("answer", "Answer"),
+    ("asked", "Question"),
+    ("cases", "Cases"),
+    ("doctors", "Doctors"),
+    ("pictures", "Pictures"),
+    ("checks", "Checks"),
+    ("model", "Model"),
+    ("reading", "How to read it"),
+    ("limits", "Limits"),
+    ("provenance", "Provenance"),
+)
+
+
+def report(
+    fit: Fit,
+    rates: StandardizedRates,
+    ranks: Ranks,
+    flags: Classification,
+    *,
+    path: str | Path,
+    checks: Sequence[CheckResult] | None = None,
+    title: str | None = None,
+    level: float = DEFAULT_LEVEL,
+    suppress_below: int | None = None,
+) -> Path:
+    """Write one HTML file that tells a head of department what the data say about the doctors.
+
+    The file needs nothing else: no network, no other file. It holds the answer in words, the
+    table of doctors (sortable, searchable), pictures, checks, the model with its priors, how to
+    read it, its limits, and its provenance. The same results give the same bytes.
+
+    Parameters
+    ----------
+    fit, rates, ranks, flags : one chain of results
+    path : HTML file to write or replace; its folder is made if need be
+    checks : results of ``check_*``; None runs the quick ones, an empty list runs none, and the
+        report says so
+    title : heading of the report; None names the outcome
+    level : probability of every interval
+    suppress_below : for publication, withhold counts of cases and events below this (see
+        :func:`outcomekpi.report.masking.mask_counts`)
+
+    Returns
+    -------
+    Path
+        The file that was written.
+
+    Raises
+    ------
+    SpecError
+        The results are about different doctors, or a choice cannot be used.
+    StorageError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import outcomekpi as ok
+    >>> fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(), draws=400)
+    >>> rates = ok.standardize(fit)
+    >>> results = fit, rates, ok.rank(rates), ok.classify(rates)
+    >>> ok.report(*results, path="2026-surgery.html", checks=[])  # doctest: +SKIP
+    """
+    check_level(level)
+    target = Path(path)
+    if target.is_dir():
+        raise StorageError(f"A report needs the name of a file; {str(target)!r} is a folder.")
+    mask = mask_counts(rates, below=suppress_below)
+    if checks is None:
+        checks = quick_checks(fit, level=level)
+    context = _gather(fit, rates, ranks, flags, checks=checks, title=title, level=level, mask=mask)
+    page = _render(context)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomic(target, page)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"The report cannot be written to {str(target)!r}: {error.strerror or error}."
+        ) from error
+    return target
+
+
+def _gather(
+    fit: Fit,
+    rates: StandardizedRates,
+    ranks: Ranks,
+    flags: Classification,
+    *,
+    checks: Sequence[CheckResult],
+    title: str | None,
+    level: float,
+    mask: Mask,
+) -> dict[str, Any]:
+    """Bring together everything the template writes."""
+    style = rate_style(fit, rates)
+    reliabilities = reliability(fit)
+    table = doctor_table(fit, rates, ranks, flags, level=level, reliabilities=reliabilities)
+    limits = _limits(rates, mask)
+    visible = table.copy()
+    visible["observed"] = visible["observed"].where(~mask.observed)
+    visible["cases"] = visible["cases"].where(~mask.cases)
+    outcome = fit.cases.roles["outcome"]
+    return {
+        "title": title if title is not None else f"{outcome}: results of the doctors",
+        "subtitle": _subtitle(fit, rates, style),
+        "masked_note": mask.note,
+        "contents": CONTENTS,
+        "answer": write_answer(
+            visible,
+            ranks,
+            flags,
+            style=style,
+            level=level,
+            raw_rates=rates.raw_rate[mask.shown],
+            limits=limits,
+        ),
+        "asked": passages.describe_question(fit, rates, flags, style=style, level=level),
+        "case_facts": passages.describe_cases(fit, rates, style=style, mask=mask),
+        "case_log": fit.cases.log,
+        "table": list_doctors(table, fit, flags, style=style, mask=mask, level=level),
+        "figures": draw_pictures(
+            fit,
+            rates,
+            ranks,
+            flags,
+            limits=limits,
+            reliability=reliabilities,
+            checks=checks,
+            mask=mask,
+            level=level,
+        ),
+        "checks": describe_checks(fit, checks, with_tables=mask.below is None),
+        "model": passages.describe_model(fit, rates),
+        "terms": passages.describe_terms(fit, level=level),
+        "terms_note": passages.describe_scale(fit, level=level),
+        "priors": passages.describe_priors(fit),
+        "glossary": explain_words(rates, style=style, level=level),
+        "limits": state_limits(fit, rates),
+        "provenance": passages.describe_provenance(fit),
+        "citation": cite(),
+        "bibtex": cite(style="bibtex"),
+        "version": fit.provenance.versions.get("outcomekpi", ""),
+    }
+
+
+def _limits(rates: StandardizedRates, mask: Mask) -> FunnelLimits | None:
+    """Funnel limits of the doctors whose counts may be seen; none where a funnel has no sense."""
+    shown = rates if mask.shown.all() else keep_doctors(rates, mask.shown)
+    if len(shown.cases) < 2:
+        return None
+    return funnel_limits(shown)
+
+
+def _subtitle(fit: Fit, rates: StandardizedRates, style: RateStyle) -> str:
+    roles = fit.cases.roles
+    return (
+        f"{plural(int(rates.cases.sum()), 'case')} of {plural(len(rates.cases), 'doctor')}"
+        f"{' over ' + roles['exposure'] if 'exposure' in roles else ''}; a {rates.direction} "
+        f"{style.noun} of {roles['outcome']} is better. Fitted on {fit.provenance.created[:10]}."
+    )
+
+
+def _render(context: dict[str, Any]) -> str:
+    """Fill the template; every value is escaped, and only the file's own script may run."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    folder = files("outcomekpi.report").joinpath("templates")
+    style = folder.joinpath("report.css").read_text(encoding="utf-8")
+    script = folder.joinpath("report.js").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=PackageLoader("outcomekpi.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script_hash = b64encode(sha256(script.encode()).digest()).decode("ascii")
+    template = environment.get_template("report.html.j2")
+    return template.render(**context, style=style, script=script, script_hash=script_hash)

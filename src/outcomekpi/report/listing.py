@@ -1,0 +1,239 @@
+"""The table of doctors and the small tables of the report, as cells that a template writes."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from outcomekpi.adjustment.fit import Fit
+from outcomekpi.profiling.classification import Classification
+from outcomekpi.report.masking import Mask
+from outcomekpi.report.numbers import RateStyle, count, decimal, percent, plural, probability
+
+__all__ = ["Cell", "Column", "DoctorListing", "PlainTable", "Row", "list_doctors", "plain_table"]
+
+ROWS_AT_MOST = 10_000
+PLAIN_ROWS_AT_MOST = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """Heading of a column; ``kind`` is how it sorts, "text" or "number"."""
+
+    label: str
+    kind: str = "number"
+    hint: str = ""
+    sortable: bool = True
+    sorted: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is read; what is sorted by, None for the text itself; position of an interval."""
+
+    text: str
+    sort: str | None = None
+    bar: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One doctor: name, flag, cells, the text a search looks through."""
+
+    doctor: str
+    flag: str
+    found_by: str | None
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorListing:
+    """The table of doctors."""
+
+    intro: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    reference: str
+    any_flag: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainTable:
+    """A small table: headings, rows, which columns are text, and what was left out."""
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    is_text: tuple[bool, ...]
+    remark: str = ""
+
+
+def list_doctors(
+    table: pd.DataFrame,
+    fit: Fit,
+    flags: Classification,
+    *,
+    style: RateStyle,
+    mask: Mask,
+    level: float,
+) -> DoctorListing:
+    """Lay out the doctors, the worst standardized rate first.
+
+    Parameters
+    ----------
+    table : indexed by doctor, columns of ``doctors.csv``
+    fit : for the hospitals
+    flags : for the benchmark and the direction
+    style, mask, level : how rates are written, what is withheld, probability of the intervals
+    """
+    worst_is_high = flags.rates.direction == "lower"
+    ordered = table.sort_values("rate", ascending=not worst_is_high, kind="stable")
+    ordered = _most_telling(ordered)
+    hospitals = _hospital_of(fit)
+    low, high = float(ordered["rate_lower"].min()), float(ordered["rate_upper"].max())
+    low, high = min(low, flags.threshold), max(high, flags.threshold)
+    width = (high - low) or 1.0
+    rows = tuple(
+        _row(str(doctor), values, hospitals, style, mask, (low, width), _gaussian(flags))
+        for doctor, values in zip(ordered.index, ordered.to_dict("records"), strict=True)
+    )
+    left_out = len(table) - len(ordered)
+    notes = [f"{left_out:,} doctors near the benchmark are not listed here."] if left_out else []
+    return DoctorListing(
+        intro=(
+            f"All {plural(len(table), 'doctor')}, the worst standardized {style.noun} first. "
+            "Choose a heading to sort by it. The line in the interval marks the benchmark of "
+            f"{style.write(flags.threshold)}."
+        ),
+        columns=_columns(style, level, worst_is_high, hospitals is not None, _gaussian(flags)),
+        rows=rows,
+        reference=f"{100 * (flags.threshold - low) / width:.1f}",
+        any_flag=bool((table["flag"] != "").any()),
+        notes=tuple(notes),
+    )
+
+
+def plain_table(frame: pd.DataFrame, *, index: bool = True) -> PlainTable:
+    """Lay out the numbers of a frame to four digits, the first rows where there are many."""
+    shown = frame.head(PLAIN_ROWS_AT_MOST)
+    names = [str(frame.index.name or "")] if index else []
+    rows = []
+    for label, values in zip(shown.index, shown.itertuples(index=False), strict=True):
+        cells = [_plain(value) for value in values]
+        rows.append((str(label), *cells) if index else tuple(cells))
+    remark = f"The first {len(shown)} of {len(frame):,} rows." if len(shown) < len(frame) else ""
+    headings = tuple(names + [str(column).replace("_", " ") for column in frame.columns])
+    is_text = [True] * index + [not is_numeric_dtype(dtype) for dtype in frame.dtypes]
+    return PlainTable(headings=headings, rows=tuple(rows), is_text=tuple(is_text), remark=remark)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | float | np.number):
+        number = float(value)
+        return f"{number:,.4g}" if np.isfinite(number) else "–"
+    return str(value)
+
+
+def _gaussian(flags: Classification) -> bool:
+    return flags.rates.family == "gaussian"
+
+
+def _most_telling(ordered: pd.DataFrame) -> pd.DataFrame:
+    """Keep what a browser can hold: whoever stands out, then the surest of the others."""
+    if len(ordered) <= ROWS_AT_MOST:
+        return ordered
+    surest = ordered[["p_worse", "p_better"]].max(axis=1) + (ordered["flag"] != "")
+    kept = np.argsort(-surest.to_numpy(), kind="stable")[:ROWS_AT_MOST]
+    return ordered.iloc[np.sort(kept)]
+
+
+def _hospital_of(fit: Fit) -> dict[str, str] | None:
+    if fit.cases.hospitals is None or fit.cases.hospital_code is None:
+        return None
+    names = fit.cases.hospitals[fit.cases.hospital_code]
+    return dict(zip(map(str, fit.cases.doctors), map(str, names), strict=True))
+
+
+def _columns(
+    style: RateStyle, level: float, worst_is_high: bool, hospitals: bool, gaussian: bool
+) -> tuple[Column, ...]:
+    by_rate = "descending" if worst_is_high else "ascending"
+    counts = (
+        ()
+        if gaussian
+        else (
+            Column(label="Observed", hint="events that happened"),
+            Column(label="Expected", hint="events an average doctor would have had"),
+        )
+    )
+    unit = "%" if style.sign else style.unit
+    return (
+        Column(label="Doctor", kind="text"),
+        Column(label="Stands out", kind="text"),
+        *((Column(label="Hospital", kind="text"),) if hospitals else ()),
+        Column(label="Cases"),
+        *counts,
+        Column(label=f"Standardized {style.noun}, {unit}", sorted=by_rate),
+        Column(label=f"{percent(level)} interval", sortable=False),
+        Column(label="from", hint="lower end of the interval"),
+        Column(label="to", hint="upper end of the interval"),
+        Column(label="Prob. worse", hint="worse than the benchmark"),
+        Column(label="Prob. better", hint="better than the benchmark"),
+        Column(label="Expected rank", hint="1 is best"),
+        Column(label="Rank interval", hint="sorted by its lower end"),
+        Column(label="Reliability", hint="share of differences that is real"),
+    )
+
+
+def _row(
+    doctor: str,
+    values: Mapping[Hashable, Any],
+    hospitals: dict[str, str] | None,
+    style: RateStyle,
+    mask: Mask,
+    scale: tuple[float, float],
+    gaussian: bool,
+) -> Row:
+    number = {str(name): float(value) for name, value in values.items() if name != "flag"}
+    hospital = None if hospitals is None else hospitals[doctor]
+    counts = [_count(number["cases"], hidden=bool(mask.cases[doctor]), mask=mask)]
+    if not gaussian:
+        counts.append(_count(number["observed"], hidden=bool(mask.observed[doctor]), mask=mask))
+        counts.append(_number(decimal(number["expected"], 1), number["expected"]))
+    lower, upper = number["rate_lower"], number["rate_upper"]
+    low, width = scale
+    bar = (
+        f"--l:{100 * (lower - low) / width:.1f};--w:{100 * (upper - lower) / width:.1f};"
+        f"--m:{100 * (number['rate'] - low) / width:.1f}"
+    )
+    places = f"{number['rank_lower']:,.0f}–{number['rank_upper']:,.0f}"
+    flag = str(values["flag"])
+    found_by = None if hospital is None else f"{doctor} {hospital}"
+    cells = (
+        Cell(flag),
+        *(() if hospital is None else (Cell(hospital),)),
+        *counts,
+        _number(style.bare(number["rate"]), number["rate"]),
+        Cell("", bar=bar),
+        _number(style.bare(lower), lower),
+        _number(style.bare(upper), upper),
+        _number(probability(number["p_worse"]), number["p_worse"]),
+        _number(probability(number["p_better"]), number["p_better"]),
+        _number(decimal(number["expected_rank"], 1), number["expected_rank"]),
+        _number(places, number["rank_lower"]),
+        _number(decimal(number["reliability"], 2), number["reliability"]),
+    )
+    return Row(doctor=doctor, flag=flag, found_by=found_by, cells=cells)
+
+
+def _number(text: str, value: float) -> Cell:
+    return Cell(text, sort=f"{value:.6g}" if np.isfinite(value) else "")
+
+
+def _count(value: float, *, hidden: bool, mask: Mask) -> Cell:
+    return Cell(mask.text, sort="-1") if hidden else _number(count(value), value)

@@ -1,0 +1,203 @@
+"""The fixed and half-fixed passages: what was asked, the cases, the model, the provenance."""
+
+import numpy as np
+import pandas as pd
+
+from outcomekpi.adjustment.fit import Fit
+from outcomekpi.profiling.classification import Classification
+from outcomekpi.profiling.standardization import StandardizedRates
+from outcomekpi.report.answer import rule_in_words
+from outcomekpi.report.listing import PlainTable, plain_table
+from outcomekpi.report.masking import Mask
+from outcomekpi.report.numbers import RateStyle, count, decimal, percent, plural
+
+__all__ = [
+    "describe_cases",
+    "describe_model",
+    "describe_priors",
+    "describe_provenance",
+    "describe_question",
+    "describe_scale",
+    "describe_terms",
+]
+
+Facts = list[tuple[str, str]]
+
+MEASURES = {
+    "P/E": "P/E: events predicted for the doctor over events expected of an average doctor with "
+    "the same cases, times the overall rate (risk-standardized rate)",
+    "O/E": "O/E: events observed over events expected of an average doctor with the same cases, "
+    "times the overall rate; chance in the observed events is not taken out",
+    "direct": "direct: the rate that all cases together would have with this doctor",
+}
+FAMILIES = {
+    "bernoulli": "a logistic regression of events among cases",
+    "binomial": "a logistic regression of events among cases",
+    "poisson": "a Poisson regression of counts",
+    "negative_binomial": "a negative binomial regression of counts",
+    "gaussian": "a linear regression of measurements",
+}
+
+
+def describe_question(
+    fit: Fit, rates: StandardizedRates, flags: Classification, *, style: RateStyle, level: float
+) -> Facts:
+    """List what was asked: outcome, direction, doctors, adjustment, benchmark, rule."""
+    roles = fit.cases.roles
+    outcome = roles["outcome"]
+    if fit.cases.event is not None:
+        outcome += f" (the event is {fit.cases.event})"
+    facts = [
+        ("Outcome", outcome),
+        ("Better is", f"a {rates.direction} {style.noun}"),
+        (
+            "Judged are",
+            f"the {len(rates.cases):,} values of {roles['doctor']}, called doctors here",
+        ),
+        ("Adjusted for", fit.spec.case_mix or "nothing: rates are compared as they are"),
+    ]
+    if fit.spec.doctor_level:
+        facts.append(("Shrunken towards doctors alike in", fit.spec.doctor_level))
+    if rates.hospital is not None:
+        within = "an average doctor of the same hospital"
+        population = "an average doctor of an average hospital"
+        facts.append(("Compared with", within if rates.hospital == "within" else population))
+    named = "the overall rate" if flags.rule.threshold is None else "as chosen"
+    facts += [
+        ("Measure", MEASURES[rates.measure]),
+        ("Benchmark", f"{style.write(flags.threshold)} {_after_sign(style)} ({named})"),
+        ("Rule", rule_in_words(flags, style)),
+        ("Intervals", f"hold the true value with {percent(level)} probability, given the model"),
+    ]
+    return facts
+
+
+def describe_cases(fit: Fit, rates: StandardizedRates, *, style: RateStyle, mask: Mask) -> Facts:
+    """List how many cases, doctors and events there are."""
+    cases = rates.cases
+    facts = [("Cases", count(float(cases.sum()))), ("Doctors", f"{len(cases):,}")]
+    if fit.cases.hospitals is not None:
+        facts.append(("Hospitals", f"{len(fit.cases.hospitals):,}"))
+    if "exposure" in fit.cases.roles:
+        facts.append((f"Exposure ({fit.cases.roles['exposure']})", count(rates.exposure.sum())))
+    if rates.family != "gaussian":
+        facts.append(("Events", count(float(rates.observed.sum()))))
+    facts.append(
+        (f"Overall {style.noun}", f"{style.write(rates.reference_rate)} {_after_sign(style)}")
+    )
+    visible = cases[~mask.cases.to_numpy()]
+    if len(visible):
+        low, middle, high = (float(x) for x in np.quantile(visible, [0.0, 0.5, 1.0]))
+        among = " (of the counts shown)" if mask.cases.any() else ""
+        facts.append(
+            ("Cases per doctor", f"{count(low)} to {count(high)}, median {count(middle)}{among}")
+        )
+    if rates.family != "gaussian" and not mask.observed.any():
+        none = int((rates.observed == 0).sum())
+        facts.append(("Doctors without events", f"{none:,}"))
+    return facts
+
+
+def _after_sign(style: RateStyle) -> str:
+    return "of cases" if style.sign else style.unit
+
+
+def describe_model(fit: Fit, rates: StandardizedRates) -> list[str]:
+    """Say in sentences what the model is and how it was computed."""
+    spec, model = fit.spec, fit.model
+    spread = "normal" if model.doctor_effects == "normal" else "Student-t"
+    hospitals = " Doctors are nested in hospitals, which have effects of their own."
+    draws = fit.draws["posterior"]["sd_doctor"].size
+    engine = {
+        "quadrature": "integrating the doctor effects out by quadrature",
+        "nuts": "Hamiltonian Monte Carlo (NUTS)",
+    }[fit.engine]
+    adjusted = f"case mix ({spec.case_mix})" if spec.case_mix else "no case mix"
+    sentences = [
+        f"Doctors were compared by {FAMILIES[model.family]}, with {adjusted} and one effect per "
+        f"doctor. The doctors' effects are taken to come from one {spread} distribution whose "
+        "spread is learned from the data: that is what pulls a doctor with few cases towards the "
+        f"average.{hospitals if model.hospital_code is not None else ''}",
+    ]
+    if spec.mundlak:
+        sentences.append(
+            "Doctor means of the covariates were added (Mundlak terms), so that differences "
+            "between the doctors' patients are not taken for effects of the covariates."
+        )
+    sentences.append(
+        f"The posterior was computed by {engine}; every number in this report is read from the "
+        f"same {draws:,} draws. {_method(rates)}"
+    )
+    return sentences
+
+
+def _method(rates: StandardizedRates) -> str:
+    if not rates.relative_error:
+        return ""
+    return (
+        f"Sums over cases were computed by {rates.method}; the largest error found on a sample of "
+        f"doctors is {100 * rates.relative_error:.2g} %."
+    )
+
+
+def describe_terms(fit: Fit, *, level: float) -> PlainTable:
+    """Lay out coefficients and standard deviations, with ratios where the link gives them."""
+    frame = fit.to_frame(level=level)
+    ratio = {"bernoulli": "odds ratio", "binomial": "odds ratio"}.get(
+        fit.model.family, "rate ratio"
+    )
+    if fit.model.family != "gaussian":
+        slope = [term in fit.design.terms for term in frame.index]
+        limits = np.exp(frame[["mean", "lower", "upper"]].to_numpy())
+        frame[ratio] = [
+            f"{decimal(m, 2)} ({decimal(low, 2)} to {decimal(high, 2)})" if is_slope else ""
+            for (m, low, high), is_slope in zip(limits, slope, strict=True)
+        ]
+    return plain_table(frame)
+
+
+def describe_scale(fit: Fit, *, level: float) -> str:
+    """Say in which units the coefficients are."""
+    unit = {
+        "bernoulli": "log odds",
+        "binomial": "log odds",
+        "gaussian": f"units of {fit.cases.roles['outcome']}",
+    }.get(fit.model.family, "logarithms of the rate")
+    return (
+        f"mean, sd, lower and upper are in {unit}, per unit of each covariate; lower and upper "
+        f"bound the {percent(level)} interval. sd_doctor is the spread between doctors."
+    )
+
+
+def describe_priors(fit: Fit) -> PlainTable:
+    """Lay out every prior that was used, with the numbers that were used."""
+    priors, model = fit.model.priors, fit.model
+    rows: list[tuple[str, str, str]] = [
+        ("intercept", str(priors.intercept), "average case of an average doctor, link scale")
+    ]
+    if fit.design.terms:
+        rows.append(("coefficients", str(priors.coefficient), "per SD of each covariate"))
+    rows.append(("sd_doctor", str(priors.sd_doctor), "spread between doctors"))
+    if model.hospital_code is not None:
+        rows.append(("sd_hospital", str(priors.sd_hospital), "spread between hospitals"))
+    if model.family == "gaussian":
+        rows.append(("sd_residual", str(priors.sd_residual), "spread between cases"))
+    if model.family == "negative_binomial":
+        rows.append(("dispersion", str(priors.dispersion), "1/sqrt of the size parameter"))
+    return plain_table(
+        pd.DataFrame(rows, columns=["parameter", "prior", "what it is about"]), index=False
+    )
+
+
+def describe_provenance(fit: Fit) -> Facts:
+    """List when, from what and with what the numbers were computed."""
+    record = fit.provenance
+    versions = ", ".join(f"{name} {number}" for name, number in record.versions.items())
+    return [
+        ("Fitted", f"{record.created} in {record.seconds:.2f} s"),
+        ("Seed", str(record.seed)),
+        ("Fingerprint of the cases", record.data_hash),
+        ("Fingerprint of the specification", record.spec_hash),
+        ("Versions", versions),
+        ("Cases", plural(int(fit.cases.outcome.size), "row")),
+    ]
