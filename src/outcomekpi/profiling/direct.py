@@ -35,7 +35,8 @@ def direct_rates(predictor: Predictor) -> Array:
     if predictor.family in ("poisson", "negative_binomial"):
         table = _tabulate(predictor, rows, np.zeros((1, predictor.n_samples)))[0]
         dtype = predictor.effect.dtype
-        return table.astype(dtype) * np.exp(predictor.brought_by_doctor(slice(None)))
+        rates = table.astype(dtype) * np.exp(predictor.brought_by_doctor(slice(None)))
+        return np.asarray(rates)
     low, high = _ranges(predictor)
     center, half_width = (low + high) / 2, (high - low) / 2 + 1e-3
     node = np.cos((2 * np.arange(NODES) + 1) * np.pi / (2 * NODES))
@@ -55,7 +56,7 @@ def _cluster_code(predictor: Predictor) -> NDArray[np.intp]:
 def _cluster_base(predictor: Predictor) -> Array:
     """Linear predictor that each cluster of cases starts from: (cluster, sample)."""
     if predictor.comparison == "within" and predictor.hospital is not None:
-        return predictor.hospital + predictor.intercept
+        return np.asarray(predictor.hospital + predictor.intercept)
     return predictor.intercept[None, :]
 
 

@@ -37,7 +37,7 @@ __all__ = [
 
 Measure = Literal["P/E", "O/E", "direct"]
 
-EXACT_UP_TO = 2e8  # rows x draws that are summed one by one, about two seconds
+EXACT_UP_TO = 1e8  # rows x draws that are summed one by one, within a second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

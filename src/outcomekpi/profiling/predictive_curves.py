@@ -1,0 +1,290 @@
+"""What a model says about one doctor's events before seeing them: tails and marginal likelihood."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+from scipy.special import expit, gammainc, gammaln, ndtr
+
+from outcomekpi.adjustment.spec import Family
+
+__all__ = ["DoctorView", "log_marginal", "upper_tail"]
+
+Array = NDArray[np.float64]
+
+COUNTED_BELOW = 12.0  # events (or non-events) below which the tail is summed exactly
+SPACING = 0.25  # of the nodes of t, in the smaller of its two SDs
+REACH_PRIOR, REACH_TAIL = 6.0, 8.0
+INTEGRATION = np.linspace(-6.0, 6.0, 25)  # nodes of the marginal likelihood, conditional SDs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DoctorView:
+    """One doctor's cases as the other parameters see them.
+
+    Attributes
+    ----------
+    family : "bernoulli", "binomial", "poisson" or "gaussian"
+    x : (row, term), standardized case mix
+    eta : (row,), linear predictor at the posterior mean, without the doctor
+    departure : (term, sample), slopes minus their mean
+    shift : (sample,), what else moves all rows alike: intercept and hospital minus their
+        means, doctor-level terms
+    sd : (sample,), SD of the doctor effects
+    outcome, weight : (row,), events, and trials or exposure
+    sd_residual : (sample,), Gaussian family, else None
+    """
+
+    family: Family
+    x: Array
+    eta: Array
+    departure: Array
+    shift: Array
+    sd: Array
+    outcome: Array
+    weight: Array
+    sd_residual: Array | None
+
+    @property
+    def total(self) -> float:
+        """Observed events."""
+        return float(self.outcome.sum())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Moved:
+    """Center and spread of the doctor's total shift t in each draw.
+
+    t = effect + shift + xbar'delta is what all his cases share; given a draw it is normal with
+    ``mean`` and ``sd`` (sample,). ``constant`` (sample,) is what the slopes add to the log
+    likelihood besides.
+    """
+
+    mean: Array
+    sd: Array
+    constant: Array
+
+
+def _cumulant(view: DoctorView, t: Array) -> Array:
+    """Sum over rows of the cumulant function at eta + t: (point,)."""
+    if view.family == "poisson":
+        return np.asarray(float(view.weight @ np.exp(view.eta)) * np.exp(t))
+    return np.asarray(view.weight @ np.logaddexp(0.0, view.eta[:, None] + t))
+
+
+def _moments(view: DoctorView, t: float) -> tuple[float, float, float]:
+    """Mean, variance and third cumulant of the doctor's events at t."""
+    if view.family == "poisson":
+        mean = float(view.weight @ np.exp(view.eta + t))
+        return mean, mean, mean
+    p = expit(view.eta + t)
+    v = view.weight * p * (1 - p)
+    return float(view.weight @ p), float(v.sum()), float(v @ (1 - 2 * p))
+
+
+def _shift_for(view: DoctorView, events: float) -> float:
+    """Shift t at which the expected events are ``events``, by bisection and Newton."""
+    if view.family == "poisson":
+        return float(np.log(events) - np.log(view.weight @ np.exp(view.eta)))
+    low, high = -1.0, 1.0
+    while _moments(view, low)[0] > events:
+        low *= 2
+    while _moments(view, high)[0] < events:
+        high *= 2
+    t = 0.5 * (low + high)
+    for _ in range(100):
+        mean, variance, _ = _moments(view, t)
+        low, high = (t, high) if mean < events else (low, t)
+        step = (events - mean) / variance
+        if abs(step) < 1e-12 * max(1.0, abs(t)):
+            break
+        t = t + step if low < t + step < high else 0.5 * (low + high)
+    return t
+
+
+def _move(view: DoctorView) -> _Moved:
+    """First order: weighted covariate means at the mean shift; second: their variance."""
+    center = float(view.shift.mean())
+    if view.family == "gaussian":
+        weight = np.ones(view.eta.size)
+    elif view.family == "poisson":
+        weight = view.weight * np.exp(view.eta + center)
+    else:
+        p = expit(view.eta + center)
+        weight = view.weight * p * (1 - p)
+    mean_x = weight @ view.x / weight.sum()
+    inner = view.x - mean_x
+    moved = mean_x @ view.departure
+    second = inner.T @ (inner * weight[:, None])
+    constant = (view.outcome @ inner) @ view.departure
+    constant = constant - 0.5 * np.einsum("ks,kl,ls->s", view.departure, second, view.departure)
+    return _Moved(mean=view.shift + moved, sd=view.sd, constant=constant)
+
+
+def upper_tail(view: DoctorView, weights: Array) -> float:
+    """P(Y > y) + P(Y = y)/2 of the doctor's events, his effect drawn from the population.
+
+    Parameters
+    ----------
+    view : the doctor's cases
+    weights : (sample,), adding up to 1
+
+    Notes
+    -----
+    With U(t) the tail given the total shift t, increasing from 0 to 1, and F the weighted
+    mixture over draws of the normal distributions of t, the tail is U(t_0) + sum over nodes of
+    (U(t_q+1) - U(t_q)) (1 - F((t_q + t_q+1)/2)).
+    """
+    moved = _move(view)
+    if view.family == "gaussian" and view.sd_residual is not None:
+        mean, sd = _gaussian_moments(view, moved)
+        return float(weights @ ndtr((mean - (view.outcome - view.eta).mean()) / sd))
+    trials = np.inf if view.family == "poisson" else float(view.weight.sum())
+    typical = float(np.clip(view.total, 0.5, trials - 0.5))
+    t_tail = _shift_for(view, typical)
+    width = 1 / np.sqrt(_moments(view, t_tail)[1])
+    reach = REACH_PRIOR * float(moved.sd.max())
+    low = max(float(moved.mean.min()) - reach, t_tail - REACH_TAIL * width)
+    high = min(float(moved.mean.max()) + reach, t_tail + REACH_TAIL * width)
+    if high <= low:  # the observed events are out of reach on one side
+        low, high = sorted((low, high))
+    typical_sd = max(float(np.median(moved.sd)), 0.05 * width)
+    points = int(np.clip((high - low) / (SPACING * min(width, typical_sd)), 32, 400))
+    t = np.linspace(low, high, points)
+    tail = _tail_given_shift(view, t, t_tail, trials)
+    middle = 0.5 * (t[1:] + t[:-1])
+    below = weights @ ndtr((middle - moved.mean[:, None]) / moved.sd[:, None])
+    return float(np.clip(tail[0] + np.diff(tail) @ (1 - below), 0.0, 1.0))
+
+
+def _gaussian_moments(view: DoctorView, moved: _Moved) -> tuple[Array, Array]:
+    """Mean and SD, in each draw, of the mean residual of a new set of his cases."""
+    residual = view.sd_residual if view.sd_residual is not None else np.ones_like(view.sd)
+    return moved.mean, np.sqrt(moved.sd**2 + residual**2 / view.eta.size)
+
+
+def _tail_given_shift(view: DoctorView, t: Array, t_tail: float, trials: float) -> Array:
+    y = view.total
+    if view.family == "poisson":
+        mean = _cumulant(view, t)
+        point = np.exp(y * np.log(mean) - mean - gammaln(y + 1))
+        return np.asarray(gammainc(y + 1, mean) + 0.5 * point)
+    if min(y, trials - y) < COUNTED_BELOW:
+        return _counted_tail(view, t, trials)
+    return _saddlepoint_tail(view, t, t_tail)
+
+
+def _counted_tail(view: DoctorView, t: Array, trials: float) -> Array:
+    """Exact tail where few events, or few non-events, were seen: the recursion over cases."""
+    mirrored = view.total > trials / 2
+    log_odds = view.eta[:, None] + t
+    chance = expit(-log_odds) if mirrored else expit(log_odds)
+    y = int(trials - view.total) if mirrored else int(view.total)
+    probability = np.zeros((y + 1, t.size))
+    probability[0] = 1.0
+    for p, m in zip(chance, view.weight.astype(np.int64), strict=True):
+        for _ in range(m):
+            probability[1:] += p * (probability[:-1] - probability[1:])
+            probability[0] *= 1 - p
+    below = probability[:-1].sum(axis=0) + 0.5 * probability[-1]
+    return np.asarray(below if mirrored else 1 - below)
+
+
+def _saddlepoint_tail(view: DoctorView, t: Array, t_tail: float) -> Array:
+    """Lugannani & Rice's formula without continuity correction, which gives the mid-p tail."""
+    y = view.total
+    _, variance, third = _moments(view, t_tail)
+    tilt = t_tail - t
+    deviance = tilt * y - (_cumulant(view, np.array([t_tail]))[0] - _cumulant(view, t))
+    w = np.sign(tilt) * np.sqrt(2 * np.maximum(deviance, 0.0))
+    v = tilt * np.sqrt(variance)
+    near = np.abs(v) < 1e-3
+    safe_w, safe_v = np.where(near, 1.0, w), np.where(near, 1.0, v)
+    density = np.exp(-0.5 * w**2) / np.sqrt(2 * np.pi)
+    correction = np.where(near, -third / variance**1.5 / 6, 1 / safe_v - 1 / safe_w)
+    return np.asarray(np.clip(ndtr(-w) + density * correction, 0.0, 1.0))
+
+
+def log_marginal(view: DoctorView) -> Array:
+    """Log likelihood of the doctor's cases in each draw, his effect integrated out: (sample,).
+
+    Notes
+    -----
+    exp(C(t)) N(t; mean, sd) is integrated by the trapezoidal rule on 25 nodes over 6 conditional
+    SDs around its mode, C(t) = y t - B(t), with B read from a Chebyshev interpolant. Constants
+    that do not depend on the draw are left out; slopes enter to second order.
+    """
+    moved = _move(view)
+    if view.family == "gaussian":
+        return _gaussian_marginal(view, moved)
+    curve = _cumulant_curve(view, moved)
+    y, precision = view.total, 1 / moved.sd**2
+    mode = moved.mean.copy()
+    for _ in range(60):
+        gradient = y - curve(mode, 1) - (mode - moved.mean) * precision
+        step = gradient / (curve(mode, 2) + precision)
+        mode = curve.inside(mode + np.clip(step, -1.0, 1.0))
+        if float(np.abs(step).max()) < 1e-8:
+            break
+    width = 1 / np.sqrt(curve(mode, 2) + precision)
+    t = curve.inside(mode[:, None] + width[:, None] * INTEGRATION)
+    log_term = y * t - curve(t, 0) - 0.5 * (t - moved.mean[:, None]) ** 2 * precision[:, None]
+    top = log_term.max(axis=1, keepdims=True)
+    integral = np.exp(log_term - top).sum(axis=1) * width
+    return np.asarray(moved.constant + top[:, 0] + np.log(integral / moved.sd))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Curve:
+    """Chebyshev interpolant of the cumulant function and its two first derivatives."""
+
+    low: float
+    high: float
+    series: tuple[Array, Array, Array]
+
+    def __call__(self, t: Array, order: int) -> Array:
+        scale = 2 / (self.high - self.low)
+        x = (t - self.low) * scale - 1
+        return np.asarray(chebyshev.chebval(x, self.series[order]) * scale**order)
+
+    def inside(self, t: Array) -> Array:
+        return np.clip(t, self.low, self.high)
+
+
+def _cumulant_curve(view: DoctorView, moved: _Moved) -> _Curve:
+    trials = np.inf if view.family == "poisson" else float(view.weight.sum())
+    t_seen = _shift_for(view, float(np.clip(view.total, 0.5, trials - 0.5)))
+    sd = float(moved.sd.max())
+    low = min(float(moved.mean.min()) - 8 * sd, t_seen - 1)
+    high = max(float(moved.mean.max()) + 8 * sd, t_seen + 1)
+    half = (high - low) / 2
+    # log(1 + e^z) is analytic up to +-i pi; its Chebyshev series converges like rho^-k
+    rho = np.pi / half + np.sqrt(1 + (np.pi / half) ** 2)
+    degree = int(min(400, 23 / np.log(rho))) + 4
+    node = np.cos((2 * np.arange(degree + 1) + 1) * np.pi / (2 * (degree + 1)))
+    values = _cumulant(view, low + half * (node + 1))
+    series = 2 / (degree + 1) * (chebyshev.chebvander(node, degree).T @ values)
+    series[0] /= 2
+    return _Curve(
+        low=low,
+        high=high,
+        series=(
+            np.asarray(series, dtype=np.float64),
+            np.asarray(chebyshev.chebder(series), dtype=np.float64),
+            np.asarray(chebyshev.chebder(series, 2), dtype=np.float64),
+        ),
+    )
+
+
+def _gaussian_marginal(view: DoctorView, moved: _Moved) -> Array:
+    """Return the closed form: residuals within the doctor, and their mean."""
+    mean, sd = _gaussian_moments(view, moved)
+    residual = view.sd_residual if view.sd_residual is not None else np.ones_like(view.sd)
+    r = view.outcome - view.eta
+    inner, deviation = view.x - view.x.mean(axis=0), r - r.mean()
+    cross = deviation @ inner @ view.departure
+    square = np.einsum("ks,kl,ls->s", view.departure, inner.T @ inner, view.departure)
+    within = deviation @ deviation - 2 * cross + square
+    log_within = -(r.size - 1) * np.log(residual) - 0.5 * within / residual**2
+    return np.asarray(log_within - np.log(sd) - 0.5 * ((r.mean() - mean) / sd) ** 2)
