@@ -6,7 +6,7 @@ With t = u + shift the conditional of t is exp(C(t)) N(t; shift, sigma²): one t
 doctor serves every draw.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,24 +121,39 @@ def tabulate_curves(
         right = _end(kernel, size, sigma, center, scale, 1.0)
         lower = np.minimum(lower, center - left + pull * np.minimum(shifts[0], 0.0))
         upper = np.maximum(upper, center + right + pull * np.maximum(shifts[1], 0.0))
-    coefficients = spline_curves(kernel, size, lower, upper)
-    return Curves(
-        lower=lower,
-        step=(upper - lower) / (_NODES - 1),
-        coefficients=coefficients,
+    return replace(
+        spline_curves(kernel, beta[None], lower[None], upper[None]),
         center=center,
         curvature=curvature,
     )
 
 
-def spline_curves(kernel: Kernel, size: Array, lower: Array, upper: Array) -> Array:
-    """Coefficients of the cubic splines of C on 41 nodes between two ends of every doctor.
+def spline_curves(kernel: Kernel, betas: Array, lower: Array, upper: Array) -> Curves:
+    """Tabulate the curves of all doctors at many fixed effects, theta after theta.
 
-    Every curve is measured from its highest node.
+    Parameters
+    ----------
+    betas : (theta, column)
+    lower, upper : (theta, doctor), ends of the tables
+
+    Returns
+    -------
+    Curves of theta * doctor units; ``center`` and ``curvature`` are those of the highest node
     """
     from scipy.interpolate import CubicSpline
 
-    nodes = lower + np.arange(_NODES)[:, None] * ((upper - lower) / (_NODES - 1))
-    heights = kernel.rows.y_doctor * nodes - kernel.log_partition(size, clipped_exp(nodes))
-    heights -= heights.max(axis=0)
-    return np.ascontiguousarray(CubicSpline(np.arange(_NODES), heights, axis=0).c)
+    step = (upper - lower) / (_NODES - 1)
+    nodes = lower[:, None] + np.arange(_NODES)[:, None] * step[:, None]
+    heights = kernel.rows.y_doctor * nodes
+    heights -= kernel.log_partitions(betas, clipped_exp(nodes))
+    heights = np.moveaxis(heights, 1, 0).reshape(_NODES, -1)
+    unit = np.arange(heights.shape[1])
+    top = np.clip(heights.argmax(axis=0), 1, _NODES - 2)
+    bend = heights[top - 1, unit] - 2 * heights[top, unit] + heights[top + 1, unit]
+    return Curves(
+        lower=lower.ravel(),
+        step=step.ravel(),
+        coefficients=np.ascontiguousarray(CubicSpline(np.arange(_NODES), heights, axis=0).c),
+        center=lower.ravel() + top * step.ravel(),
+        curvature=-bend / step.ravel() ** 2,
+    )

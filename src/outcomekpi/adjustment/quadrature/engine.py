@@ -12,11 +12,12 @@ from outcomekpi.adjustment.quadrature.effects import draw_conditionals
 from outcomekpi.adjustment.quadrature.evaluation import Anchor, anchor_effects, log_posterior
 from outcomekpi.adjustment.quadrature.kernels import Kernel, LogisticKernel, PoissonKernel
 from outcomekpi.adjustment.quadrature.mode import Mode, Target, find_mode
+from outcomekpi.adjustment.quadrature.nested_engine import sample_nested
 from outcomekpi.adjustment.quadrature.priors import fixed_effect_prior
 from outcomekpi.adjustment.quadrature.proposal import Proposal, propose_from_grid, propose_normal
 from outcomekpi.adjustment.quadrature.rows import Rows, sort_rows
 from outcomekpi.adjustment.quadrature.shifts import curve_shifts
-from outcomekpi.adjustment.quadrature.weights import Weights, assess_weights, resample
+from outcomekpi.adjustment.quadrature.weights import Weights, assess_weights, refusal, resample
 from outcomekpi.errors import EngineError
 
 __all__ = ["sample_quadrature"]
@@ -34,7 +35,7 @@ _START_SIGMA = 0.3
 
 
 def sample_quadrature(model: Model, *, draws: int, seed: int) -> PosteriorSamples:
-    """Joint posterior draws of a Bernoulli, binomial or Poisson model without hospitals.
+    """Joint posterior draws of a Bernoulli, binomial, Poisson or Gaussian model.
 
     Raises
     ------
@@ -42,6 +43,9 @@ def sample_quadrature(model: Model, *, draws: int, seed: int) -> PosteriorSample
         No proposal came close enough to the posterior; says what was tried.
     """
     target = build_target(model)
+    if model.hospital_code is not None:
+        start = _start(target, model)
+        return sample_nested(model, target, start, draws=draws, seed=seed)
     mode = find_mode(target, _start(target, model), start=np.zeros(model.n_doctors))
     anchor = anchor_effects(target, mode)
     rng = np.random.default_rng(seed)
@@ -141,7 +145,7 @@ def _weighted_proposal(
     """Try proposals until the exact weights of one are good enough."""
     n_points = max(_POINTS, 2 * draws)
     rows = target.kernel.rows
-    tried = []
+    tried: list[str] = []
     for attempt in _attempts(mode, rows.n_doctors, rows.n_rows):
         if attempt.name == "normal":
             proposal = propose_normal(mode, n_points, rng)
@@ -152,30 +156,15 @@ def _weighted_proposal(
         exact = log_posterior(target, anchor, proposal.thetas[some])
         weights = assess_weights(exact - proposal.log_density[some])
         check = _quadrature_error(target, anchor, proposal.thetas[some], exact)
-        tried.append(
-            f"{proposal.name}: efficiency {weights.efficiency:.2f}, Pareto k "
-            f"{weights.pareto_k:.2f}, quadrature error {check:.3g}"
-        )
+        tried.append(weights.describe(proposal.name, check))
         if weights.acceptable and check < _QUADRATURE_TOLERANCE:
             diagnostics: Diagnostics = {
-                "proposal": proposal.name,
                 "newton_steps": float(mode.steps),
                 "newton_decrement": mode.decrement,
-                "exact_weights": float(weights.log_weights.size),
-                "effective_sample_size": weights.efficiency * weights.log_weights.size,
-                "efficiency": weights.efficiency,
-                "pareto_k": weights.pareto_k,
-                "log_weight_sd": weights.spread,
-                "quadrature_error": check,
-                "attempts": "; ".join(tried),
+                **weights.diagnostics(proposal.name, check, tried),
             }
             return proposal, weights, diagnostics
-    raise EngineError(
-        "The fast engine could not approximate this posterior well enough to be used. Tried "
-        + "; ".join(tried)
-        + ". Wanted efficiency above 0.5, Pareto k below 0.7 and a quadrature error below "
-        f"{_QUADRATURE_TOLERANCE}. Use engine='nuts', or stronger priors."
-    )
+    raise refusal(tried, _QUADRATURE_TOLERANCE)
 
 
 def _quadrature_error(target: Target, anchor: Anchor, thetas: Array, exact: Array) -> float:

@@ -16,7 +16,14 @@ from outcomekpi.adjustment.quadrature.evaluation import Anchor, log_posterior
 from outcomekpi.adjustment.quadrature.mode import Mode, Target, find_mode
 from outcomekpi.adjustment.quadrature.scores import stratified_normals, stratified_uniforms
 
-__all__ = ["Proposal", "propose_from_grid", "propose_normal"]
+__all__ = [
+    "Proposal",
+    "draw_scores",
+    "inverse_root",
+    "log_determinants",
+    "propose_from_grid",
+    "propose_normal",
+]
 
 Array = NDArray[np.float64]
 
@@ -50,7 +57,7 @@ class Proposal:
 def propose_normal(mode: Mode, n_points: int, rng: np.random.Generator) -> Proposal:
     """Draw from the normal at the mode with the inverse information as its covariance."""
     scores = stratified_normals(n_points, mode.theta.size, rng)
-    factor = _inverse_root(mode.information)
+    factor = inverse_root(mode.information)
     return Proposal(
         thetas=mode.theta + scores @ factor.T,
         scores=scores,
@@ -59,7 +66,7 @@ def propose_normal(mode: Mode, n_points: int, rng: np.random.Generator) -> Propo
     )
 
 
-def _inverse_root(information: Array) -> Array:
+def inverse_root(information: Array) -> Array:
     """Lower triangular L with L L' the inverse of a positive definite matrix."""
     return np.linalg.cholesky(np.linalg.inv(information))
 
@@ -74,6 +81,23 @@ def _log_student(scores: Array, df: float) -> Array:
     constant = gammaln((df + d) / 2) - gammaln(df / 2) - 0.5 * d * np.log(df * np.pi)
     result: Array = constant - 0.5 * (df + d) * np.log1p((scores**2).sum(axis=1) / df)
     return result
+
+
+def draw_scores(
+    n_points: int, dimension: int, tail_df: float | None, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Standardized normal (or multivariate t) scores with their log density.
+
+    Returns
+    -------
+    scores : (point, dimension)
+    log_density : (point,)
+    """
+    scores = stratified_normals(n_points, dimension, rng)
+    if tail_df is None:
+        return scores, _log_normal(scores)
+    scores *= np.sqrt(tail_df / rng.chisquare(tail_df, n_points))[:, None]
+    return scores, _log_student(scores, tail_df)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -149,7 +173,7 @@ def _trace_ridge(target: Target, mode: Mode, lower: float, upper: float) -> _Rid
     for node in nodes:
         xi = 0.5 * (xi_lower + xi_upper) + 0.5 * (xi_upper - xi_lower) * node
         near, _ = _conditional(target, near, float(np.exp(xi) - offset))
-        factor = _inverse_root(near.information[:-1, :-1])
+        factor = inverse_root(near.information[:-1, :-1])
         np.fill_diagonal(factor, np.log(np.diag(factor)))
         betas.append(near.beta)
         factors.append(factor)
@@ -163,7 +187,7 @@ def _trace_ridge(target: Target, mode: Mode, lower: float, upper: float) -> _Rid
     )
 
 
-def _log_determinants(factors: Array) -> Array:
+def log_determinants(factors: Array) -> Array:
     """Log determinants of triangular matrices with a positive diagonal."""
     result: Array = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
     return result
@@ -196,7 +220,7 @@ def propose_from_grid(
     sweep = np.linspace(ridge.lower, ridge.upper, _SWEEP)
     log_sigma = np.log(ridge.sigma(sweep))
     path = np.column_stack((ridge.betas(sweep), log_sigma))
-    log_root = _log_determinants(ridge.factors(sweep))
+    log_root = log_determinants(ridge.factors(sweep))
     exact = log_posterior(target, anchor, path) - log_sigma + log_root
     curve = CubicSpline(sweep, exact - exact.max())
 
@@ -207,16 +231,11 @@ def propose_from_grid(
     uniforms = stratified_uniforms(n_points, 1, rng)[:, 0]
     xi = np.interp(uniforms * cumulative[-1], cumulative, fine)
 
-    normals = stratified_normals(n_points, mode.theta.size - 1, rng)
-    if tail_df is None:
-        log_scores = _log_normal(normals)
-    else:
-        normals *= np.sqrt(tail_df / rng.chisquare(tail_df, n_points))[:, None]
-        log_scores = _log_student(normals, tail_df)
+    normals, log_scores = draw_scores(n_points, mode.theta.size - 1, tail_df, rng)
     factor = ridge.factors(xi)
     beta = ridge.betas(xi) + np.einsum("mpq,mq->mp", factor, normals)
     log_sigma = np.log(ridge.sigma(xi))
-    log_root = _log_determinants(factor)
+    log_root = log_determinants(factor)
     return Proposal(
         thetas=np.column_stack((beta, log_sigma)),
         scores=np.column_stack((normals, ndtri(uniforms))),

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Resampled", "Weights", "assess_weights", "pareto_shape", "resample", "systematic"]
+from outcomekpi.errors import EngineError
+
+__all__ = [
+    "Resampled",
+    "Weights",
+    "assess_weights",
+    "pareto_shape",
+    "refusal",
+    "resample",
+    "systematic",
+]
 
 Array = NDArray[np.float64]
 
@@ -35,6 +45,38 @@ class Weights:
         """
         limit = min(1 - 1 / np.log10(self.log_weights.size), 0.7)
         return self.efficiency > 0.5 and not self.pareto_k > limit
+
+    def describe(self, name: str, quadrature_error: float) -> str:
+        """One clause on how a proposal did."""
+        return (
+            f"{name}: efficiency {self.efficiency:.2f}, Pareto k {self.pareto_k:.2f}, "
+            f"quadrature error {quadrature_error:.3g}"
+        )
+
+    def diagnostics(
+        self, name: str, quadrature_error: float, tried: list[str]
+    ) -> dict[str, float | str]:
+        """Return what the engine reports about its own accuracy."""
+        return {
+            "proposal": name,
+            "exact_weights": float(self.log_weights.size),
+            "effective_sample_size": self.efficiency * self.log_weights.size,
+            "efficiency": self.efficiency,
+            "pareto_k": self.pareto_k,
+            "log_weight_sd": self.spread,
+            "quadrature_error": quadrature_error,
+            "attempts": "; ".join(tried),
+        }
+
+
+def refusal(tried: list[str], quadrature_tolerance: float) -> EngineError:
+    """Return the error of an engine whose proposals have all been tried."""
+    return EngineError(
+        "The fast engine could not approximate this posterior well enough to be used. Tried "
+        + "; ".join(tried)
+        + ". Wanted efficiency above 0.5, Pareto k below 0.7 and a quadrature error below "
+        f"{quadrature_tolerance:g}. Use engine='nuts', or stronger priors."
+    )
 
 
 def pareto_shape(log_weights: Array) -> float:
