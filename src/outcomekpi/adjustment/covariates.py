@@ -254,19 +254,32 @@ def check_categories(
                 "Leave it out of the formula."
             )
         n_rows = covariate.values.size
+        sizes = np.bincount(covariate.values, weights=weights, minlength=len(levels))
+        alone = [level for level, size in zip(levels, sizes, strict=True) if size < 2]
+        if alone:
+            _refuse_spoilt_numbers(covariate.name, levels)
         if len(levels) == n_rows:
             raise FormulaError(
                 f"Covariate {covariate.name!r} has {n_rows:,} different texts in {n_rows:,} rows, "
                 "one of its own for each. Is it an identifier? Leave it out of the formula."
             )
-        sizes = np.bincount(covariate.values, weights=weights, minlength=len(levels))
-        alone = [level for level, size in zip(levels, sizes, strict=True) if size < 2]
         if alone:
             raise FormulaError(
                 f"Covariate {covariate.name!r} has {len(alone):,} of {len(levels):,} categories "
                 f"with one {unit} only: {list_values(alone)}. Nothing can be learned from one "
                 f"{unit}: merge them with another category, or exclude them."
             )
+
+
+def _refuse_spoilt_numbers(name: str, levels: tuple[str, ...]) -> None:
+    """Say so where one odd cell has turned a column of numbers into text."""
+    is_text = pd.to_numeric(pd.Series(levels), errors="coerce").isna()
+    words = [level for level, odd in zip(levels, is_text, strict=True) if odd]
+    if words and len(words) < len(levels) / 2:
+        raise FormulaError(
+            f"Covariate {name!r} holds text, but most of its values are numbers. Those that are "
+            f"not: {list_values(words)}. Make them missing, or write them as numbers."
+        )
 
 
 def check_identifiers(covariates: Iterable[Covariate], index: pd.Index) -> None:

@@ -39,6 +39,8 @@ CASELOAD = "cases"
 """What a doctor-level formula calls the number of patients of each doctor."""
 CONSTANT = 1e-12
 """Standard deviation, as a share of the mean, that rounding leaves in a constant column."""
+BLOCK = 8192
+"""Rows worked on at a time: they stay in the cache, and are too few for BLAS to wake threads."""
 LARGEST_MATRIX = 8 * 2**30
 """Bytes; a larger matrix means a column with far too many categories."""
 
@@ -192,34 +194,50 @@ def _fill(
 
     of_doctor = (np.asarray(column)[code] for column in doctor_columns)
     for position, column in enumerate(chain(case_columns, means(), of_doctor)):
-        matrix[:, position] = column
-        center[position], scale[position] = _standardize(
-            matrix[:, position], weights, terms[position], cases.frame.index
-        )
+        target = matrix[:, position]
+        mean, sd = _moments(column, weights)
+        if not np.isfinite(mean):
+            _refuse_not_finite(column, terms[position], cases.frame.index)
+        if sd <= CONSTANT * abs(mean) or sd == 0.0:
+            raise FormulaError(
+                f"Covariate {terms[position]!r} is constant: it is {mean:g} in all "
+                f"{column.size:,} rows. Leave it out of the formula."
+            )
+        _standardize(column, mean, sd, target)
+        center[position], scale[position] = mean, sd
     return matrix, center, scale
 
 
-def _standardize(
-    column: NDArray[np.float64], weights: NDArray[np.float64] | None, term: str, index: pd.Index
-) -> tuple[float, float]:
-    """Center and scale a column in place; return its mean and standard deviation."""
+def _moments(column: NDArray[Any], weights: NDArray[np.float64] | None) -> tuple[float, float]:
+    """Weighted mean and standard deviation of a column, in one pass over it.
+
+    Values are shifted by the mean of the first block. If that lies k standard deviations from
+    the mean, k^2 <= n / BLOCK, so that at most three of sixteen digits are lost in 10^7 rows.
+    """
     size = float(column.size if weights is None else weights.sum())
-    mean = float(column.sum() if weights is None else weights @ column) / size
-    if not np.isfinite(mean):
-        _refuse_not_finite(column, term, index)
-    column -= mean
-    squares = float(column @ column if weights is None else (weights * column) @ column)
-    scale = float(np.sqrt(squares / (size - 1.0)))
-    if scale <= CONSTANT * abs(mean) or scale == 0.0:
-        raise FormulaError(
-            f"Covariate {term!r} is constant: it is {mean:g} in all {column.size:,} rows. "
-            "Leave it out of the formula."
-        )
-    column /= scale
-    return mean, scale
+    total = squares = 0.0
+    with np.errstate(invalid="ignore"):  # infinite values make the mean NaN, which is refused
+        shift = float(column[:BLOCK].mean(dtype=np.float64))
+        for start in range(0, column.size, BLOCK):
+            rows = slice(start, start + BLOCK)
+            shifted = np.subtract(column[rows], shift, dtype=np.float64)
+            weighted = shifted if weights is None else weights[rows] * shifted
+            total += float(weighted.sum())
+            squares += float(weighted @ shifted)
+    variance = (squares - total * total / size) / (size - 1.0)
+    return shift + total / size, float(np.sqrt(max(variance, 0.0)))
 
 
-def _refuse_not_finite(column: NDArray[np.float64], term: str, index: pd.Index) -> None:
+def _standardize(
+    column: NDArray[Any], center: float, scale: float, target: NDArray[np.float64]
+) -> None:
+    for start in range(0, column.size, BLOCK):
+        rows = slice(start, start + BLOCK)
+        np.subtract(column[rows], center, out=target[rows], dtype=np.float64)
+        target[rows] /= scale
+
+
+def _refuse_not_finite(column: NDArray[Any], term: str, index: pd.Index) -> None:
     wrong = ~np.isfinite(column)
     raise FormulaError(
         f"Term {term!r} must be a finite number for every case. {describe_row(index, wrong)}. "
@@ -279,12 +297,9 @@ def replay_design(design: Design, frame: Any) -> NDArray[np.float64]:
             )
     covariates = match_covariates(table, encoding.levels)
     matrix = np.zeros((len(table), len(design.terms)), order="F")
-    columns = encode_again(encoding, covariates, n_rows=len(table))
-    for position, column in enumerate(columns):
-        target = matrix[:, position]
-        target[:] = column
-        if not np.isfinite(target.sum()):
-            _refuse_not_finite(target, design.terms[position], table.index)
-        target -= design.center[position]
-        target /= design.scale[position]
+    for position, column in enumerate(encode_again(encoding, covariates, n_rows=len(table))):
+        if not np.isfinite(np.sum(column, dtype=np.float64)):
+            _refuse_not_finite(column, design.terms[position], table.index)
+        center, scale = float(design.center[position]), float(design.scale[position])
+        _standardize(column, center, scale, matrix[:, position])
     return matrix

@@ -190,7 +190,7 @@ def _columns_in_expression(
     for node in nodes:
         if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
             raise FormulaError(
-                f"{argument}={text!r} reaches for {node.attr!r}; use functions only."
+                f"{argument}={text!r} must not reach for {node.attr!r}: use functions only."
             )
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Q" and node.args:
             used.append(str(ast.literal_eval(node.args[0])))
