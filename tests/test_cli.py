@@ -52,7 +52,19 @@ def frame():
 
 
 @pytest.fixture
-def run(tmp_path, capsys):
+def run(run_whole, monkeypatch):
+    """Do as ``run_whole`` does, without drawing: most tests are about what comes before."""
+    monkeypatch.setattr(
+        "outcomekpi.commands.evaluation.draw_figures", lambda folder, **_: folder.mkdir()
+    )
+    monkeypatch.setattr(
+        "outcomekpi.commands.evaluation.report", lambda *_, path, **__: path.write_text("report")
+    )
+    return run_whole
+
+
+@pytest.fixture
+def run_whole(tmp_path, capsys):
     """Evaluate a table and return exit code, standard output, error output and the folder."""
 
     def evaluate(table, *arguments, name="cases.csv", roles=("died", "surgeon"), direction="lower"):
@@ -244,7 +256,7 @@ def test_zeros_in_front_of_identifiers_stay(run, frame):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
-def test_chinese_columns_and_labels_work_in_every_encoding(run, frame, encoding):
+def test_chinese_columns_and_labels_work_in_every_encoding(run_whole, frame, encoding):
     table = pd.DataFrame(
         {
             "医生": "王" + frame["surgeon"],
@@ -253,7 +265,7 @@ def test_chinese_columns_and_labels_work_in_every_encoding(run, frame, encoding)
             "入院 类型": np.where(frame["sex"] == "M", "急诊", "择期"),
         }
     )
-    code, _, err, out = run(
+    code, _, err, out = run_whole(
         table.to_csv(index=False).encode(encoding),
         *("--event", "是", "--adjust", "年龄 + `入院 类型`"),
         roles=("是否达标", "医生"),

@@ -49,12 +49,24 @@ if TYPE_CHECKING:
     from outcomekpi.plots.reliability import plot_reliability
     from outcomekpi.plots.sds import plot_sd
     from outcomekpi.plots.shrinkage import plot_shrinkage
+    from outcomekpi.profiling.caseload import CaseloadPlan, plan_caseload
     from outcomekpi.profiling.classification import Classification, FlagRule, classify
+    from outcomekpi.profiling.divergence import Divergence, divergence_test
     from outcomekpi.profiling.doctor_table import doctor_table
+    from outcomekpi.profiling.exact import ExactTest, exact_test
     from outcomekpi.profiling.funnel import FunnelLimits, count_limits, funnel_limits
+    from outcomekpi.profiling.r_values import RValues, r_values
     from outcomekpi.profiling.ranking import Ranks, rank
     from outcomekpi.profiling.reliability import Reliability, reliability
+    from outcomekpi.profiling.reliability_estimates import fit_beta_binomial
+    from outcomekpi.profiling.report_cards import ReportCard, report_card
     from outcomekpi.profiling.standardization import StandardizedRates, standardize
+    from outcomekpi.profiling.tiers import (
+        TierMisclassification,
+        median_cut_misclassification,
+        misclassify_tiers,
+    )
+    from outcomekpi.profiling.variation import Variation, describe_variation, median_odds_ratio
     from outcomekpi.provenance import Provenance, cite
     from outcomekpi.report.document import report
 
@@ -62,11 +74,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_LEVEL",
+    "CaseloadPlan",
     "Cases",
     "CasesError",
     "CheckResult",
     "Classification",
+    "Divergence",
     "EngineError",
+    "ExactTest",
     "Exponential",
     "Fit",
     "FlagRule",
@@ -82,12 +97,16 @@ __all__ = [
     "OutcomeKPIWarning",
     "Priors",
     "Provenance",
+    "RValues",
     "Ranks",
     "Reliability",
+    "ReportCard",
     "SpecError",
     "StandardizedRates",
     "StorageError",
+    "TierMisclassification",
     "Uniform",
+    "Variation",
     "__version__",
     "build_pymc_model",
     "check_calibration",
@@ -98,10 +117,18 @@ __all__ = [
     "classify",
     "count_limits",
     "datasets",
+    "describe_variation",
+    "divergence_test",
     "doctor_table",
+    "exact_test",
     "fit",
+    "fit_beta_binomial",
     "funnel_limits",
     "load_fit",
+    "median_cut_misclassification",
+    "median_odds_ratio",
+    "misclassify_tiers",
+    "plan_caseload",
     "plot_calibration",
     "plot_caterpillar",
     "plot_funnel",
@@ -111,9 +138,11 @@ __all__ = [
     "plot_sd",
     "plot_shrinkage",
     "pointwise_log_likelihood",
+    "r_values",
     "rank",
     "reliability",
     "report",
+    "report_card",
     "save_fit",
     "standardize",
 ]
@@ -164,16 +193,32 @@ _ROOMS = {
     "plots.reliability": ("plot_reliability",),
     "plots.sds": ("plot_sd",),
     "plots.shrinkage": ("plot_shrinkage",),
+    "profiling.caseload": (
+        "CaseloadPlan",
+        "plan_caseload",
+    ),
     "profiling.classification": (
         "Classification",
         "FlagRule",
         "classify",
     ),
+    "profiling.divergence": (
+        "Divergence",
+        "divergence_test",
+    ),
     "profiling.doctor_table": ("doctor_table",),
+    "profiling.exact": (
+        "ExactTest",
+        "exact_test",
+    ),
     "profiling.funnel": (
         "FunnelLimits",
         "count_limits",
         "funnel_limits",
+    ),
+    "profiling.r_values": (
+        "RValues",
+        "r_values",
     ),
     "profiling.ranking": (
         "Ranks",
@@ -183,9 +228,24 @@ _ROOMS = {
         "Reliability",
         "reliability",
     ),
+    "profiling.reliability_estimates": ("fit_beta_binomial",),
+    "profiling.report_cards": (
+        "ReportCard",
+        "report_card",
+    ),
     "profiling.standardization": (
         "StandardizedRates",
         "standardize",
+    ),
+    "profiling.tiers": (
+        "TierMisclassification",
+        "median_cut_misclassification",
+        "misclassify_tiers",
+    ),
+    "profiling.variation": (
+        "Variation",
+        "describe_variation",
+        "median_odds_ratio",
     ),
     "provenance": (
         "Provenance",

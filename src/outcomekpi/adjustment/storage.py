@@ -1,9 +1,7 @@
 """Saved fits: one NetCDF file that holds the posterior and what it was computed from."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import xarray as xr
@@ -11,6 +9,7 @@ import xarray as xr
 from outcomekpi.adjustment.file_layout import FORMAT, FORMAT_VERSION, fit_to_tree, tree_to_fit
 from outcomekpi.adjustment.fit import Fit
 from outcomekpi.errors import OutcomeKPIError, StorageError
+from outcomekpi.tables import replacing
 
 __all__ = ["load_fit", "save_fit"]
 
@@ -56,19 +55,8 @@ def save_fit(fit: Fit, path: str | Path) -> Path:
             "exist. Create it first."
         )
     tree = fit_to_tree(fit)
-    partial = None
-    try:
-        with NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}.", suffix=".partial", delete=False
-        ) as handle:
-            partial = Path(handle.name)
+    with replacing(target) as partial:
         tree.to_netcdf(partial, engine="h5netcdf", encoding=_encoding(tree))
-        os.replace(partial, target)
-    except OSError as error:
-        raise StorageError(f"The fit could not be saved as {str(target)!r}: {error}.") from error
-    finally:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
     return target
 
 

@@ -29,15 +29,17 @@ def demonstrate(out: Path) -> None:
         print(MEDPAR)
         cases = Cases.from_frame(load_medpar(), outcome="died", doctor="provnum", direction="lower")
         spec = ModelSpec(case_mix="hmo + age80 + C(type)")
+        title = "Deaths in 54 hospitals (medpar, 1991)"
     else:
         print(SYNTHETIC)
         cases = load_synthetic_cases()
         spec = ModelSpec(case_mix="age + sex + charlson")
+        title = "Deaths of the patients of 40 surgeons (synthetic)"
     with show_progress(N_STEPS) as step:
-        judgment = evaluate_cases(cases, spec, choices=Choices(), out=out, step=step)
+        judgment = evaluate_cases(cases, spec, choices=Choices(title=title), out=out, step=step)
     print_judgment(judgment, out)
     print(f"""
 Open {out / "report.html"} in a browser and look at three things:
-  1. the answer in words at the top: who stands out, and how sure that is;
-  2. the caterpillar: intervals that cross the line do not tell a doctor from the benchmark;
-  3. the ranks: how wide their intervals are, before anyone reads much into a single place.""")
+  1. the answer at the top: who stands out, how sure that is, and how much of it is luck;
+  2. the table of doctors: an interval that crosses the line does not tell a doctor from the rest;
+  3. the picture of the ranks: how wide they are, before anyone reads much into a single place.""")

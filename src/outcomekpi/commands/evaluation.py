@@ -22,6 +22,7 @@ from outcomekpi.profiling.doctor_table import doctor_table
 from outcomekpi.profiling.ranking import Ranks, rank
 from outcomekpi.profiling.reliability import Reliability, reliability
 from outcomekpi.profiling.standardization import StandardizedRates, standardize
+from outcomekpi.report.document import report
 from outcomekpi.tables import read_table, write_csv
 
 __all__ = ["Choices", "Judgment", "evaluate_cases", "evaluate_file"]
@@ -39,6 +40,7 @@ class Choices:
     benchmark : rate that ``p_worse`` and ``p_better`` are about; None is the overall rate
     engine, draws, seed : of the fit
     level : probability of every interval
+    title : heading of the report; None names the outcome
     """
 
     rule: FlagRule = field(default_factory=FlagRule)
@@ -47,6 +49,7 @@ class Choices:
     draws: int = 2000
     seed: int = 20261
     level: float = DEFAULT_LEVEL
+    title: str | None = None
 
     def __post_init__(self) -> None:
         check_choice("engine", self.engine, get_args(Engine))
@@ -76,7 +79,7 @@ class Judgment:
 def evaluate_file(
     path: Path,
     *,
-    roles: Mapping[str, str],
+    roles: Mapping[str, Any],
     reading: Mapping[str, Any],
     spec: ModelSpec,
     choices: Choices,
@@ -119,8 +122,8 @@ def evaluate_cases(
             reliabilities=judgment.reliabilities,
             level=choices.level,
         )
-        step("Writing")
-        _write_tables(judgment, folder, level=choices.level)
+        step("Checking and reporting")
+        _write_files(judgment, folder, choices)
     return judgment
 
 
@@ -151,9 +154,12 @@ def _judge(posterior: Fit, choices: Choices) -> Judgment:
     )
 
 
-def _write_tables(judgment: Judgment, folder: Path, *, level: float) -> None:
+def _write_files(judgment: Judgment, folder: Path, choices: Choices) -> None:
     write_csv(judgment.table, folder / "doctors.csv")
-    write_csv(judgment.fit.to_frame(level=level), folder / "model.csv")
+    write_csv(judgment.fit.to_frame(level=choices.level), folder / "model.csv")
     save_fit(judgment.fit, folder / "fit.nc")
+    results = (judgment.fit, judgment.rates, judgment.ranks, judgment.flags)
+    page = folder / "report.html"
+    report(*results, path=page, level=choices.level, title=choices.title)
     record = judgment.fit.provenance.to_json()
     (folder / "provenance.json").write_text(record, encoding="utf-8")
