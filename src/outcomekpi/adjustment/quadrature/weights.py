@@ -91,6 +91,8 @@ def pareto_shape(log_weights: Array) -> float:
     excess = ordered[-tail_length:] - ordered[-tail_length - 1]
     if excess[-1] <= 0:
         return 0.0
+    if excess[int(tail_length / 4 + 0.5) - 1] <= 0:
+        return float("inf")  # ties at the cut-off: a few weights tower over equal ones
     n_grid = 30 + int(np.sqrt(tail_length))
     quartile = excess[int(tail_length / 4 + 0.5) - 1]
     b = 1 - np.sqrt(n_grid / (np.arange(1, n_grid + 1) - 0.5))
