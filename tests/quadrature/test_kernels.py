@@ -70,9 +70,7 @@ def test_derivatives_are_those_of_the_log_partition(family):
     first, second, third = kernel.derivatives(size, clipped_exp(u))
     # Central differences: error step²/6 times a derivative of the same size as the value.
     np.testing.assert_allclose(first, (along(1) - along(-1)) / (2 * step), rtol=1e-6)
-    np.testing.assert_allclose(
-        second, (along(1) - 2 * along(0) + along(-1)) / step**2, rtol=1e-5
-    )
+    np.testing.assert_allclose(second, (along(1) - 2 * along(0) + along(-1)) / step**2, rtol=1e-5)
     difference = (along(2) - 2 * along(1) + 2 * along(-1) - along(-2)) / (2 * step**3)
     np.testing.assert_allclose(third, difference, rtol=1e-3, atol=1e-3 * second.max())
 
@@ -87,21 +85,25 @@ def test_third_of_every_row_adds_up_to_the_doctors(family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_averages_are_weighted_sums_of_means_and_variances(family):
+def test_the_score_sums_node_averages_against_the_covariates(family):
     model, kernel = world(family)
     rng = np.random.default_rng(2)
     beta, u = np.array([-1.0, 0.4, -0.2]), rng.normal(size=(6, 7))
-    weights = rng.dirichlet(np.ones(6), size=(2, 7)).transpose(0, 2, 1)
-    means, variance = kernel.averages(kernel.sizes(beta), clipped_exp(u), weights)
+    weights = rng.dirichlet(np.ones(6), size=(3, 7)).transpose(0, 2, 1)
+    found = kernel.score(kernel.sizes(beta), clipped_exp(u), weights)
+    mean, information = np.zeros(3), np.zeros((3, 3))
     for doctor, rows, eta in by_doctor(model, beta):
-        start = kernel.rows.starts[doctor]
-        own = slice(start, start + rows.size)
+        x = np.column_stack((np.ones(rows.size), model.matrix[rows]))
         mu = mean_of_rows(model, eta + u[:, doctor, None], rows)
-        bend = variance_of_rows(model, eta + u[:, doctor, None], rows)
-        for kind in range(2):
-            naive = weights[kind, :, doctor] @ mu
-            np.testing.assert_allclose(means[kind, own], naive, rtol=1e-10)
-        np.testing.assert_allclose(variance[own], weights[0, :, doctor] @ bend, rtol=1e-8)
+        bend = weights[0, :, doctor] @ variance_of_rows(model, eta + u[:, doctor, None], rows)
+        mean += x.T @ (weights[0, :, doctor] @ mu)
+        information += (x.T * bend) @ x
+        np.testing.assert_allclose(found.covariates[:, doctor], x.T @ bend, rtol=1e-9)
+        for kind in (1, 2):
+            naive = x.T @ (weights[kind, :, doctor] @ mu)
+            np.testing.assert_allclose(found.loadings[kind - 1, :, doctor], naive, rtol=1e-9)
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-10)
+    np.testing.assert_allclose(found.information, information, rtol=1e-9)
 
 
 @pytest.mark.parametrize("family", ["bernoulli", "binomial"])

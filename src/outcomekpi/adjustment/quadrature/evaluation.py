@@ -59,17 +59,16 @@ class Anchor:
 
 def anchor_effects(target: Target, mode: Mode) -> Anchor:
     """Collect what predicts the doctors' conditionals near the mode."""
-    local, rows = mode.local, target.kernel.rows
-    ones = np.ones((1, 1, rows.n_doctors))
-    _, variance = target.kernel.averages(local.size, clipped_exp(local.center[None]), ones)
-    covariate = np.add.reduceat(rows.x * variance, rows.starts, axis=1)
+    local = mode.local
+    ones = np.ones((1, 1, local.center.size))
+    score = target.kernel.score(local.size, clipped_exp(local.center[None]), ones)
     return Anchor(
         beta=mode.beta,
         center=local.center,
         curvature=local.curvature,
         third=np.abs(local.third),
         precision=mode.sigma**-2,
-        covariate=np.ascontiguousarray((covariate / local.curvature).T),
+        covariate=np.ascontiguousarray((score.covariates / local.curvature).T),
     )
 
 

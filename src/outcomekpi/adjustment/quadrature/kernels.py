@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from outcomekpi.adjustment.quadrature.rows import Block, Rows
 
-__all__ = ["Kernel", "LogisticKernel", "PoissonKernel", "clipped_exp"]
+__all__ = [
+    "Kernel",
+    "LogisticKernel",
+    "PoissonKernel",
+    "Score",
+    "add_block",
+    "clipped_exp",
+    "empty_score",
+]
 
 Array = NDArray[np.float64]
 
@@ -42,19 +50,14 @@ class Kernel(Protocol):
     def third(self, size: Array, factor: Array) -> Array:
         """Return b'''(eta_i + u) of every row, (row,), at one u per doctor."""
 
-    def averages(self, size: Array, factor: Array, weights: Array) -> tuple[Array, Array]:
-        """Weighted sums over nodes of each row's mean, and of its variance.
+    def score(self, size: Array, factor: Array, weights: Array) -> "Score":
+        """Sum means and variances, averaged over nodes, against the covariates.
 
         Parameters
         ----------
         size : (row,)
         factor : (node, doctor)
-        weights : (kind, node, doctor)
-
-        Returns
-        -------
-        means : (kind, row), sum_q w_q mu_iq for each kind of weight
-        variance : (row,), sum_q w_q b''(eta_iq) for the first kind
+        weights : (kind, node, doctor); the first kind are probabilities
         """
 
     def log_partitions(self, betas: Array, factors: Array) -> Array:
@@ -69,6 +72,26 @@ class Kernel(Protocol):
         -------
         (theta, node, doctor)
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Score:
+    """Sums of node averages against the covariates.
+
+    With mu_iq and v_iq the mean and variance of row i at node q, and w_q the first kind of weight:
+
+    Attributes
+    ----------
+    mean : (column,), sum_i sum_q w_q mu_iq x_i
+    information : (column, column), sum_i sum_q w_q v_iq x_i x_i'
+    covariates : (column, doctor), the same variances against x_i alone, by doctor
+    loadings : (kind - 1, column, doctor), sum_i sum_q w_q mu_iq x_i for the other kinds, by doctor
+    """
+
+    mean: Array
+    information: Array
+    covariates: Array
+    loadings: Array
 
 
 def clipped_exp(value: Array) -> Array:
@@ -137,23 +160,18 @@ class LogisticKernel:
         result = p * (1.0 - p) * (1.0 - 2.0 * p)
         return result if self.rows.weight is None else result * self.rows.weight
 
-    def averages(self, size: Array, factor: Array, weights: Array) -> tuple[Array, Array]:
-        """Return weighted sums of m p, and of m p(1-p)."""
-        means = np.empty((weights.shape[0], self.rows.n_rows))
-        variance = np.empty(self.rows.n_rows)
+    def score(self, size: Array, factor: Array, weights: Array) -> Score:
+        """Sum node averages of m p and m p(1-p) against the covariates, block by block."""
+        result = empty_score(self.rows, weights.shape[0])
         for block in self.rows.blocks:
             p = _probability(size[block.rows] * _spread(factor, block))
+            means = np.empty((weights.shape[0], p.shape[1]))
             for kind in range(weights.shape[0]):
-                spread = _spread(weights[kind], block)
-                np.einsum("qn,qn->n", spread, p, out=means[kind, block.rows])
-                if kind == 0:
-                    variance[block.rows] = means[0, block.rows] - np.einsum(
-                        "qn,qn,qn->n", spread, p, p
-                    )
-        if self.rows.weight is not None:
-            means *= self.rows.weight
-            variance *= self.rows.weight
-        return means, variance
+                np.einsum("qn,qn->n", _spread(weights[kind], block), p, out=means[kind])
+            variance = means[0] - np.einsum("qn,qn,qn->n", _spread(weights[0], block), p, p)
+            weight = self._weight(block)
+            add_block(result, self.rows, block, means * weight, variance * weight)
+        return result
 
     def log_partitions(self, betas: Array, factors: Array) -> Array:
         """Return sum_i m log(1 + E_i F) for many fixed effects, block by block."""
@@ -171,6 +189,30 @@ def _probability(odds: Array) -> Array:
     """Probability of the odds, written over them."""
     denominator = odds + 1.0
     return np.divide(odds, denominator, out=odds)
+
+
+def empty_score(rows: Rows, n_kinds: int) -> Score:
+    """Return sums that nothing has been added to yet."""
+    n, n_doctors = rows.n_columns, rows.n_doctors
+    return Score(
+        mean=np.zeros(n),
+        information=np.zeros((n, n)),
+        covariates=np.empty((n, n_doctors)),
+        loadings=np.empty((n_kinds - 1, n, n_doctors)),
+    )
+
+
+def add_block(score: Score, rows: Rows, block: Block, means: Array, variance: Array) -> None:
+    """Add the rows of a block, (kind, row) means and (row,) variances, to the sums in place."""
+    x = rows.x[:, block.rows].astype(np.float64, copy=False)
+    weighted = x * variance
+    score.mean[:] += x @ means[0]
+    score.information[:] += weighted @ x.T
+    score.covariates[:, block.doctors] = np.add.reduceat(weighted, block.starts, axis=1)
+    for kind in range(1, means.shape[0]):
+        score.loadings[kind - 1][:, block.doctors] = np.add.reduceat(
+            x * means[kind], block.starts, axis=1
+        )
 
 
 def _theta_chunks(n_thetas: int, elements: int) -> Iterator[slice]:
@@ -206,11 +248,14 @@ class PoissonKernel:
         """Return E_i F of every row."""
         return size * np.repeat(factor, self.rows.counts)
 
-    def averages(self, size: Array, factor: Array, weights: Array) -> tuple[Array, Array]:
-        """Return E_i sum_q w_q F_q; a Poisson variance is its mean."""
+    def score(self, size: Array, factor: Array, weights: Array) -> Score:
+        """Sum E_i sum_q w_q F_q against the covariates; a Poisson variance is its mean."""
+        result = empty_score(self.rows, weights.shape[0])
         moments = np.einsum("kqj,qj->kj", weights, factor)
-        means = size * np.repeat(moments, self.rows.counts, axis=-1)
-        return means, means[0]
+        for block in self.rows.blocks:
+            means = size[block.rows] * _spread(moments, block)
+            add_block(result, self.rows, block, means, means[0])
+        return result
 
     def log_partitions(self, betas: Array, factors: Array) -> Array:
         """Return F sum_i E_i for many fixed effects."""

@@ -84,23 +84,22 @@ def evaluate(target: Target, theta: Array, start: Array) -> Mode:
     squared = (local.nodes / sigma) ** 2
     polynomials = _orthonormal(local)
     kinds = np.concatenate((local.weights[None], polynomials * local.weights))
-    means, variance = target.kernel.averages(local.size, clipped_exp(local.nodes), kinds)
+    score = target.kernel.score(local.size, clipped_exp(local.nodes), kinds)
 
     moment = (local.weights * squared).sum(axis=0)
     prior_slope, prior_bend = log_sd_prior_derivatives(target.sd_prior, float(theta[-1]))
     gradient = np.append(
-        rows.xty - rows.x @ means[0] + target.fixed.slope(beta), (moment - 1).sum() + prior_slope
+        rows.xty - score.mean + target.fixed.slope(beta), (moment - 1).sum() + prior_slope
     )
 
     n_columns = rows.n_columns
     information = np.empty((n_columns + 1, n_columns + 1))
-    information[:-1, :-1] = (rows.x * variance) @ rows.x.T + np.diag(target.fixed.precision)
+    information[:-1, :-1] = score.information + np.diag(target.fixed.precision)
     information[:-1, -1] = 0.0
-    for polynomial, mean in zip(polynomials, means[1:], strict=True):
-        score = np.add.reduceat(rows.x * mean, rows.starts, axis=1)
-        loading = (local.weights * polynomial * squared).sum(axis=0)
-        information[:-1, :-1] -= score @ score.T
-        information[:-1, -1] += score @ loading
+    for polynomial, loading in zip(polynomials, score.loadings, strict=True):
+        squared_loading = (local.weights * polynomial * squared).sum(axis=0)
+        information[:-1, :-1] -= loading @ loading.T
+        information[:-1, -1] += loading @ squared_loading
     information[-1, :-1] = information[:-1, -1]
     spread = (local.weights * squared**2).sum(axis=0) - moment**2
     information[-1, -1] = (2 * moment - spread).sum() - prior_bend

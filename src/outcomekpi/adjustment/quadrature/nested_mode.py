@@ -150,14 +150,13 @@ def _score(target: NestedTarget, theta: Array, outer: Outer) -> tuple[Array, Arr
     weights = np.exp(-0.5 * offsets**2)
     weights = np.broadcast_to(weights / weights.sum(), (8, rows.n_doctors))
     nodes = outer.mean + outer.sd * offsets
-    means, variance = kernel.averages(kernel.sizes(beta), clipped_exp(nodes), weights[None])
-    gradient = rows.xty - rows.x @ means[0] + target.fixed.slope(beta)
+    score = kernel.score(kernel.sizes(beta), clipped_exp(nodes), weights[None])
+    gradient = rows.xty - score.mean + target.fixed.slope(beta)
 
-    weighted = rows.x * variance
-    total = np.add.reduceat(weighted, rows.starts, axis=1)
+    total = score.covariates
     kept = 1.0 / (1.0 + sigma2 * total[0])  # the intercept's total is the doctor's information
     shared = target.by_hospital((total * kept).T)
     pooled = 1.0 / (1.0 / omega2 + target.by_hospital(total[0] * kept))
-    information = weighted @ rows.x.T + np.diag(target.fixed.precision)
+    information = score.information + np.diag(target.fixed.precision)
     information -= (total * (sigma2 * kept)) @ total.T + (shared.T * pooled) @ shared
     return gradient, information
