@@ -23,6 +23,8 @@ Sampler = Literal["auto", "pymc", "nutpie"]
 
 UNUSABLE_R_HAT = 1.1
 UNUSABLE_DIVERGENT_SHARE = 0.1
+SUSPECT_R_HAT = 1.02
+SUSPECT_DIVERGENT_SHARE = 0.001
 TAIL = (0.05, 0.95)  # quantiles that the effective sample size of the tails is about
 
 # The two samplers name the same statistics differently; PyMC's names are kept.
@@ -80,7 +82,7 @@ def sample_nuts(
     Warns
     -----
     OutcomeKPIWarning
-        Some draws diverged, or R-hat of a parameter is above 1.02.
+        More than 1 draw in 1,000 diverged, or R-hat of a parameter is above 1.02.
 
     References
     ----------
@@ -233,5 +235,6 @@ def _refuse_or_warn(diagnostics: Mapping[str, float | str], draws: int) -> None:
     unusable = not r_hat <= UNUSABLE_R_HAT  # also where it is not a number
     if unusable or divergences > UNUSABLE_DIVERGENT_SHARE * draws:
         raise EngineError(f"NUTS gave no usable posterior: {found}. {remedy}")
-    if divergences or float(diagnostics["r_hat_max_parameters"]) > 1.02:
+    suspect = divergences > SUSPECT_DIVERGENT_SHARE * draws
+    if suspect or float(diagnostics["r_hat_max_parameters"]) > SUSPECT_R_HAT:
         warnings.warn(f"NUTS: {found}. {remedy}", OutcomeKPIWarning, stacklevel=3)

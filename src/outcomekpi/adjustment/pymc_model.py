@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STUDENT_T_DF", "build_pymc_model"]
 
-STUDENT_T_DF = 4.0
+STUDENT_T_DF = np.float64(4.0)
 """Degrees of freedom of Student-t doctor effects; fixed, since few data sets can estimate them."""
 
 Array = NDArray[np.float64]
@@ -91,7 +91,8 @@ def _intercept(model: Model, start: StartingPoint) -> Any:
     prior = model.priors.intercept
     if isinstance(prior, Flat):
         return pm.Flat("intercept_standardized", initval=start.intercept)
-    return pm.Normal("intercept_standardized", prior.mean, prior.sd, initval=start.intercept)
+    mean, sd = _double(prior.mean), _double(prior.sd)
+    return pm.Normal("intercept_standardized", mean, sd, initval=start.intercept)
 
 
 def _slopes(model: Model) -> Any:
@@ -101,7 +102,8 @@ def _slopes(model: Model) -> Any:
     if model.matrix.shape[1] == 0:
         return None
     if isinstance(prior, Normal):
-        return pm.Normal("coefficient_standardized", prior.mean, prior.sd, dims="term")
+        mean, sd = _double(prior.mean), _double(prior.sd)
+        return pm.Normal("coefficient_standardized", mean, sd, dims="term")
     return pm.Flat("coefficient_standardized", dims="term")
 
 
@@ -126,7 +128,7 @@ def _doctor_effects(model: Model, mean: Any, start: StartingPoint) -> Any:
     c = pm.Data("doctor_centering", start.doctor_centering, dims="doctor")
     if model.doctor_effects == "student_t":
         scale = sd * np.sqrt((STUDENT_T_DF - 2.0) / STUDENT_T_DF)
-        raw = pm.StudentT("doctor_raw", STUDENT_T_DF, c * mean, scale**c, dims="doctor")
+        raw = pm.StudentT("doctor_raw", nu=STUDENT_T_DF, mu=c * mean, sigma=scale**c, dims="doctor")
     else:
         scale = sd
         raw = pm.Normal("doctor_raw", c * mean, scale**c, dims="doctor")
@@ -140,16 +142,24 @@ def _standard_deviation(name: str, prior: SDPrior, initial: float) -> Any:
 
     match prior:
         case HalfNormal(scale):
-            return pm.HalfNormal(name, scale, initval=initial)
+            return pm.HalfNormal(name, _double(scale), initval=initial)
         case HalfStudentT(df, scale):
-            return pm.HalfStudentT(name, nu=df, sigma=scale, initval=initial)
+            return pm.HalfStudentT(name, nu=_double(df), sigma=_double(scale), initval=initial)
         case Exponential(rate):
-            return pm.Exponential(name, rate, initval=initial)
+            return pm.Exponential(name, _double(rate), initval=initial)
         case Uniform(upper):
-            return pm.Uniform(name, 0.0, upper, initval=min(initial, 0.5 * upper))
+            return pm.Uniform(name, 0.0, _double(upper), initval=min(initial, 0.5 * upper))
         case GammaPrecision(shape, rate):
-            precision = pm.Gamma(f"precision_of_{name}", shape, rate, initval=initial**-2.0)
+            name_of_precision = f"precision_of_{name}"
+            precision = pm.Gamma(
+                name_of_precision, _double(shape), _double(rate), initval=initial**-2.0
+            )
             return pm.Deterministic(name, precision**-0.5)
+
+
+def _double(value: float | None) -> np.float64:
+    """Keep a constant in double precision; PyTensor stores a Python 4.0 in single."""
+    return np.float64(value)
 
 
 def _likelihood(model: Model, eta: Any, start: StartingPoint) -> None:
