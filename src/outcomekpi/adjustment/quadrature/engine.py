@@ -10,6 +10,7 @@ from outcomekpi.adjustment.posterior import PosteriorSamples, chains_for
 from outcomekpi.adjustment.quadrature.curves import tabulate_curves
 from outcomekpi.adjustment.quadrature.effects import draw_conditionals
 from outcomekpi.adjustment.quadrature.evaluation import Anchor, anchor_effects, log_posterior
+from outcomekpi.adjustment.quadrature.gaussian import sample_gaussian
 from outcomekpi.adjustment.quadrature.kernels import Kernel, LogisticKernel, PoissonKernel
 from outcomekpi.adjustment.quadrature.mode import Mode, Target, find_mode
 from outcomekpi.adjustment.quadrature.nested_engine import sample_nested
@@ -42,6 +43,8 @@ def sample_quadrature(model: Model, *, draws: int, seed: int) -> PosteriorSample
     EngineError
         No proposal came close enough to the posterior; says what was tried.
     """
+    if model.family == "gaussian":
+        return sample_gaussian(model, draws=draws, seed=seed)
     target = build_target(model)
     if model.hospital_code is not None:
         start = _start(target, model)
