@@ -349,6 +349,18 @@ def test_levels_of_column_names_are_refused():
     assert "one name per column; it has 2 levels" in refused(frame)
 
 
+def test_column_names_that_are_numbers_are_refused():
+    message = refused(pd.DataFrame([[0, "a"], [1, "b"]]), outcome=0, doctor=1)
+    assert "Column names must be text; 2 of 2 are not: 0, 1" in message
+
+
+@pytest.mark.parametrize("things", [[[1], [2]] * 6, [{}, {}] * 6])
+def test_cells_of_lists_are_refused(things):
+    assert "'surgeon' (doctor) must hold text or numbers; its cells hold" in refused(
+        table(surgeon=things)
+    )
+
+
 def test_an_empty_table_is_refused():
     assert "no columns" in refused(pd.DataFrame())
     assert "has a header ('died', 'surgeon', " in refused(table().iloc[:0])

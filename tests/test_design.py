@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from outcomekpi.adjustment.collinearity import find_collinear, gram
 from outcomekpi.adjustment.design import Design, build_design, replay_design
+from outcomekpi.adjustment.scaling import moments
 from outcomekpi.adjustment.spec import ModelSpec
 from outcomekpi.cases import Cases
 from outcomekpi.errors import CasesError, FormulaError
@@ -745,3 +746,43 @@ def test_collinear_columns_are_found_exactly_when_they_are(seed, dependent, log_
     matrix = (matrix - matrix.mean(axis=0)) / matrix.std(axis=0, ddof=1)
     found = find_collinear(np.asfortranarray(matrix), None)
     assert found == ((3, [0, 2]) if dependent else None)
+
+
+# arithmetic
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "int64", "float32"])
+def test_whole_numbers_do_not_wrap_around_in_formulas(kind):
+    stage = pd.Series(np.arange(N) % 5 * 25).astype(kind)
+    built = design("I(stage ** 9) + I(stage - 50)", table(stage=stage))
+    exact = stage.to_numpy(dtype=np.float64)
+    assert raw(built)[:, 0] == pytest.approx(exact**9, rel=1e-12, abs=1e-12 * 100.0**9)
+    assert raw(built)[:, 1] == pytest.approx(exact - 50, abs=1e-12)
+
+
+def test_means_and_sds_are_exact_for_large_offsets_and_sorted_columns():
+    x = np.sort(np.random.default_rng(2).normal(size=50_000)) + 1e9
+    mean, sd = moments(x, None)
+    assert mean == pytest.approx(x.mean(), rel=1e-15)
+    # 1e9 + noise keeps about 7 digits of the noise
+    assert sd == pytest.approx((x - 1e9).std(ddof=1), rel=1e-7)
+    weights = np.random.default_rng(2).integers(1, 4, 50_000).astype(float)
+    expanded = np.repeat(x, weights.astype(int))
+    assert moments(x, weights)[1] == pytest.approx((expanded - 1e9).std(ddof=1), rel=1e-7)
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_numbers_beyond_arithmetic_are_refused(size):
+    message = refused("age", table(age=table()["age"] * size))
+    assert "'age' runs from" in message
+    assert "Use another unit" in message
+
+
+def test_a_column_named_intercept_is_refused():
+    message = refused("Intercept + age", table(Intercept=table()["age"]))
+    assert "Rename the column" in message
+
+
+def test_a_column_named_like_a_function_can_be_used():
+    frame = table().rename(columns={"age": "C", "stage": "np"})
+    assert design("C + np + C:np", frame).terms == ("C", "np", "C:np")

@@ -181,12 +181,13 @@ class Cases:
 
     def _describe_outcome(self) -> str:
         name, total = self.roles["outcome"], self.outcome.sum()
+        events = count_of(round(total), "event")
         if self.exposure is not None:
             rate = total / self.exposure.sum()
-            return f"{total:,.0f} events of {name!r} ({rate:.3g} per unit of exposure)"
+            return f"{events} of {name!r} ({rate:.3g} per unit of exposure)"
         if self.trials is None and not np.isin(self.outcome[:1000], (0.0, 1.0)).all():
             return f"mean {self.outcome.mean():.4g} of {name!r}"
-        return f"{total:,.0f} events of {name!r} ({total / self.n_cases:.1%})"
+        return f"{events} of {name!r} ({total / self.n_cases:.1%})"
 
     def _repr_html_(self) -> str:
         items = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.log)

@@ -137,9 +137,17 @@ def read_labels(column: pd.Series, role: str) -> Labels:
     Raises
     ------
     CasesError
-        Labels that differ only in blanks around them, or numbers too long to be exact.
+        Cells that hold lists and the like, labels that differ only in blanks around them, or
+        numbers too long to be exact.
     """
-    raw, uniques = pd.factorize(column)
+    try:
+        raw, uniques = pd.factorize(column)
+    except TypeError as error:
+        first = column.dropna().iloc[0]
+        raise CasesError(
+            f"Column {column.name!r} ({role}) must hold text or numbers; its cells hold "
+            f"{type(first).__name__} objects. Turn them into text."
+        ) from error
     _check_exact(column, uniques, role)
     texts = [label_text(value) for value in uniques.tolist()]
     names = sorted({text for text in texts if text.strip()})

@@ -60,6 +60,12 @@ def open_table(frame: Any) -> tuple[pd.DataFrame, list[str]]:
             f"{frame.columns.nlevels} levels of names. Flatten them first."
         )
     _check_unique(names)
+    numbers = [name for name in names if not isinstance(name, str)]
+    if numbers:
+        raise CasesError(
+            f"Column names must be text; {len(numbers):,} of {len(names):,} are not: "
+            f"{list_values(numbers)}. Rename them: table.columns = table.columns.map(str)."
+        )
     if not names:
         raise CasesError("The table is empty: it has no columns. Check the file it comes from.")
     if not len(frame):
@@ -192,7 +198,7 @@ def _read_outcome(
         names = read_labels(column, "outcome").names
         remedy = f"Pass event={names[-1]!r} or another of these values to say which is the event."
         raise CasesError(
-            f"Outcome column {column.name!r} must hold 0 and 1 (or booleans); it holds text. "
-            f"Values seen: {list_values(names)}. {remedy}"
+            f"Outcome column {column.name!r} must hold 0 and 1 (or booleans); it holds text or "
+            f"categories. Values seen: {list_values(names)}. {remedy}"
         )
     return read_numbers(column, "outcome"), None, []

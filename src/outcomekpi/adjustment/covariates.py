@@ -72,11 +72,16 @@ class Covariate:
         for code in range(1, len(self.levels)):
             yield self.values == code
 
-    def as_column(self) -> Any:
-        """Column as formulaic wants it: numbers, or a categorical without unused categories."""
-        if self.levels is None:
-            return self.values
-        return pd.Categorical.from_codes(self.values, categories=pd.Index(self.levels))
+    def as_column(self, *, as_decimal: bool) -> Any:
+        """Column as formulaic wants it, without unused categories.
+
+        ``as_decimal`` turns whole numbers into decimal ones, whose powers do not wrap around.
+        """
+        if self.levels is not None:
+            return pd.Categorical.from_codes(self.values, categories=pd.Index(self.levels))
+        if as_decimal and self.values.dtype.kind in "iuf":
+            return self.values.astype(np.float64, copy=False)
+        return self.values
 
     def take(self, rows: NDArray[np.intp]) -> "Covariate":
         """Return the covariate of some rows."""

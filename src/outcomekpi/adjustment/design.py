@@ -7,7 +7,6 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.adjustment.collinearity import find_collinear
@@ -20,16 +19,17 @@ from outcomekpi.adjustment.covariates import (
     match_covariates,
 )
 from outcomekpi.adjustment.doctor_columns import doctor_covariates, doctor_means
-from outcomekpi.adjustment.formulas import (
-    Encoding,
-    ParsedFormula,
-    encode,
-    encode_again,
-    parse_formula,
+from outcomekpi.adjustment.encoding import Encoding, encode, encode_again
+from outcomekpi.adjustment.formulas import ParsedFormula, parse_formula
+from outcomekpi.adjustment.scaling import (
+    check_moments,
+    moments,
+    refuse_not_finite,
+    standardize_column,
 )
 from outcomekpi.adjustment.spec import ModelSpec
 from outcomekpi.cases import Cases
-from outcomekpi.columns import describe_row, list_values
+from outcomekpi.columns import list_values
 from outcomekpi.errors import FormulaError, did_you_mean
 from outcomekpi.roles import open_table
 
@@ -37,10 +37,6 @@ __all__ = ["Design", "build_design", "replay_design"]
 
 CASELOAD = "cases"
 """What a doctor-level formula calls the number of patients of each doctor."""
-CONSTANT = 1e-12
-"""Standard deviation, as a share of the mean, that rounding leaves in a constant column."""
-BLOCK = 8192
-"""Rows worked on at a time: they stay in the cache, and are too few for BLAS to wake threads."""
 LARGEST_MATRIX = 8 * 2**30
 """Bytes; a larger matrix means a column with far too many categories."""
 
@@ -194,55 +190,11 @@ def _fill(
 
     of_doctor = (np.asarray(column)[code] for column in doctor_columns)
     for position, column in enumerate(chain(case_columns, means(), of_doctor)):
-        target = matrix[:, position]
-        mean, sd = _moments(column, weights)
-        if not np.isfinite(mean):
-            _refuse_not_finite(column, terms[position], cases.frame.index)
-        if sd <= CONSTANT * abs(mean) or sd == 0.0:
-            raise FormulaError(
-                f"Covariate {terms[position]!r} is constant: it is {mean:g} in all "
-                f"{column.size:,} rows. Leave it out of the formula."
-            )
-        _standardize(column, mean, sd, target)
+        mean, sd = moments(column, weights)
+        check_moments(column, (mean, sd), terms[position], cases.frame.index)
+        standardize_column(column, mean, sd, out=matrix[:, position])
         center[position], scale[position] = mean, sd
     return matrix, center, scale
-
-
-def _moments(column: NDArray[Any], weights: NDArray[np.float64] | None) -> tuple[float, float]:
-    """Weighted mean and standard deviation of a column, in one pass over it.
-
-    Values are shifted by the mean of the first block. If that lies k standard deviations from
-    the mean, k^2 <= n / BLOCK, so that at most three of sixteen digits are lost in 10^7 rows.
-    """
-    size = float(column.size if weights is None else weights.sum())
-    total = squares = 0.0
-    with np.errstate(invalid="ignore"):  # infinite values make the mean NaN, which is refused
-        shift = float(column[:BLOCK].mean(dtype=np.float64))
-        for start in range(0, column.size, BLOCK):
-            rows = slice(start, start + BLOCK)
-            shifted = np.subtract(column[rows], shift, dtype=np.float64)
-            weighted = shifted if weights is None else weights[rows] * shifted
-            total += float(weighted.sum())
-            squares += float(weighted @ shifted)
-    variance = (squares - total * total / size) / (size - 1.0)
-    return shift + total / size, float(np.sqrt(max(variance, 0.0)))
-
-
-def _standardize(
-    column: NDArray[Any], center: float, scale: float, target: NDArray[np.float64]
-) -> None:
-    for start in range(0, column.size, BLOCK):
-        rows = slice(start, start + BLOCK)
-        np.subtract(column[rows], center, out=target[rows], dtype=np.float64)
-        target[rows] /= scale
-
-
-def _refuse_not_finite(column: NDArray[Any], term: str, index: pd.Index) -> None:
-    wrong = ~np.isfinite(column)
-    raise FormulaError(
-        f"Term {term!r} must be a finite number for every case. {describe_row(index, wrong)}. "
-        "Check what the formula does with these values (the logarithm of 0, for instance)."
-    )
 
 
 def _refuse_collinear(
@@ -298,8 +250,8 @@ def replay_design(design: Design, frame: Any) -> NDArray[np.float64]:
     covariates = match_covariates(table, encoding.levels)
     matrix = np.zeros((len(table), len(design.terms)), order="F")
     for position, column in enumerate(encode_again(encoding, covariates, n_rows=len(table))):
-        if not np.isfinite(np.sum(column, dtype=np.float64)):
-            _refuse_not_finite(column, design.terms[position], table.index)
+        if not np.isfinite(column).all():
+            refuse_not_finite(column, design.terms[position], table.index)
         center, scale = float(design.center[position]), float(design.scale[position])
-        _standardize(column, center, scale, matrix[:, position])
+        standardize_column(column, center, scale, out=matrix[:, position])
     return matrix

@@ -1,4 +1,4 @@
-"""Formulas: which columns one uses, and the columns of numbers that it makes of them.
+"""Formulas: what may be written in one, and which columns it uses.
 
 A formula is evaluated as Python by formulaic. Only names of columns and of known functions are
 let through, but that is no sandbox: never use a formula from somebody you do not trust.
@@ -6,25 +6,17 @@ let through, but that is no sandbox: never use a formula from somebody you do no
 
 import ast
 import re
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from outcomekpi.adjustment.covariates import Covariate, check_categories
-from outcomekpi.columns import label_text, list_values
+from outcomekpi.columns import list_values
 from outcomekpi.errors import FormulaError, did_you_mean
 
-__all__ = ["Encoding", "ParsedFormula", "encode", "encode_again", "parse_formula"]
+__all__ = ["ParsedFormula", "first_line", "parse_formula"]
 
 NAME = re.compile(r"[^\W\d][\w.]*")
 BACKTICKED = re.compile(r"`([^`]*)`")
 BUILTINS = frozenset({"abs", "float", "int", "len", "max", "min", "round"})
-MADE_CATEGORICAL = re.compile(r"C\((?:`([^`]+)`|([^\W\d]\w*))[,)]")
 COLOR = re.compile(r"\x1b?\[[0-9;]*m|[⧛⧚\x1b]")
 
 
@@ -46,24 +38,6 @@ class ParsedFormula:
     columns: tuple[str, ...]
     bare: tuple[str, ...]
     is_plain: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Encoding:
-    """How columns became terms, kept so that other cases can be encoded in the same way.
-
-    Attributes
-    ----------
-    formula : the formula
-    levels : column -> its categories, or None for a column of numbers
-    specification : formulaic's model specification; None for a plain formula
-    names : (term,), without the intercept
-    """
-
-    formula: ParsedFormula
-    levels: dict[str, tuple[str, ...] | None]
-    specification: Any
-    names: tuple[str, ...]
 
 
 def parse_formula(text: str | None, columns: Sequence[object], *, argument: str) -> ParsedFormula:
@@ -119,6 +93,11 @@ def _plain_names(text: str) -> list[str] | None:
 
 
 def _require_column(name: str, columns: Sequence[object], argument: str, text: str) -> None:
+    if name == "Intercept":
+        raise FormulaError(
+            f"{argument}={text!r} uses a column named 'Intercept', the name of the rate of "
+            "an average case. Rename the column."
+        )
     if name not in columns:
         raise FormulaError(
             f"{argument}={text!r} uses the column {name!r}, which is not in the table."
@@ -134,11 +113,11 @@ def _parse_by_formulaic(text: str, columns: Sequence[object], argument: str) -> 
         formula = Formula(text)
     except (FormulaicError, SyntaxError, ValueError) as error:
         odd = [str(c) for c in columns if not NAME.fullmatch(str(c)) and str(c) in text]
-        hint = (
-            f" Write `{odd[0]}` in backticks, as a name with blanks or signs needs." if odd else ""
-        )
+        hint = f" Write `{odd[0]}` in backticks: it has blanks or signs." if odd else ""
+        if odd and "`" in odd[0]:
+            hint = f" Rename the column {odd[0]!r}: a name must not hold backticks."
         raise FormulaError(
-            f"{argument}={text!r} cannot be read as a formula: {_first_line(error)}{hint} "
+            f"{argument}={text!r} cannot be read as a formula: {first_line(error)}{hint} "
             "A formula joins terms by '+', such as 'age + sex + bs(charlson, df=4)'."
         ) from error
     terms = list(formula)
@@ -219,141 +198,7 @@ def _require_function(name: str, known: Iterable[str], argument: str, text: str)
         )
 
 
-def encode(
-    formula: ParsedFormula,
-    covariates: dict[str, Covariate],
-    *,
-    n_rows: int,
-    weights: NDArray[np.float64] | None = None,
-) -> tuple[Encoding, Iterator[NDArray[Any]]]:
-    """Turn covariates into terms: one column of numbers each, without the intercept.
-
-    Parameters
-    ----------
-    formula : as parsed
-    covariates : column name -> values, complete
-    n_rows : number of rows
-    weights : (row,), patients in each row; what a formula learns from the data (knots, means)
-        is learned from patients, so that it does not matter how they are aggregated
-
-    Returns
-    -------
-    encoding, columns : the columns come one at a time and in order
-
-    Raises
-    ------
-    FormulaError
-        The formula cannot be evaluated.
-    """
-    used = {name: covariates[name] for name in formula.columns}
-    levels = {name: covariate.levels for name, covariate in used.items()}
-    if formula.is_plain:
-        names = tuple(name for covariate in used.values() for name in covariate.term_names())
-        encoding = Encoding(formula=formula, levels=levels, specification=None, names=names)
-        return encoding, (c for covariate in used.values() for c in covariate.term_columns())
-    matrix = _evaluate(formula, _frame_of(used, n_rows), weights)
-    specification = matrix.model_spec
-    _check_encoded(formula, specification, used, weights)
-    names = tuple(str(name) for name in matrix.columns if name != "Intercept")
-    encoding = Encoding(formula=formula, levels=levels, specification=specification, names=names)
-    return encoding, _columns_of(matrix)
-
-
-def encode_again(
-    encoding: Encoding, covariates: dict[str, Covariate], *, n_rows: int
-) -> Iterator[NDArray[Any]]:
-    """Encode other cases as the first ones were; yields the same terms in the same order."""
-    if encoding.specification is None:
-        return (
-            column
-            for name in encoding.formula.columns
-            for column in covariates[name].term_columns()
-        )
-    data = _frame_of(covariates, n_rows)
-    matrix = _run(encoding.formula, lambda: encoding.specification.get_model_matrix(data))
-    return _columns_of(matrix)
-
-
-def _evaluate(
-    formula: ParsedFormula, data: pd.DataFrame, weights: NDArray[np.float64] | None
-) -> Any:
-    from formulaic import Formula
-
-    parsed = Formula(formula.text)
-
-    def materialize(rows: pd.DataFrame) -> Any:
-        return parsed.get_model_matrix(rows, na_action="ignore", output="pandas")
-
-    matrix = _run(formula, lambda: materialize(data))
-    if weights is None or not matrix.model_spec.transform_state:
-        return matrix
-    patients = np.repeat(np.arange(len(data)), weights.astype(np.intp))
-    specification = _run(formula, lambda: materialize(data.iloc[patients])).model_spec
-    return _run(formula, lambda: specification.get_model_matrix(data))
-
-
-def _check_encoded(
-    formula: ParsedFormula,
-    specification: Any,
-    covariates: dict[str, Covariate],
-    weights: NDArray[np.float64] | None,
-) -> None:
-    """Refuse terms without a column, and categories of one case that the formula made."""
-    for term, place in specification.term_slices.items():
-        if place.start == place.stop:
-            raise FormulaError(
-                f"{formula.argument}={formula.text!r}: the term {str(term)!r} is constant, all "
-                "rows are of the same category. Leave it out of the formula."
-            )
-    for factor in specification.factor_contrasts:
-        made = MADE_CATEGORICAL.match(str(factor))
-        covariate = covariates.get((made[1] or made[2]) if made else "")
-        if covariate is not None and covariate.levels is None:
-            code, values = pd.factorize(covariate.values)
-            levels = tuple(label_text(value) for value in values)
-            categories = Covariate(name=str(factor), values=code, levels=levels)
-            check_categories([categories], weights, "case")
-
-
-def _run(formula: ParsedFormula, step: Any) -> Any:
-    """Evaluate a formula; whatever goes wrong in its Python becomes one FormulaError."""
-    from formulaic.errors import DataMismatchWarning
-
-    try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            warnings.simplefilter("error", DataMismatchWarning)
-            return step()
-    except DataMismatchWarning as error:
-        seen = re.search(r"\{(.*)\}", str(error))
-        unknown = re.sub(r"np\.\w+\((.*?)\)", r"\1", seen[1]) if seen else _first_line(error)
-        raise FormulaError(
-            f"{formula.argument}={formula.text!r} meets categories that were not there when the "
-            f"model was fitted: {unknown}. Leave out these cases, or fit the model with them."
-        ) from error
-    except Exception as error:  # a formula runs arbitrary Python
-        reason = _first_line(error)
-        if "extend beyond upper and/or lower bounds" in str(error):
-            reason = (
-                "a spline meets values outside the range that the model was fitted on. Write "
-                "bs(..., extrapolation='clip') when fitting, or leave out these cases."
-            )
-        raise FormulaError(
-            f"{formula.argument}={formula.text!r} cannot be evaluated: {reason}"
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """First line of an error message, without colors, as a sentence."""
     line = COLOR.sub("", str(error)).strip().partition("\n")[0].strip()
     return line if line.endswith(".") else f"{line}."
-
-
-def _frame_of(covariates: dict[str, Covariate], n_rows: int) -> pd.DataFrame:
-    columns = {name: covariate.as_column() for name, covariate in covariates.items()}
-    return pd.DataFrame(columns, index=pd.RangeIndex(n_rows))
-
-
-def _columns_of(matrix: pd.DataFrame) -> Iterator[NDArray[Any]]:
-    for position, name in enumerate(matrix.columns):
-        if name != "Intercept":
-            yield matrix.iloc[:, position].to_numpy()
