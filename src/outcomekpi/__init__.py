@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         Priors,
         Uniform,
     )
-    from outcomekpi.adjustment.pymc_model import build_pymc_model
     from outcomekpi.adjustment.sensitivity import check_prior_sensitivity
     from outcomekpi.adjustment.spec import ModelSpec
     from outcomekpi.adjustment.storage import load_fit, save_fit
@@ -108,7 +107,6 @@ __all__ = [
     "Uniform",
     "Variation",
     "__version__",
-    "build_pymc_model",
     "check_calibration",
     "check_predictive",
     "check_prior_sensitivity",
@@ -166,7 +164,6 @@ _ROOMS = {
         "Priors",
         "Uniform",
     ),
-    "adjustment.pymc_model": ("build_pymc_model",),
     "adjustment.sensitivity": ("check_prior_sensitivity",),
     "adjustment.spec": ("ModelSpec",),
     "adjustment.storage": (

@@ -1,0 +1,1 @@
+"""From cases to a posterior: specification, design, engines, checks, storage."""

@@ -126,7 +126,7 @@ def fit(
     Examples
     --------
     >>> import outcomekpi as ok
-    >>> cases = ok.load_synthetic_cases()
+    >>> cases = ok.datasets.load_synthetic_cases()
     >>> ok.fit(cases, ok.ModelSpec(case_mix="age + sex"), seed=1).engine
     'quadrature'
     """

@@ -56,7 +56,10 @@ def check_predictive(fit: Fit, *, seed: int = 20261, level: float = DEFAULT_LEVE
 
     Examples
     --------
-    >>> check_predictive(fit).table[["observed", "lower", "upper"]]  # doctest: +SKIP
+    >>> import outcomekpi as ok
+    >>> fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(case_mix="age"), seed=1)
+    >>> len(ok.check_predictive(fit).table[["observed", "lower", "upper"]])
+    40
     """
     from scipy.stats import binom
 

@@ -46,7 +46,10 @@ def check_prior_sensitivity(fit: Fit, *, draws: int | None = None) -> CheckResul
 
     Examples
     --------
-    >>> check_prior_sensitivity(fit).verdict  # doctest: +SKIP
+    >>> import outcomekpi as ok
+    >>> fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(case_mix="age"), seed=1)
+    >>> ok.check_prior_sensitivity(fit, draws=400).name
+    "Sensitivity to the prior of the doctors' spread"
     """
     posterior = fit.draws["posterior"].to_dataset()
     base = flatten_draws(posterior["doctor_effect"]).astype(np.float64)

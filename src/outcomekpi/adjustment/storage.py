@@ -45,8 +45,11 @@ def save_fit(fit: Fit, path: str | Path) -> Path:
 
     Examples
     --------
-    >>> path = save_fit(fit, "surgery.nc")  # doctest: +SKIP
-    >>> fit = load_fit(path)  # doctest: +SKIP
+    >>> import outcomekpi as ok, pathlib, tempfile
+    >>> fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(case_mix="age"), seed=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     ok.load_fit(ok.save_fit(fit, pathlib.Path(folder) / "surgery.nc")).engine
+    'quadrature'
     """
     target = Path(path)
     if not target.parent.is_dir():
@@ -78,6 +81,13 @@ def load_fit(path: str | Path) -> Fit:
     StorageError
         There is no such file, it is damaged, it is not a saved fit, or a newer version of the
         package wrote it.
+
+    Examples
+    --------
+    >>> import outcomekpi as ok
+    >>> ok.load_fit("surgery.nc")
+    Traceback (most recent call last):
+    outcomekpi.errors.StorageError: There is no file 'surgery.nc' to load a fit from.
     """
     source = Path(path)
     if not source.is_file():

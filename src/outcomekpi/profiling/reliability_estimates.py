@@ -125,6 +125,13 @@ def fit_beta_binomial(events: Array, trials: Array) -> tuple[float, float]:
     ------
     SpecError
         The likelihood has no maximum: the proportions vary no more than chance allows.
+
+    Examples
+    --------
+    >>> import numpy as np, outcomekpi as ok
+    >>> events, trials = np.array([2.0, 9.0, 1.0, 6.0]), np.full(4, 10.0)
+    >>> [round(x, 1) for x in ok.fit_beta_binomial(events, trials)]
+    [1.1, 1.3]
     """
     from scipy.optimize import minimize
     from scipy.special import betaln, digamma

@@ -175,6 +175,6 @@ def median_cut_misclassification(
     --------
     >>> from outcomekpi import median_cut_misclassification
     >>> round(float(median_cut_misclassification(0.7)), 3)
-    0.184
+    0.185
     """
     return np.asarray(np.arccos(np.sqrt(np.asarray(reliability, dtype=np.float64))) / np.pi)

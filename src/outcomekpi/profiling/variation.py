@@ -71,6 +71,12 @@ def median_odds_ratio(sd: NDArray[np.float64]) -> NDArray[np.float64]:
     References
     ----------
     Larsen & Merlo (2005), American Journal of Epidemiology 161:81-88, doi:10.1093/aje/kwi017.
+
+    Examples
+    --------
+    >>> import numpy as np, outcomekpi as ok
+    >>> ok.median_odds_ratio(np.array([0.0, 0.5])).round(2).tolist()
+    [1.0, 1.61]
     """
     return np.asarray(np.exp(np.sqrt(2.0) * UPPER_QUARTILE * np.asarray(sd)))
 
