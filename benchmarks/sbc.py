@@ -38,6 +38,7 @@ from outcomekpi.errors import EngineError
 DRAWS = 1000
 BINS = 20
 LEVELS = (0.50, 0.80, 0.90, 0.95)
+SLOPES, SDS = Normal(0.0, 0.5), HalfNormal(0.5)
 N_DOCTORS, N_TERMS, DOCTORS_PER_HOSPITAL = 40, 3, 4
 
 
@@ -50,8 +51,8 @@ class Study:
     n_rows: int
     intercept: Normal
     nested: bool = False
-    coefficient: Normal = Normal(0.0, 0.5)
-    sd: HalfNormal = HalfNormal(0.5)
+    coefficient: Normal = SLOPES
+    sd: HalfNormal = SDS
 
     @property
     def priors(self) -> Priors:
@@ -294,7 +295,9 @@ def _describe_engine(good: pd.DataFrame) -> str:
     if "engine pareto_k" in good:
         parts.append(f"Largest Pareto k {good['engine pareto_k'].max():.2f}")
     if "engine efficiency" in good:
-        parts.append(f"1 % quantile of the efficiency {good['engine efficiency'].quantile(0.01):.2f}")
+        parts.append(
+            f"1 % quantile of the efficiency {good['engine efficiency'].quantile(0.01):.2f}"
+        )
     if "engine quadrature_error" in good:
         parts.append(f"largest quadrature error {good['engine quadrature_error'].max():.1g}")
     if "engine proposal" in good:

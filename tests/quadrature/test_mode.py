@@ -68,8 +68,10 @@ def test_the_information_is_that_of_the_dense_log_posterior(family):
 
     exact = np.array([[second(k, other) for other in range(4)] for k in range(4)])
     size = np.sqrt(np.outer(np.diag(exact), np.diag(exact)))
-    # The docstring's .004 % for the share of the two polynomials, quadrature of 8 nodes on top.
-    np.testing.assert_allclose(found / size, exact / size, rtol=0, atol=3e-3)
+    # Two polynomials leave .004 % of the logistic intercept's curvature out, and up to .5 % of the
+    # Poisson one, whose scores are exponential in u. A proposal 1 % too wide loses 1e-4 of its
+    # efficiency per parameter.
+    np.testing.assert_allclose(found / size, exact / size, rtol=0, atol=1e-2)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -99,9 +101,7 @@ def test_the_mode_does_not_depend_on_where_the_search_begins():
 
 def test_with_the_sd_fixed_only_the_fixed_effects_move():
     target = build_target(world("bernoulli"))
-    mode = find_mode(
-        target, np.array([0.0, 0, 0, np.log(0.7)]), start=np.zeros(12), fix_sigma=True
-    )
+    mode = find_mode(target, np.array([0.0, 0, 0, np.log(0.7)]), start=np.zeros(12), fix_sigma=True)
     assert mode.sigma == pytest.approx(0.7, rel=1e-14)
     inverse = np.linalg.inv(mode.information[:-1, :-1])
     assert mode.gradient[:-1] @ inverse @ mode.gradient[:-1] < 1e-4
@@ -140,14 +140,15 @@ def test_the_derivatives_of_the_prior_of_log_sd_are_right(prior):
         h = 1e-3
         below, here, above = (float(log_sd_prior(prior, log_sd + k * h)) for k in (-1, 0, 1))
         slope, bend = log_sd_prior_derivatives(prior, log_sd)
-        assert slope == pytest.approx((above - below) / (2 * h), abs=1e-5)
-        assert bend == pytest.approx((above - 2 * here + below) / h**2, abs=1e-4)
+        # The differences err by h² / 6 and h² / 12 times the next derivatives.
+        assert slope == pytest.approx((above - below) / (2 * h), rel=1e-5, abs=1e-5)
+        assert bend == pytest.approx((above - 2 * here + below) / h**2, rel=1e-5, abs=1e-4)
 
 
-def test_the_derivatives_at_the_end_of_a_uniform_prior_are_finite():
-    slope, bend = log_sd_prior_derivatives(Uniform(2.0), float(np.log(2.0)))
-    assert np.isfinite([slope, bend]).all()
-    assert slope == pytest.approx(1.0, abs=1e-3)  # the Jacobian alone
+def test_the_derivatives_at_the_end_of_a_uniform_prior_are_those_of_its_jacobian():
+    for upper in (2.0, 2):
+        for log_sd in (np.log(2.0), np.log(2.0) - 5e-5, np.log(2.0) - 1.0):
+            assert log_sd_prior_derivatives(Uniform(upper), float(log_sd)) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize("prior", PRIORS_OF_SD, ids=lambda p: type(p).__name__)

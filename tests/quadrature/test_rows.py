@@ -64,8 +64,6 @@ def test_blocks_cover_rows_doctors_and_product_runs_without_gap(counts):
 
 
 def test_a_doctor_without_cases_is_refused():
-    model = make_model(
-        "bernoulli", [0, 0, 2, 2], np.empty((4, 0)), [0, 1, 0, 1], n_doctors=3
-    )
+    model = make_model("bernoulli", [0, 0, 2, 2], np.empty((4, 0)), [0, 1, 0, 1], n_doctors=3)
     with pytest.raises(EngineError, match="1 of 3 doctors have no cases"):
         sort_rows(model)

@@ -93,9 +93,9 @@ def curve(model, beta, doctor, u):
     return log_likelihood_of_rows(model, eta + np.asarray(u)[..., None], rows).sum(axis=-1)
 
 
-def dense_grid(model, beta, sigma, doctor, *, n_nodes=4001):
+def dense_grid(model, beta, sigma, doctor, *, n_nodes=801):
     """Nodes, and log of exp(C(u)) N(u; 0, sigma²), where it is within 60 of its top."""
-    wide = np.linspace(-14 * sigma, 14 * sigma, 20001)
+    wide = np.linspace(-14 * sigma, 14 * sigma, 2001)
     height = curve(model, beta, doctor, wide) - 0.5 * (wide / sigma) ** 2
     near = wide[height > height.max() - 60.0]
     nodes = np.linspace(near[0], near[-1], n_nodes)

@@ -62,13 +62,14 @@ def anchor_effects(target: Target, mode: Mode) -> Anchor:
     local = mode.local
     ones = np.ones((1, 1, local.center.size))
     score = target.kernel.score(local.size, clipped_exp(local.center[None]), ones)
+    curvature = score.covariates[0]  # of the intercept's ones: the doctor's information
     return Anchor(
         beta=mode.beta,
         center=local.center,
-        curvature=local.curvature,
+        curvature=curvature,
         third=np.abs(local.third),
         precision=mode.sigma**-2,
-        covariate=np.ascontiguousarray((score.covariates / local.curvature).T),
+        covariate=np.ascontiguousarray((score.covariates / curvature).T),
     )
 
 
