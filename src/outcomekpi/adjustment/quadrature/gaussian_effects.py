@@ -51,7 +51,9 @@ def _midpoints(n_draws: int) -> Array:
     return result
 
 
-def draw_hospitals(sums: Sums, given: GivenDraws, code: Index, n_hospitals: int, *, seed: int) -> Array:
+def draw_hospitals(
+    sums: Sums, given: GivenDraws, code: Index, n_hospitals: int, *, seed: int
+) -> Array:
     """Draw the effect of every hospital given fixed effects and SDs, doctors integrated out.
 
     Parameters

@@ -151,7 +151,9 @@ def draw_ratios(
     uniforms = stratified_uniforms(n_points, len(axes), rng)
     column, coordinates = np.zeros(n_points, dtype=np.intp), []
     if len(axes) == 2:
-        column, within = _draw_cells(mass.sum(axis=0)[:, None], np.zeros_like(column), uniforms[:, 1])
+        column, within = _draw_cells(
+            mass.sum(axis=0)[:, None], np.zeros_like(column), uniforms[:, 1]
+        )
         coordinates = [ranges[1][0] + (column + within) * steps[1]]
     row, within = _draw_cells(mass, column, uniforms[:, 0])
     coordinates = [ranges[0][0] + (row + within) * steps[0], *coordinates]
@@ -165,7 +167,9 @@ def draw_ratios(
     )
 
 
-def _draw_cells(mass: Array, column: NDArray[np.intp], uniforms: Array) -> tuple[NDArray[np.intp], Array]:
+def _draw_cells(
+    mass: Array, column: NDArray[np.intp], uniforms: Array
+) -> tuple[NDArray[np.intp], Array]:
     """Row of ``mass`` (row, column) at the quantile of each point, and the place within it."""
     cumulative = np.cumsum(mass, axis=0)
     cumulative /= cumulative[-1]

@@ -301,7 +301,7 @@ class ResidualTable:
         next_near = heights[:, 2] + heights[:, -3]
         # Gregory's end corrections: exact for cubics where a prior cuts the density off
         total = heights.sum(axis=1) - (5 / 8) * ends + near / 6 - next_near / 24
-        result: Array = top + np.log(total * step)
+        result: Array = top + np.log(np.maximum(total * step, 1e-300))
         return result
 
     def quantiles(self, scores: Array) -> Array:

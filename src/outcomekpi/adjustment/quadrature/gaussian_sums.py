@@ -78,15 +78,17 @@ class Hospitals:
     counts : (doctor,), cases, doctors in hospital order
     means : (doctor, column + 1), z in the same order
     bounds : (hospital + 1,), where each hospital's doctors begin, and the end
+    constant : (column + 1,), True for columns that are the same for a hospital's doctors
     """
 
     caseloads: Caseloads
     counts: Array
     means: Array
     bounds: Index
+    constant: NDArray[np.bool_]
 
     def between(self, ratio: Array, hospital_ratio: Array) -> Form:
-        """Take each hospital's share from the doctors' sum (a second Woodbury identity).
+        """Sum over doctors with their hospitals integrated out (a second Woodbury identity).
 
         Parameters
         ----------
@@ -95,23 +97,27 @@ class Hospitals:
 
         Notes
         -----
-        With W = sum w and b = sum w z over a hospital's doctors and k its ratio, the form
-        loses k² / (1 + k² W) b b', and log |K| gains log(1 + k² W).
+        With W = sum w and b = sum w z over a hospital's doctors and k its ratio, the form is
+        sum w (z - b/W)(z - b/W)' + b b' / (W (1 + k² W)), and log |K| gains log(1 + k² W). The
+        first part is zero, and is set so, where z does not vary within hospitals.
         """
         form = self.caseloads.between(ratio, hospital_ratio)
         weight = self.counts / (1.0 + self.counts * ratio[:, None] ** 2)
-        n_hospitals = self.bounds.size - 1
         total = np.add.reduceat(weight, self.bounds[:-1], axis=1)
-        sums = np.empty((ratio.size, n_hospitals, self.means.shape[1]))
-        for hospital in range(n_hospitals):
+        total = np.maximum(total, np.finfo(np.float64).tiny)  # a hospital without cases
+        sums = np.empty((*total.shape, self.means.shape[1]))
+        for hospital in range(total.shape[1]):
             doctors = slice(self.bounds[hospital], self.bounds[hospital + 1])
             np.matmul(weight[:, doctors], self.means[doctors], out=sums[:, hospital])
-        squared = hospital_ratio[:, :, None] ** 2
-        growth = 1.0 + squared * total[:, None, :]
-        taken = (squared / growth)[..., None] * sums[:, None]
-        products = form.products - np.matmul(np.swapaxes(taken, -1, -2), sums[:, None])
+        sums /= np.sqrt(total)[:, :, None]
+        across = np.swapaxes(sums, 1, 2)
+        products = form.products - (across @ sums)[:, None]
+        products[..., self.constant, :] = 0.0
+        products[..., self.constant] = 0.0
+        growth = 1.0 + hospital_ratio[:, :, None] ** 2 * total[:, None, :]
         return Form(
-            products=products, log_determinant=form.log_determinant + np.log(growth).sum(axis=2)
+            products=products + (across[:, None] / growth[:, :, None, :]) @ sums[:, None],
+            log_determinant=form.log_determinant + np.log(growth).sum(axis=2),
         )
 
     def work(self, n_each: int) -> int:
@@ -244,9 +250,21 @@ def _add_up(counts: Array, means: Array, model: Model) -> Caseloads | Hospitals:
     by_hospital = np.argsort(model.hospital_code, kind="stable")
     present = np.bincount(model.hospital_code, minlength=model.n_hospitals)
     used = present[present > 0]  # a hospital without doctors has no likelihood
+    bounds = np.concatenate(([0], np.cumsum(used)))
     return Hospitals(
         caseloads=caseloads,
         counts=counts[by_hospital],
         means=means[by_hospital],
-        bounds=np.concatenate(([0], np.cumsum(used))),
+        bounds=bounds,
+        constant=_constant_within(counts[by_hospital], means[by_hospital], bounds),
     )
+
+
+def _constant_within(counts: Array, means: Array, bounds: Index) -> NDArray[np.bool_]:
+    """Columns that all doctors of a hospital share; the outcome never counts as one."""
+    inside = np.where(counts[:, None] > 0, means, np.nan)
+    low, high = (f.reduceat(inside, bounds[:-1], axis=0) for f in (np.fmin, np.fmax))
+    scale = np.nanmax(np.abs(inside), axis=0)
+    result: NDArray[np.bool_] = ~(np.nan_to_num(high - low) > _CONSTANT * scale).any(axis=0)
+    result[-1] = False
+    return result
