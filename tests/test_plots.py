@@ -4,22 +4,28 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 sys.path.insert(0, str(Path(__file__).parent))
 from made_results import made_rates
 
+import outcomekpi as ok
 from outcomekpi.errors import OutcomeKPIWarning, SpecError
 from outcomekpi.plots import fonts
 from outcomekpi.plots.caterpillar import plot_caterpillar
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.funnel import plot_funnel
 from outcomekpi.plots.palette import BETTER, WORSE
+from outcomekpi.plots.predictive import plot_predictive
 from outcomekpi.plots.rank_intervals import plot_rank_intervals
+from outcomekpi.plots.reliability import plot_reliability
 from outcomekpi.plots.shrinkage import plot_shrinkage
 from outcomekpi.profiling.classification import FlagRule, classify
 from outcomekpi.profiling.funnel import funnel_limits
 from outcomekpi.profiling.ranking import rank
+from outcomekpi.profiling.reliability import Reliability
 
 
 @pytest.fixture(autouse=True)
@@ -213,3 +219,98 @@ def test_without_a_font_one_warning_names_the_remedy_and_placeholders_are_drawn(
         assert draw(ax).get_title() == "□□"
     finally:
         fonts._families_for.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def posterior():
+    return ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(case_mix="age"), draws=400)
+
+
+def made_reliability(n_doctors):
+    rng = np.random.default_rng(2)
+    cases = pd.Series(
+        5 + rng.gamma(2, 60, n_doctors).astype(int),
+        index=pd.Index([f"D{number}" for number in range(n_doctors)], name="doctor"),
+    )
+    per_case = np.exp(rng.normal(-4.5, 0.3, (4, 50)))
+    signal = per_case[..., None] * cases.to_numpy()
+    draws = xr.DataArray(
+        signal / (1 + signal), dims=("chain", "draw", "doctor"), coords={"doctor": cases.index}
+    )
+    return Reliability(
+        method="latent",
+        draws=draws,
+        estimate=draws.mean(("chain", "draw")).to_series(),
+        cases=cases,
+        signal_per_case=xr.DataArray(per_case, dims=("chain", "draw")),
+        signal_estimate=float(np.median(per_case)),
+    )
+
+
+@pytest.mark.parametrize("n_doctors", [12, 1200])
+def test_reliability_is_drawn_against_caseload_with_intervals_for_few_doctors(n_doctors):
+    found = made_reliability(n_doctors)
+    ax = draw(plot_reliability(found, level=0.9))
+    (points,) = (line for line in ax.lines if line.get_marker() == "o")
+    assert np.array_equal(points.get_xdata(), found.cases)
+    assert np.allclose(points.get_ydata(), found.estimate)
+    assert len(ax.collections) == (n_doctors == 12)
+    (curve,) = (line for line in ax.lines if line.get_label() == "average cases")
+    x, y = curve.get_data()
+    assert np.allclose(y, x * found.signal_estimate / (1 + x * found.signal_estimate))
+
+
+def test_the_prior_and_the_posterior_of_the_doctors_spread_are_both_named(posterior):
+    ax = draw(ok.plot_sd(posterior))
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["doctors, posterior", "doctors, prior HalfNormal(1)", "doctors, 95% interval"]
+    (prior,) = (line for line in ax.lines if "prior" in line.get_label())
+    expected = np.exp(posterior.model.priors.sd_doctor.log_density(prior.get_xdata()))
+    assert np.allclose(prior.get_ydata(), expected)
+
+
+def test_calibration_draws_the_groups_of_the_check_and_not_the_total(posterior):
+    check = ok.check_calibration(posterior)
+    ax = draw(ok.plot_calibration(check))
+    groups = check.table[check.table["group"] != "all"]
+    drawn = np.concatenate([line[0].get_xdata() for line in ax.containers])
+    assert sorted(drawn) == sorted(groups["predicted"])
+
+
+@pytest.mark.parametrize("n_doctors", [12, 1200])
+def test_doctors_outside_their_predictive_interval_are_marked(n_doctors):
+    rng = np.random.default_rng(3)
+    mean = rng.uniform(3, 30, n_doctors)
+    observed = mean + rng.normal(0, np.sqrt(mean))
+    observed[:2] = mean[:2] + 9 * np.sqrt(mean[:2])
+    away = 1.96 * np.sqrt(mean)
+    table = pd.DataFrame(
+        {
+            "cases": (10 * mean).astype(int),
+            "observed": observed,
+            "mean": mean,
+            "lower": mean - away,
+            "upper": mean + away,
+            "new_lower": mean - 2 * away,
+            "new_upper": mean + 2 * away,
+        },
+        index=pd.Index([f"D{number}" for number in range(n_doctors)], name="doctor"),
+    )
+    check = ok.CheckResult(name="fit by doctor", passed=None, verdict="", table=table)
+    ax = draw(plot_predictive(check))
+    (marked,) = (line for line in ax.lines if line.get_marker() == "s")
+    assert len(marked.get_xdata()) == (np.abs(observed - mean) > away).sum() >= 2
+
+
+def test_a_check_without_the_columns_of_a_picture_is_refused_by_name():
+    check = ok.CheckResult(name="Sampling", passed=True, verdict="", table=pd.DataFrame({"a": [1]}))
+    with pytest.raises(SpecError, match=r"check_calibration.*'Sampling'"):
+        ok.plot_calibration(check)
+    with pytest.raises(SpecError, match=r"check_predictive.*'Sampling'"):
+        plot_predictive(check)
+
+
+def test_gaussian_outcomes_are_called_means():
+    rates = made_rates(12, family="gaussian")
+    assert "standardized mean" in plot_caterpillar(rates).get_xlabel()
+    assert plot_funnel(rates).get_xlabel() == "cases"

@@ -47,8 +47,8 @@ def plot_reliability(
     --------
     >>> import outcomekpi as ok
     >>> fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(), draws=400)
-    >>> ok.plot_reliability(ok.reliability(fit)).get_ylim()
-    (0.0, 1.0)
+    >>> ok.plot_reliability(ok.reliability(fit)).get_xlabel()
+    'cases (log scale)'
     """
     frame = reliability.to_frame(level=level)
     ax = open_axes(ax, width=6.4, height=4.2)
@@ -62,7 +62,7 @@ def plot_reliability(
             color=NEUTRAL,
             linewidth=1.4,
             alpha=0.6,
-            label=f"{percent(level)} {_kind(reliability)} interval",
+            label=f"{percent(level)} {_kind(reliability)}interval",
         )
     size = float(np.clip(60 / np.sqrt(len(frame)), 2.5, 6))
     ax.plot(
@@ -92,4 +92,4 @@ def plot_reliability(
 
 
 def _kind(reliability: Reliability) -> str:
-    return "" if reliability.kind == "posterior" else reliability.kind
+    return "" if reliability.kind == "posterior" else f"{reliability.kind} "

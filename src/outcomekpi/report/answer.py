@@ -6,14 +6,12 @@ import pandas as pd
 
 from outcomekpi.cases import Direction
 from outcomekpi.profiling.classification import Classification
-from outcomekpi.profiling.funnel import FunnelLimits
 from outcomekpi.profiling.ranking import Ranks
 from outcomekpi.report.numbers import RateStyle, count, decimal, percent, plural, probability
 
 __all__ = ["Answer", "Named", "Part", "Side", "rule_in_words", "write_answer"]
 
-NAMED_AT_MOST = 12
-JUDGED_ALONE = 0.7  # reliability that is usually asked for before one doctor is judged
+NAMED_AT_MOST = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +57,7 @@ def write_answer(
     *,
     style: RateStyle,
     level: float,
-    raw_rates: pd.Series,
-    limits: FunnelLimits | None,
+    luck: tuple[str, ...],
 ) -> Answer:
     """Say in words what the table of doctors says.
 
@@ -71,8 +68,7 @@ def write_answer(
     flags : flags and their rule
     style : how rates are written
     level : probability of the intervals
-    raw_rates : rates before adjustment, of the doctors whose counts may be seen
-    limits : funnel limits of the same doctors; None where there is no funnel
+    luck : paragraphs on chance, see :func:`outcomekpi.report.chance.write_chance`
     """
     n_flagged = int((flags.flag != "").sum())
     sides = [_side(table, kind, flags, style, level) for kind in ("worse", "better")]
@@ -87,7 +83,7 @@ def write_answer(
             ),
             Part(
                 heading="How much of it is luck?",
-                paragraphs=_luck(table, raw_rates, style, limits),
+                paragraphs=luck,
             ),
         ),
     )
@@ -192,8 +188,10 @@ def _certainty(
     if n_flagged:
         wrong = flags.expected_false_flags
         paragraphs[0] += (
-            f" Each name leaves a doubt; the doubts about {plural(n_flagged, 'name')} add up to "
-            f"{'less than 0.1' if wrong < 0.1 else f'{wrong:.1f}'} expected to be wrong."
+            f" The probability that this name is wrong is {probability(wrong)}."
+            if n_flagged == 1
+            else f" Of these {n_flagged:,} names, "
+            f"{'fewer than 0.1' if wrong < 0.1 else f'about {wrong:.1f}'} are expected to be wrong."
         )
     half_width = float((table["rate_upper"] - table["rate_lower"]).median()) / 2
     places = ranks.to_frame(level=level)
@@ -206,50 +204,3 @@ def _certainty(
         "read the order of the doctors with that in mind."
     )
     return tuple(paragraphs)
-
-
-def _luck(
-    table: pd.DataFrame, raw_rates: pd.Series, style: RateStyle, limits: FunnelLimits | None
-) -> tuple[str, ...]:
-    paragraphs = []
-    if len(raw_rates) > 1:
-        paragraphs.append(
-            f"Before adjustment the doctors' {style.noun}s go from {style.write(raw_rates.min())} "
-            f"to {style.write(raw_rates.max())}. Once case mix and chance are taken into account "
-            f"they go from {style.write(table['rate'].min())} to "
-            f"{style.write(table['rate'].max())}."
-        )
-    reliability = table["reliability"].dropna()
-    if len(reliability):
-        middle = float(reliability.median())
-        enough = int((reliability >= JUDGED_ALONE).sum())
-        paragraphs.append(
-            f"The reliability of a typical doctor's result is {middle:.2f}: about "
-            f"{middle:.0%} of the differences seen between doctors with such a caseload are real, "
-            f"and the other {1 - middle:.0%} are luck. {enough:,} of "
-            f"{plural(len(reliability), 'doctor')} reach {JUDGED_ALONE:g}, which is often asked "
-            "for before a single doctor is judged."
-        )
-    if limits is not None:
-        level, shown = limits.levels[0], len(limits.value)
-        outside = int((limits.to_frame()["beyond"] >= level).sum())
-        paragraphs.append(
-            f"If all doctors were equally good, chance alone would put at most about "
-            f"{shown * (1 - level):,.1f} of {shown:,} outside the {percent(level)} limits of the "
-            f"funnel plot; {outside:,} {'lies' if outside == 1 else 'lie'} outside. "
-            + _excess(outside, shown, level)
-        )
-    return tuple(paragraphs)
-
-
-def _excess(outside: int, shown: int, level: float) -> str:
-    """Say whether so many doctors outside the funnel are more than chance explains."""
-    from scipy.stats import binom
-
-    if outside > binom.ppf(0.99, shown, 1 - level):
-        return (
-            "That is more than chance explains: the doctors do differ, or their patients do in "
-            "ways that were not recorded. The funnel looks at each doctor alone; who stands out "
-            "above is judged with all doctors in view."
-        )
-    return "Chance alone could do that."

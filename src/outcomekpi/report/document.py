@@ -20,6 +20,7 @@ from outcomekpi.profiling.standardization import StandardizedRates
 from outcomekpi.provenance import cite
 from outcomekpi.report import passages
 from outcomekpi.report.answer import write_answer
+from outcomekpi.report.chance import write_chance
 from outcomekpi.report.figures import draw_pictures, keep_doctors
 from outcomekpi.report.listing import list_doctors
 from outcomekpi.report.masking import Mask, mask_counts
@@ -145,8 +146,15 @@ def _gather(
             flags,
             style=style,
             level=level,
-            raw_rates=rates.raw_rate[mask.shown],
-            limits=limits,
+            luck=write_chance(
+                fit,
+                table,
+                raw_rates=rates.raw_rate[mask.shown],
+                reliability=reliabilities,
+                limits=limits,
+                style=style,
+                level=level,
+            ),
         ),
         "asked": passages.describe_question(fit, rates, flags, style=style, level=level),
         "case_facts": passages.describe_cases(fit, rates, style=style, mask=mask),

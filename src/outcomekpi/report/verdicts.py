@@ -16,7 +16,7 @@ from outcomekpi.report.numbers import plural
 
 __all__ = ["Checks", "Verdict", "describe_checks", "quick_checks"]
 
-QUICK_UP_TO = 300_000  # rows; replicating more than these takes longer than the fit
+QUICK_UP_TO = 100_000  # rows; replicating more than these takes longer than fitting them
 REFIT_UP_TO = 50_000  # rows; two refits of these take a second or two
 
 

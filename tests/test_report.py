@@ -1,0 +1,366 @@
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from made_fits import fit_with_draws
+from made_results import made_rates
+
+import outcomekpi as ok
+from outcomekpi.errors import SpecError, StorageError
+from outcomekpi.report.document import report
+from outcomekpi.report.listing import list_doctors
+from outcomekpi.report.masking import mask_counts
+from outcomekpi.report.numbers import decimal, probability, rate_style
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '" onmouseover="alert(2)',
+    "--><img src=x onerror=alert(3)>",
+    "{{ 7*7 }}{% raw %}",
+    "</style></title>",
+    "$x^{2",
+    "a&b'c",
+    "=1+1",
+]
+
+
+def made_fit(*, labels=None, n_doctors=8, direction="lower", family="bernoulli", seed=1, **more):
+    """A fit of doctors with 12 to 60 cases, whose draws are made to scatter around an effect."""
+    rng = np.random.default_rng(seed)
+    if labels is not None:
+        n_doctors = len(labels)
+    cases = rng.integers(12, 60, n_doctors)
+    code = np.repeat(np.arange(n_doctors), cases)
+    effect = np.linspace(-1.2, 1.2, n_doctors)
+    if family == "bernoulli":
+        outcome = rng.random(code.size) < 1 / (1 + np.exp(1 - effect[code]))
+    elif family == "poisson":
+        outcome = rng.poisson(np.exp(-3 + effect[code]) * 2.0)
+        more["exposure"] = np.full(code.size, 2.0)
+    else:
+        outcome = 60 + 5 * effect[code] + rng.normal(0, 4, code.size)
+        more["sd_residual"] = 4.0
+    scale = 5.0 if family == "gaussian" else 1.0
+    intercept = {"bernoulli": -1.0, "poisson": -3.0, "gaussian": 60.0}[family]
+    fit = fit_with_draws(
+        family=family,
+        doctor_code=code,
+        outcome=outcome,
+        effect=scale * (effect[:, None] + rng.normal(0, 0.25, (n_doctors, 200))),
+        intercept=np.full(200, intercept),
+        sd_doctor=np.abs(rng.normal(0.7, 0.1, 200)) * scale,
+        direction=direction,
+        labels=labels,
+        **more,
+    )
+    if family == "poisson":
+        roles = {**fit.cases.roles, "exposure": "patient-days"}
+        fit = replace(fit, cases=replace(fit.cases, roles=roles))
+    return fit
+
+
+def judged(fit, rule=None):
+    rates = ok.standardize(fit)
+    return fit, rates, ok.rank(rates), ok.classify(rates, rule)
+
+
+def written(fit, tmp_path, *, rule=None, checks=(), **choices):
+    path = report(*judged(fit, rule), path=tmp_path / "report.html", checks=checks, **choices)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return written(made_fit(), tmp_path_factory.mktemp("report"))
+
+
+class Outline(HTMLParser):
+    """Tags, attributes and visible text of a page, as a browser would see them."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.attributes, self.text, self.ids = [], [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_data(self, data):
+        if self.tags and self.tags[-1] not in ("style", "script"):
+            self.text.append(data)
+
+
+def test_the_report_returns_the_path_and_answers_in_its_first_sentence(tmp_path):
+    fit = made_fit()
+    results = judged(fit)
+    path = report(*results, path=str(tmp_path / "deep" / "r.html"), checks=())
+    assert path == tmp_path / "deep" / "r.html"
+    n_flagged = int((results[3].flag != "").sum())
+    assert n_flagged > 1
+    assert f"<strong>{n_flagged} of 8 doctors stand out.</strong>" in path.read_text("utf-8")
+
+
+def test_the_report_loads_nothing_from_anywhere(page):
+    outline = Outline(page)
+    links = [value for _, name, value in outline.attributes if name in ("src", "href", "action")]
+    assert links
+    assert all(link.startswith(("#", "data:image/")) for link in links)
+    assert "link" not in outline.tags
+    assert not re.search(r"url\(|@import|https?://", re.sub(r"data:image/[^\"]*", "", page))
+    policy = next(value for _, name, value in outline.attributes if value.startswith("default-src"))
+    assert "default-src 'none'" in policy
+
+
+def test_every_inner_link_has_its_target_and_no_id_is_used_twice(page):
+    outline = Outline(page)
+    targets = [value[1:] for _, name, value in outline.attributes if name == "href"]
+    assert set(targets) <= set(outline.ids)
+    assert len(outline.ids) == len(set(outline.ids))
+
+
+def test_the_report_has_every_section_that_was_promised(page):
+    for anchor in (
+        *("answer", "asked", "cases", "doctors", "pictures", "checks", "model", "reading"),
+        *("limits", "provenance"),
+    ):
+        assert f'<h2 id="{anchor}">' in page
+    for name in ("funnel", "caterpillar", "ranks", "shrinkage", "reliability", "spread"):
+        assert f'<figure id="figure-{name}">' in page
+
+
+def test_hostile_names_are_text_everywhere(tmp_path):
+    page = written(made_fit(labels=HOSTILE), tmp_path, title="<script>alert(0)</script>")
+    outline = Outline(page)
+    assert outline.tags.count("script") == 1
+    assert outline.tags.count("img") == outline.tags.count("figure")
+    assert not [name for _, name, _ in outline.attributes if name.startswith("on")]
+    text = "".join(outline.text)
+    for label in HOSTILE:
+        assert label in text
+
+
+def test_the_table_has_every_doctor_once_with_the_numbers_of_doctors_csv(tmp_path):
+    results = judged(made_fit(n_doctors=15))
+    fit, rates, ranks, flags = results
+    table = ok.doctor_table(fit, rates, ranks, flags)
+    page = report(*results, path=tmp_path / "r.html", checks=()).read_text("utf-8")
+    body = page[page.index("<tbody") : page.index("</tbody>")]
+    rows = re.findall(r"<tr.*?</tr>", body, flags=re.S)
+    assert len(rows) == 15
+    for row in rows:
+        doctor = re.search(r'<th scope="row">(.*?)</th>', row)[1]
+        values = [float(v) for v in re.findall(r'data-v="([^"]+)"', row)]
+        wanted = table.loc[doctor]
+        names = ["cases", "observed", "expected", "rate", "rate_lower", "rate_upper", "p_worse"]
+        assert np.allclose(values[:7], wanted[names].astype(float), rtol=1e-5)
+        assert (f'class="{wanted["flag"]}"' in row) == bool(wanted["flag"])
+
+
+@pytest.mark.parametrize(("direction", "word"), [("lower", "above"), ("higher", "below")])
+def test_the_worse_side_follows_the_direction(tmp_path, direction, word):
+    fit = made_fit(direction=direction)
+    page = written(fit, tmp_path)
+    assert f"Stands out as worse: a rate {word}" in page
+    rates = ok.standardize(fit).to_frame()["mean"]
+    worst = rates.idxmax() if direction == "lower" else rates.idxmin()
+    first = re.search(r'<th scope="row">(.*?)</th>', page)[1]
+    assert first == worst
+
+
+def test_when_nobody_stands_out_the_report_says_so_and_names_who_comes_closest(tmp_path):
+    near = made_fit(seed=4)
+    even = fit_with_draws(
+        doctor_code=near.cases.doctor_code,
+        outcome=near.cases.outcome,
+        effect=np.random.default_rng(1).normal(0, 0.5, (8, 200)),
+        intercept=np.full(200, -1.0),
+        sd_doctor=0.5,
+    )
+    page = written(even, tmp_path, rule=ok.FlagRule(threshold=even.cases.outcome.mean()))
+    assert "None of 8 doctors stands out." in page
+    assert "Closest to it come D0000" in page
+    assert 'id="doctor-only"' not in page
+
+
+def test_without_checks_the_report_says_that_none_were_run(page):
+    assert "No checks of the model were run" in page
+
+
+def test_a_failed_check_is_named_before_the_verdicts(tmp_path):
+    table = ok.CheckResult(name="a", passed=True, verdict="v", table=made_rates(3).to_frame())
+    failed = ok.CheckResult(
+        name="Bends < badly", passed=False, verdict="p < .01", table=table.table
+    )
+    page = written(made_fit(), tmp_path, checks=[table, failed])
+    assert "1 of 2 checks failed: Bends &lt; badly." in page
+    assert '<li class="failed"><strong>Bends &lt; badly: failed.</strong> p &lt; .01' in page
+
+
+def test_quick_checks_run_by_themselves_on_a_small_table(tmp_path):
+    fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(case_mix="age"), draws=400)
+    page = report(*judged(fit), path=tmp_path / "r.html").read_text("utf-8")
+    assert page.count('<li class="passed">') + page.count('<li class="failed">') == 4
+    assert 'id="figure-calibration"' in page
+    assert 'id="figure-predictive"' in page
+
+
+def test_all_priors_that_were_used_are_printed(tmp_path):
+    fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(case_mix="age"), draws=400)
+    page = written(fit, tmp_path)
+    for prior in (
+        fit.model.priors.intercept,
+        fit.model.priors.coefficient,
+        fit.model.priors.sd_doctor,
+    ):
+        assert str(prior) in page
+
+
+def test_what_was_excluded_is_told(tmp_path):
+    frame = ok.datasets.load_synthetic_cases().frame.copy()
+    frame.loc[frame.index[:7], "died"] = np.nan
+    cases = ok.Cases.from_frame(
+        frame, outcome="died", doctor="surgeon", direction="lower", missing="drop"
+    )
+    page = written(ok.fit(cases, ok.ModelSpec(), draws=400), tmp_path)
+    assert cases.log
+    for line in cases.log:
+        assert line.split("'")[0] in page
+    assert "Nothing was excluded" not in page
+
+
+@pytest.mark.parametrize(
+    ("family", "column", "unit"),
+    [
+        ("poisson", "Standardized rate, per 100 patient-days", "over patient-days"),
+        ("gaussian", "Standardized mean, mean of y per case", "60."),
+    ],
+)
+def test_counts_and_measurements_are_written_in_their_units(tmp_path, family, column, unit):
+    page = written(made_fit(family=family), tmp_path)
+    assert column in page
+    assert unit in page
+    table = page[page.index('id="doctor-table"') : page.index("</table>")]
+    assert "rate, %" not in table
+    assert ("Observed" in table) == (family == "poisson")
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path):
+    results = judged(made_fit())
+    first = report(*results, path=tmp_path / "a.html", checks=()).read_bytes()
+    assert report(*results, path=tmp_path / "b.html", checks=()).read_bytes() == first
+
+
+def test_a_report_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    results = judged(made_fit())
+    (tmp_path / "r.html").write_text("before")
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("outcomekpi.tables.os.replace", fail)
+    with pytest.raises(StorageError, match="No space left"):
+        report(*results, path=tmp_path / "r.html", checks=())
+    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
+    assert (tmp_path / "r.html").read_text() == "before"
+
+
+def test_a_folder_is_refused_as_the_name_of_a_report(tmp_path):
+    with pytest.raises(StorageError, match="is a folder"):
+        report(*judged(made_fit()), path=tmp_path, checks=())
+
+
+def test_results_of_different_doctors_are_refused(tmp_path):
+    fit, rates, ranks, _ = judged(made_fit())
+    other = judged(made_fit(labels=[f"other {n}" for n in range(8)]))
+    with pytest.raises(SpecError, match="different doctors"):
+        report(fit, rates, ranks, other[3], path=tmp_path / "r.html", checks=())
+
+
+def test_small_counts_are_withheld_and_cannot_be_had_by_subtraction():
+    rates = made_rates(30)
+    mask = mask_counts(rates, below=11)
+    assert (mask.observed | (rates.observed >= 11)).all()
+    assert (mask.observed | (rates.cases - rates.observed >= 11)).all()
+    assert mask.observed[mask.cases].all()
+    one = made_rates(3)
+    one.observed.iloc[:] = [30, 5, 40]
+    one.cases.iloc[:] = [100, 100, 100]
+    assert mask_counts(one, below=11).observed.tolist() == [True, True, False]
+
+
+def test_a_published_report_shows_no_small_count_anywhere(tmp_path):
+    fit = made_fit(n_doctors=20)
+    rates = ok.standardize(fit)
+    mask = mask_counts(rates, below=11)
+    assert mask.observed.any() and not mask.observed.all()
+    checks = [ok.check_predictive(fit), ok.check_calibration(fit)]
+    page = written(fit, tmp_path, suppress_below=11, checks=checks)
+    listing = page[page.index("<tbody") : page.index("</tbody>")]
+    for row in re.findall(r"<tr.*?</tr>", listing, flags=re.S):
+        doctor = re.search(r'<th scope="row">(.*?)</th>', row)[1]
+        assert (row.count("&lt; 11") > 0) == bool(mask.observed[doctor])
+    assert "The numbers behind it" not in page
+    assert "counts below 11 are withheld" in page
+    sentences = re.findall(r"(\d+) events in (\d+) cases", page)
+    assert all(int(events) >= 11 and int(n) - int(events) >= 11 for events, n in sentences)
+
+
+@pytest.mark.parametrize("below", [0, 1, -3, 2.5, True, "11"])
+def test_a_senseless_bound_for_small_counts_is_refused(below):
+    with pytest.raises(SpecError, match="suppress_below"):
+        mask_counts(made_rates(5), below=below)
+
+
+def test_a_very_long_list_keeps_everyone_who_stands_out(monkeypatch):
+    # by its name, because the attribute ``report`` of the package is the verb
+    monkeypatch.setattr(import_module("outcomekpi.report.listing"), "ROWS_AT_MOST", 10)
+    fit = made_fit(n_doctors=40)
+    _, rates, ranks, flags = judged(fit, ok.FlagRule(probability=0.999))
+    listing = list_doctors(
+        ok.doctor_table(fit, rates, ranks, flags),
+        fit,
+        flags,
+        style=rate_style(fit, rates),
+        mask=mask_counts(rates, below=None),
+        level=0.95,
+    )
+    surest = np.maximum(flags.p_worse, flags.p_better).nlargest(10).min()
+    assert len(listing.rows) == 10
+    assert all(
+        max(flags.p_worse[r.doctor], flags.p_better[r.doctor]) >= surest for r in listing.rows
+    )
+    assert "30 doctors" in listing.notes[0]
+
+
+def test_numbers_are_written_as_people_read_them():
+    assert decimal(-0.001, 1) == "0.0"
+    assert decimal(12345.678, 1) == "12,345.7"
+    assert decimal(np.nan, 1) == "–"
+    assert probability(1.0) == "> 99.9%"
+    assert probability(0.0) == "< 0.1%"
+    assert probability(0.5) == "50.0%"
+
+
+def test_a_level_outside_zero_and_one_is_refused_before_any_work(tmp_path):
+    with pytest.raises(SpecError, match=r"Did you mean 0\.95"):
+        report(*judged(made_fit()), path=tmp_path / "r.html", level=95)
+
+
+def test_the_callers_matplotlib_settings_neither_change_nor_matter(tmp_path):
+    import matplotlib
+
+    results = judged(made_fit())
+    plain = report(*results, path=tmp_path / "a.html", checks=()).read_bytes()
+    with matplotlib.rc_context({"figure.facecolor": "black", "font.size": 30}):
+        before = dict(matplotlib.rcParams)
+        assert report(*results, path=tmp_path / "b.html", checks=()).read_bytes() == plain
+        assert dict(matplotlib.rcParams) == before

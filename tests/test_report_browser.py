@@ -1,0 +1,216 @@
+"""The report in a real browser: Debian's Chromium, driven by Playwright."""
+
+import shutil
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from test_report import HOSTILE, judged, made_fit
+
+from outcomekpi.report.document import report
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+if CHROMIUM is None:
+    pytest.skip("Debian's chromium is not installed", allow_module_level=True)
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+N_MANY = 1200
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    path = tmp_path_factory.mktemp("hostile") / "report.html"
+    labels = [*HOSTILE, "王医生", "x" * 200, "Dr. 10", "Dr. 9"]
+    return report(*judged(made_fit(labels=labels)), path=path, checks=())
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    path = tmp_path_factory.mktemp("many") / "report.html"
+    return report(*judged(made_fit(n_doctors=N_MANY)), path=path, checks=())
+
+
+@contextmanager
+def opened(browser, path, viewport):
+    """Open a report; any console message, script error, dialog or request fails the test."""
+    page = browser.new_page(viewport=viewport)
+    trouble = []
+    page.on("console", lambda message: trouble.append(message.text))
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("dialog", lambda dialog: (trouble.append(dialog.message), dialog.dismiss()))
+
+    def note(request):
+        if request.url != path.as_uri() and not request.url.startswith("data:"):
+            trouble.append(request.url)
+
+    page.on("request", note)
+    try:
+        page.goto(path.as_uri())
+        yield page
+        assert not trouble
+    finally:
+        page.close()
+
+
+def column(page, label):
+    """The visible values of one column of the table of doctors, as they are sorted by."""
+    return page.evaluate(
+        """label => {
+          const table = document.getElementById("doctor-table");
+          const at = [...table.tHead.rows[0].cells].findIndex(c => c.textContent.trim() === label);
+          return [...table.tBodies[0].rows].filter(row => !row.hidden)
+            .map(row => row.cells[at].dataset.v ?? row.cells[at].textContent.trim());
+        }""",
+        label,
+    )
+
+
+def heading(page, label):
+    return page.get_by_role("columnheader", name=label, exact=True)
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("name", ["hostile", "many"])
+def test_the_page_never_scrolls_sideways_but_the_table_may(browser, request, name, viewport):
+    with opened(browser, request.getfixturevalue(name), viewport) as page:
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        page.evaluate("window.scrollTo(500, 0)")
+        assert page.evaluate("window.scrollX") == 0
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= viewport["width"]
+        box = page.locator("#doctor-box")
+        fits = box.evaluate("b => b.getBoundingClientRect().right <= innerWidth")
+        assert fits
+        if viewport is PHONE:
+            assert box.evaluate("b => { b.scrollLeft = 99; return b.scrollLeft }") == 99
+
+
+def test_every_picture_is_shown(browser, many):
+    with opened(browser, many, DESKTOP) as page:
+        sizes = page.evaluate("[...document.images].map(i => i.complete && i.naturalWidth)")
+        assert len(sizes) >= 6
+        assert all(size > 100 for size in sizes)
+
+
+def test_names_from_the_data_are_inert(browser, hostile):
+    with opened(browser, hostile, DESKTOP) as page:
+        page.mouse.move(300, 300)
+        names = column(page, "Doctor")
+        assert set(HOSTILE) <= set(names)
+        assert page.evaluate("document.scripts.length") == 1
+        assert page.locator("main [onmouseover], main [onerror]").count() == 0
+
+
+def test_a_click_sorts_and_a_second_click_sorts_the_other_way(browser, many):
+    with opened(browser, many, DESKTOP) as page:
+        button = heading(page, "Cases").get_by_role("button")
+        button.click()
+        cases = [float(value) for value in column(page, "Cases")]
+        assert cases == sorted(cases)
+        assert heading(page, "Cases").get_attribute("aria-sort") == "ascending"
+        button.click()
+        cases = [float(value) for value in column(page, "Cases")]
+        assert cases == sorted(cases, reverse=True)
+        states = page.locator("#doctor-table th[aria-sort]").evaluate_all(
+            "cells => cells.map(cell => cell.getAttribute('aria-sort'))"
+        )
+        assert sorted(set(states)) == ["descending", "none"]
+        assert states.count("descending") == 1
+
+
+def test_names_sort_as_people_read_them(browser, hostile):
+    with opened(browser, hostile, DESKTOP) as page:
+        heading(page, "Doctor").get_by_role("button").click()
+        names = column(page, "Doctor")
+        assert names.index("Dr. 9") < names.index("Dr. 10")
+
+
+def test_the_first_order_is_worst_first_and_is_announced(browser, many):
+    with opened(browser, many, DESKTOP) as page:
+        rates = [float(value) for value in column(page, "Standardized rate, %")]
+        assert rates == sorted(rates, reverse=True)
+        sorted_by = heading(page, "Standardized rate, %").get_attribute("aria-sort")
+        assert sorted_by == "descending"
+
+
+def test_a_search_leaves_only_the_doctors_that_match(browser, many):
+    with opened(browser, many, DESKTOP) as page:
+        count = page.locator("#doctor-count")
+        assert count.inner_text() == "1,200 of 1,200 doctors shown"
+        page.get_by_label("Find a doctor").fill("d0007")
+        assert sorted(column(page, "Doctor")) == [f"D0007{digit}" for digit in range(10)]
+        assert count.inner_text() == "10 of 1,200 doctors shown"
+        page.get_by_label("Find a doctor").fill("nobody at all")
+        assert column(page, "Doctor") == []
+
+
+def test_those_who_stand_out_can_be_shown_alone(browser, many):
+    with opened(browser, many, DESKTOP) as page:
+        page.get_by_label("only those who stand out").check()
+        assert set(column(page, "Stands out")) == {"better", "worse"}
+
+
+def test_a_search_finds_chinese_names(browser, hostile):
+    with opened(browser, hostile, PHONE) as page:
+        page.get_by_label("Find a doctor").fill("王")
+        assert column(page, "Doctor") == ["王医生"]
+
+
+def test_the_table_is_reached_searched_sorted_and_scrolled_by_keyboard(browser, many):
+    with opened(browser, many, PHONE) as page:
+        page.get_by_label("Find a doctor").focus()
+        page.keyboard.type("D0001")
+        assert len(column(page, "Doctor")) == 10
+        page.keyboard.press("Control+A")
+        page.keyboard.press("Delete")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == "doctor-only"
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == "doctor-box"
+        page.keyboard.press("End")
+        for _ in range(100):  # scrolling is animated; the page's own policy forbids eval to wait
+            if page.evaluate("document.getElementById('doctor-box').scrollTop") > 1000:
+                break
+            page.wait_for_timeout(50)
+        assert page.evaluate("document.getElementById('doctor-box').scrollTop") > 1000
+        page.keyboard.press("Home")
+        seen = []
+        for _ in range(page.locator("#doctor-table thead button").count()):
+            page.keyboard.press("Tab")
+            seen.append(page.evaluate("document.activeElement.textContent.trim()"))
+        assert seen[0] == "Doctor"
+        assert seen[-1] == "Reliability"
+        page.keyboard.press("Enter")
+        values = [float(value) for value in column(page, "Reliability")]
+        assert values == sorted(values)
+
+
+def test_the_table_stands_without_scripts(browser, many):
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(many.as_uri())
+    assert page.locator("#doctor-table tbody tr").count() == N_MANY
+    assert not page.locator("#doctor-tools").is_visible()
+    page.context.close()
+
+
+def test_print_shows_the_whole_table_and_no_controls(browser, hostile):
+    with opened(browser, hostile, DESKTOP) as page:
+        page.emulate_media(media="print")
+        assert not page.locator("#doctor-tools").is_visible()
+        box = page.locator("#doctor-box")
+        assert box.evaluate("b => b.scrollHeight <= b.clientHeight")
+        assert page.pdf(format="A4").startswith(b"%PDF")
