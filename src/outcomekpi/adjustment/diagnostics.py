@@ -22,7 +22,7 @@ class Rule:
 
     def holds(self, value: float) -> bool:
         """Whether a value passes; one that is not a number does not."""
-        return value <= self.limit if self.side == "at most" else value >= self.limit
+        return bool(value <= self.limit if self.side == "at most" else value >= self.limit)
 
 
 def check_sampling(fit: Fit) -> CheckResult:
@@ -95,7 +95,7 @@ def _quadrature_rules(fit: Fit) -> dict[str, Rule]:
     pareto_k = fit.diagnostics.get("pareto_k", np.nan)
     n_weights = float(fit.diagnostics.get("exact_weights", 1000.0))
     if not np.isnan(float(pareto_k)):  # below 100 weights there is no tail to look at
-        limit = min(1.0 - 1.0 / np.log10(max(n_weights, 11.0)), 0.7)
+        limit = float(min(1.0 - 1.0 / np.log10(max(n_weights, 11.0)), 0.7))
         rules["pareto_k"] = Rule("tail shape of the importance weights", "at most", limit)
     return rules
 
@@ -109,7 +109,7 @@ def _nuts_rules(fit: Fit) -> dict[str, Rule]:
         "ess_bulk_min": Rule("smallest effective sample size, center", "at least", enough),
         "ess_tail_min": Rule("smallest effective sample size, tails", "at least", enough),
         "divergences": Rule(
-            "divergent draws", "at most", np.floor(sizes["chain"] * sizes["draw"] / 1000)
+            "divergent draws", "at most", float(sizes["chain"] * sizes["draw"] // 1000)
         ),
         "bfmi_min": Rule("energy: fraction of missing information", "at least", 0.3),
     }
