@@ -543,7 +543,8 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_a_terminated_process_leaves_no_result_folder(frame, tmp_path):
+@pytest.mark.parametrize(("how", "left"), [(signal.SIGTERM, 0), (signal.SIGKILL, 1)])
+def test_a_process_that_is_ended_leaves_no_result_folder(how, left, frame, tmp_path):
     frame.to_csv(tmp_path / "cases.csv", index=False)
     code = (
         "import time, outcomekpi.commands.evaluation as e\n"
@@ -556,10 +557,30 @@ def test_a_terminated_process_leaves_no_result_folder(frame, tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout.readline() == "writing\n"
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(how)
     process.wait()
     process.stdout.close()
     assert not (tmp_path / "results").exists()
+    # nothing can be tidied up after SIGKILL: a hidden folder beside the target may stay
+    assert len(list(tmp_path.glob(".results.partial-*"))) <= left
+
+
+def test_a_screen_without_chinese_and_a_reader_who_leaves_do_no_harm(frame, tmp_path):
+    frame.rename(columns={"died": "死亡"}).to_csv(tmp_path / "cases.csv", index=False)
+    command = [sys.executable, "-m", "outcomekpi.cli", "evaluate", "cases.csv", "--outcome", "死亡"]
+    command += ["--doctor", "surgeon", "--direction", "lower", "--draws", "200", "--out", "out"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), errors) == (0, b"")
+    assert (tmp_path / "out" / "report.html").exists()
+    whole = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
+    assert (whole.returncode, whole.stderr) == (0, b"")
+    assert rb"\u6b7b\u4ea1" in whole.stdout
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are a POSIX thing")

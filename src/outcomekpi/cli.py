@@ -1,9 +1,13 @@
 """The command line: reads arguments, calls a command, says what went wrong in one message."""
 
 import argparse
+import io
+import os
+import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -57,12 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         options = build_parser().parse_args(argv)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("always", OutcomeKPIWarning)
-            warnings.showwarning = _show_note
-            command: Callable[[argparse.Namespace], None] = options.command
+        command: Callable[[argparse.Namespace], None] = options.command
+        with _notes_on_screen(), _ended_by_signal():
             command(options)
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # whoever read our output has seen enough; Python would complain when it closes the stream
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OutcomeKPIError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -207,6 +212,37 @@ def _seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"wanted a whole number, 0 or more, found {text!r}")
     return int(text)
+
+
+@contextmanager
+def _notes_on_screen() -> Iterator[None]:
+    """Show the package's own warnings in one line each, and no others; never fail to print."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", OutcomeKPIWarning)
+        warnings.showwarning = _show_note
+        yield
+
+
+@contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """Clean up after a polite request to end (SIGTERM) as after Ctrl-C."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # only the main thread may set handlers
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _show_note(message: Warning | str, *_: object, **__: object) -> None:
