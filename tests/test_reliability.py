@@ -36,8 +36,8 @@ def test_beta_binomial_reliability_of_the_cms_colonoscopy_measure(colonoscopy):
     assert 0.7 / 0.3 * (alpha + beta) == pytest.approx(11.54, abs=5e-3)
 
 
-def simulated(*, reliability_at=100, cases=100, n_doctors=400, seed=4, p=0.3, overdispersion=0.0):
-    """A fit whose case-mix free doctors have logit-normal rates with reliability .7 at 100 cases."""
+def simulated(*, reliability_at=100, cases=100, n_doctors=400, seed=4, p=0.3):
+    """Doctors without case mix whose logit-normal rates have reliability .7 at 100 cases."""
     rng = np.random.default_rng(seed)
     signal = 0.7 / 0.3 / reliability_at / (p * (1 - p))  # variance on the logit scale
     effect = rng.normal(0, np.sqrt(signal), n_doctors)
@@ -209,7 +209,7 @@ def test_wrong_uses_are_refused():
         reliability(make_fit("bernoulli"), method="anovas")
     with pytest.raises(SpecError, match="replicates"):
         reliability(make_fit("bernoulli"), method="anova", replicates=2)
-    with pytest.raises(SpecError, match="Did you mean 0.7"):
+    with pytest.raises(SpecError, match=r"Did you mean 0\.7"):
         plan_caseload(reliability(make_fit("bernoulli")), targets=(70,))
     with pytest.raises(SpecError, match="vary no more than chance"):
         fit_beta_binomial(np.full(50, 30.0), np.full(50, 100.0))

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.adjustment.fit import Fit
+from outcomekpi.adjustment.likelihood import pointwise_log_likelihood
 from outcomekpi.adjustment.model import Model
 from outcomekpi.adjustment.posterior import PosteriorSamples
 from outcomekpi.errors import SpecError, check_choice
@@ -24,6 +25,7 @@ DivergenceMethod = Literal["importance", "refit"]
 
 WORK = 4_000_000  # doctors x draws; beyond it fewer draws are used
 FEWEST_DRAWS = 400
+EXACT_UP_TO = 4_000_000  # cases x draws; beyond it marginal likelihoods are expanded in the slopes
 MOST_REFITS = 60
 
 
@@ -103,10 +105,11 @@ def divergence_test(
     Mixed: the doctor's effect is drawn from its population given each posterior draw of all other
     parameters, events given it, and the mid-p value averaged over draws. Cross-validatory: the
     draws are weighted by 1 / L_j, L_j the likelihood of the doctor's cases with his effect
-    integrated out, smoothed by Pareto smoothed importance sampling. Given the shared shift t of
-    his cases, events have the Poisson-binomial tail (summed where fewer than 12 events or
-    non-events were seen, by saddlepoint above) or the Poisson tail. The hospital effect is kept
-    from the posterior; a hospital's only doctor is drawn with its variance added.
+    integrated out, smoothed by Pareto smoothed importance sampling; it is integrated over every
+    case up to 4e6 cases x draws, and expanded to second order in the slopes beyond. Given the
+    shared shift t of his cases, events have the Poisson-binomial tail (summed where fewer than 12
+    events or non-events were seen, by saddlepoint above) or the Poisson tail. The hospital effect
+    is kept from the posterior; a hospital's only doctor is drawn with its variance added.
 
     References
     ----------
@@ -129,10 +132,12 @@ def divergence_test(
     n_doctors = predictor.n_doctors
     mixed, cross = np.empty(n_doctors), np.empty(n_doctors)
     shapes = np.zeros(n_doctors)
-    for j, view in enumerate(_views(predictor, fit.model, residual, _sd_hospital(fit, keep))):
+    exact = _exact_marginals(fit, keep) if method == "importance" else {}
+    views = _views(predictor, fit.model, residual, _sd_hospital(fit, keep))
+    for j, view in enumerate(views):
         mixed[j] = upper_tail(view, equal)
         if method == "importance":
-            weights, shapes[j] = _leave_out(log_marginal(view))
+            weights, shapes[j] = _leave_out(exact[j] if j in exact else log_marginal(view))
             cross[j] = upper_tail(view, weights)
     if method == "refit":
         cross = np.array([_refitted(fit, j, draws, seed) for j in range(n_doctors)])
@@ -221,10 +226,29 @@ def _views(
         )
 
 
+def _exact_marginals(fit: Fit, keep: slice) -> dict[int, Array]:
+    """Log likelihoods by integration over every case in every draw, where that is affordable.
+
+    A hospital's only doctor is left to :func:`log_marginal`, whose view integrates the hospital
+    effect out as well.
+    """
+    sizes = posterior_of(fit).sizes
+    if keep.step != 1 or fit.cases.outcome.size * sizes["chain"] * sizes["draw"] > EXACT_UP_TO:
+        return {}
+    tree = pointwise_log_likelihood(fit, by="doctor")
+    group = tree.children["log_likelihood"].to_dataset()
+    values = np.asarray(flatten_draws(group["outcome"]), dtype=np.float64)
+    code = fit.cases.hospital_code
+    colleagues = np.full(len(values), 2) if code is None else np.bincount(code)[code]
+    return {j: row for j, row in enumerate(values) if colleagues[j] > 1}
+
+
 def _leave_out(log_likelihood: Array) -> tuple[Array, float]:
     """Pareto smoothed weights proportional to 1 / likelihood, and their shape."""
     from arviz_stats.base.array import array_stats
 
+    if np.ptp(log_likelihood) < 1e-9:  # the doctor says nothing about the parameters
+        return np.full(log_likelihood.size, 1 / log_likelihood.size), 0.0
     # psislw takes log likelihoods and negates them itself
     log_weights, shape = array_stats.psislw(log_likelihood - log_likelihood.max())  # type: ignore[no-untyped-call]
     weights = np.exp(log_weights - log_weights.max())
