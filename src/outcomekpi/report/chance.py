@@ -50,11 +50,12 @@ def write_chance(
 def _describe_range(table: pd.DataFrame, raw_rates: pd.Series, style: RateStyle) -> str:
     if len(raw_rates) < 2:
         return ""
+    whose = "the doctors'" if len(raw_rates) == len(table) else "the shown doctors'"
     low, high = style.write(raw_rates.min()), style.write(raw_rates.max())
     after = f"{style.write(table['rate'].min())} to {style.write(table['rate'].max())}"
     return (
-        f"Before adjustment the doctors' {style.noun}s go from {low} to {high}. Once case mix and "
-        f"chance are taken into account they go from {after}."
+        f"Before adjustment {whose} {style.noun}s go from {low} to {high}. Once case mix and "
+        f"chance are taken into account, those of all go from {after}."
     )
 
 

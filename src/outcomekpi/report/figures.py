@@ -131,7 +131,7 @@ def _sketch_rates(
                 f"do to a doctor who is just average ({_levels(limits)}). Doctors with few "
                 "expected events scatter widely, which is why the curves open to the left. The "
                 "point is before, the judgment after chance has been taken into account, so a "
-                "doctor may stand out inside the curves, or not outside of them.",
+                f"doctor may stand out inside the curves, or not outside of them.{_beyond(limits)}",
                 draw=lambda ax: plot_funnel(shown, flags=flags, limits=limits, ax=ax),
                 height=4.6,
                 n_marks=n_shown,
@@ -171,6 +171,16 @@ def _sketch_rates(
             )
         )
     return sketches
+
+
+def _beyond(limits: FunnelLimits) -> str:
+    """Explain rates above 100%, which a ratio of few events can give."""
+    if limits.rule.distribution != "binomial" or not (limits.value > 1).any():
+        return ""
+    return (
+        " A point is observed over expected events, times the overall rate; with very few cases "
+        "that can pass 100%."
+    )
 
 
 def _levels(limits: FunnelLimits) -> str:

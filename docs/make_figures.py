@@ -1,0 +1,34 @@
+"""Draw the pictures of the README from medpar: ``.venv/bin/python docs/make_figures.py``."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+import outcomekpi as ok
+
+FOLDER = Path(__file__).parent / "images"
+
+
+def main() -> None:
+    """Write one PNG for the caterpillar and one for the funnel."""
+    cases = ok.Cases.from_frame(
+        ok.datasets.load_medpar(), outcome="died", doctor="provnum", direction="lower"
+    )
+    fit = ok.fit(cases, ok.ModelSpec(case_mix="hmo + age80 + C(type)"), seed=20261)
+    rates = ok.standardize(fit)
+    flags = ok.classify(rates)
+    FOLDER.mkdir(exist_ok=True)
+    for name, ax in (
+        ("caterpillar", ok.plot_caterpillar(rates, flags=flags)),
+        ("funnel", ok.plot_funnel(rates, flags=flags)),
+    ):
+        ax.figure.savefig(FOLDER / f"{name}.png", dpi=130, metadata={"Software": None})
+        plt.close(ax.figure)
+
+
+if __name__ == "__main__":
+    main()
