@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
 from worlds import HARD_CASES, conditional_quantiles, curve, gamma_counts, hard_case, simulate
 
 from outcomekpi.adjustment.quadrature.curves import tabulate_curves
+from outcomekpi.adjustment.quadrature import effects
 from outcomekpi.adjustment.quadrature.effects import draw_conditionals
 from outcomekpi.adjustment.quadrature.engine import build_target, sample_quadrature
 from outcomekpi.adjustment.quadrature.evaluation import anchor_effects
@@ -101,9 +104,10 @@ def test_the_curves_cover_what_the_draws_visit():
     samples = sample_quadrature(model, draws=2000, seed=1)
     target, mode, anchor = prepared(model)
     beta = np.column_stack((samples.intercept, samples.coefficient))
-    shift = curve_shifts(target.kernel, anchor, beta)
+    shifts = curve_shifts(target.kernel, anchor, beta)
+    shift = shifts.of(slice(None))
     ends = (samples.sd_doctor.min(), samples.sd_doctor.max())
-    curves = curves_of(target, mode, ends, (shift.min(axis=1), shift.max(axis=1)))
+    curves = curves_of(target, mode, ends, shifts.ranges())
     t = samples.doctor_effect + shift
     upper = curves.lower + curves.step * curves.coefficients.shape[1]
     assert (t >= curves.lower[:, None]).all() and (t <= upper[:, None]).all()
@@ -113,7 +117,7 @@ def test_the_shift_of_the_intercept_is_its_change():
     model = simulate(counts=gamma_counts(900, 20), sigma=0.8, seed=4)
     target, mode, anchor = prepared(model)
     betas = mode.beta + np.array([[0.3, 0.0, 0.0], [-0.5, 0.0, 0.0]])
-    shift = curve_shifts(target.kernel, anchor, betas)
+    shift = curve_shifts(target.kernel, anchor, betas).of(slice(None))
     np.testing.assert_allclose(shift, np.tile([0.3, -0.5], (20, 1)), atol=1e-12)
 
 
@@ -123,7 +127,7 @@ def test_the_moved_curve_has_the_right_slope_for_every_doctor():
     covariance = np.linalg.inv(mode.information)[:-1, :-1]
     rng = np.random.default_rng(1)
     betas = mode.beta + rng.multivariate_normal(np.zeros(3), covariance, 50)
-    shift = curve_shifts(target.kernel, anchor, betas)
+    shift = curve_shifts(target.kernel, anchor, betas).of(slice(None))
     h = 1e-4
     for doctor in range(20):
         u = anchor.center[doctor]
@@ -145,18 +149,35 @@ def test_draws_do_not_depend_on_how_doctors_are_split_up():
     rng = np.random.default_rng(1)
     betas = mode.beta + 0.05 * rng.normal(size=(400, 3))
     sigma = np.exp(rng.normal(np.log(0.5), 0.1, 400))
-    shift = curve_shifts(target.kernel, anchor, betas)
-    curves = curves_of(
-        target, mode, (sigma.min(), sigma.max()), (shift.min(axis=1), shift.max(axis=1))
+    shifts = curve_shifts(target.kernel, anchor, betas)
+    curves = curves_of(target, mode, (sigma.min(), sigma.max()), shifts.ranges())
+    every = draw_conditionals(curves, shifts, sigma, seed=3)
+    some = replace(
+        shifts,
+        covariate=shifts.covariate[:70],
+        bend={doctor: bend for doctor, bend in shifts.bend.items() if doctor < 70},
     )
-    every = draw_conditionals(curves, shift, sigma, seed=3, dtype=np.float64)
-    first = draw_conditionals(
-        curves.part(slice(0, 70)), shift[:70], sigma, seed=3, dtype=np.float64
-    )
+    first = draw_conditionals(curves.part(slice(0, 70)), some, sigma, seed=3)
     np.testing.assert_allclose(every[:70], first, rtol=0, atol=1e-12)
-    single = draw_conditionals(curves, shift, sigma, seed=3, dtype=np.float32)
-    assert single.dtype == np.float32
-    np.testing.assert_allclose(single, every, rtol=0, atol=1e-5)
+
+
+def test_compiled_draws_have_the_quantiles_of_the_array_draws(monkeypatch):
+    model = simulate(counts=gamma_counts(3000, 60), sigma=0.5, seed=4)
+    target, mode, anchor = prepared(model)
+    rng = np.random.default_rng(1)
+    betas = mode.beta + 0.05 * rng.normal(size=(2000, 3))
+    sigma = np.exp(rng.normal(np.log(0.5), 0.1, 2000))
+    shifts = curve_shifts(target.kernel, anchor, betas)
+    curves = curves_of(target, mode, (sigma.min(), sigma.max()), shifts.ranges())
+    plain = draw_conditionals(curves, shifts, sigma, seed=3)
+    monkeypatch.setattr(effects, "_SINGLE_PRECISION_FROM", 0)
+    compiled = draw_conditionals(curves, shifts, sigma, seed=3)
+    assert compiled.dtype == np.float32
+    scale = plain.std(axis=1, keepdims=True)
+    # Other random orders of the same stratified scores: means agree far within 1/sqrt(2000) = .022
+    gap = np.abs(compiled.mean(axis=1) - plain.mean(axis=1)) / scale[:, 0]
+    assert gap.max() < 0.015
+    np.testing.assert_allclose(compiled.std(axis=1) / scale[:, 0], 1, atol=0.03)
 
 
 def test_different_doctors_have_independent_scores():

@@ -5,17 +5,20 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from outcomekpi.adjustment.quadrature.curves import Curves
-from outcomekpi.adjustment.quadrature.surfaces import build_surfaces
+from outcomekpi.adjustment.quadrature.shifts import Shifts
+from outcomekpi.adjustment.quadrature.surfaces import Surfaces, build_surfaces
 
 __all__ = ["draw_conditionals"]
 
 Array = NDArray[np.float64]
 
+_SINGLE_PRECISION_FROM = 4_000_000  # draws of doctor effects
+_TABLE = 256  # doctors whose surfaces are built together
 _CHUNK = 1 << 15
 
 
 def draw_conditionals(
-    curves: Curves, shift: Array, sigma: Array, *, seed: int, dtype: type[np.floating]
+    curves: Curves, shifts: Shifts, sigma: Array, *, seed: int
 ) -> NDArray[np.floating]:
     """Draw every doctor's effect u, given his curve's shift and the doctor SD of every draw.
 
@@ -24,38 +27,67 @@ def draw_conditionals(
     Each doctor has a random stream of his own, so that his draws do not depend on how doctors
     are split up, and his scores are stratified: the midpoints of equally likely strata in random
     order, so that the draws of one doctor reproduce his posterior with little Monte Carlo error.
+    From four million draws on they are made by compiled code in threads and kept in single
+    precision.
 
     Parameters
     ----------
-    shift : (doctor, draw)
     sigma : (draw,)
 
     Returns
     -------
-    (doctor, draw), of ``dtype``
+    (doctor, draw)
     """
-    n_doctors, n_draws = shift.shape
+    n_doctors, n_draws = shifts.n_doctors, shifts.n_draws
     midpoints = ndtri((np.arange(n_draws) + 0.5) / n_draws)
+    many = n_doctors * n_draws >= _SINGLE_PRECISION_FROM
+    result = np.empty((n_doctors, n_draws), dtype=np.float32 if many else np.float64)
     ends = (float(sigma.min()), float(sigma.max()))
-    result = np.empty((n_doctors, n_draws), dtype=dtype)
-    step = max(1, _CHUNK // n_draws)
-    table_step = 256
-    for first in range(0, n_doctors, table_step):
-        table = slice(first, min(first + table_step, n_doctors))
+    lowest, highest = shifts.ranges()
+
+    def work(first: int) -> None:
+        part = slice(first, min(first + _TABLE, n_doctors))
         surfaces = build_surfaces(
-            curves.part(table),
+            curves.part(part),
             sigmas=ends,
-            shifts=(shift[table].min(axis=1), shift[table].max(axis=1)),
+            shifts=(lowest[part], highest[part]),
             largest_score=float(midpoints[-1]),
         )
-        for start in range(table.start, table.stop, step):
-            part = slice(start, min(start + step, table.stop))
-            scores = np.stack(
-                [
-                    np.random.default_rng((seed, doctor)).permutation(midpoints)
-                    for doctor in range(part.start, part.stop)
-                ]
-            )
-            local = slice(part.start - first, part.stop - first)
-            result[part] = surfaces.draw(local, shift[part], sigma, scores) - shift[part]
+        if many:
+            from outcomekpi.adjustment.quadrature.compiled_surfaces import draw_compiled
+
+            draw_compiled(surfaces, shifts.of(part), sigma, midpoints, result, part, seed)
+        else:
+            _draw(surfaces, shifts.of(part), sigma, midpoints, result[part], first, seed)
+
+    firsts = list(range(0, n_doctors, _TABLE))
+    if many:
+        from outcomekpi.adjustment.quadrature.compiled import in_threads
+
+        in_threads(work, firsts)
+    else:
+        for first in firsts:
+            work(first)
     return result
+
+
+def _draw(
+    surfaces: Surfaces,
+    shift: Array,
+    sigma: Array,
+    midpoints: Array,
+    out: NDArray[np.floating],
+    first: int,
+    seed: int,
+) -> None:
+    """Fill ``out`` (doctor, draw) with the draws of the doctors from ``first`` on."""
+    step = max(1, _CHUNK // sigma.size)
+    for start in range(0, out.shape[0], step):
+        part = slice(start, min(start + step, out.shape[0]))
+        scores = np.stack(
+            [
+                np.random.default_rng((seed, first + doctor)).permutation(midpoints)
+                for doctor in range(part.start, part.stop)
+            ]
+        )
+        out[part] = surfaces.draw(part, shift[part], sigma, scores) - shift[part]

@@ -31,7 +31,6 @@ _LARGEST_SD_ERROR_FOR_NORMAL = 0.12  # posterior SD of log sigma
 _POINTS = 4096
 _CHECKED, _FEWEST_CHECKED = 32, 8
 _QUADRATURE_TOLERANCE = 0.02
-_SINGLE_PRECISION_FROM = 4_000_000  # draws of doctor effects
 _START_SIGMA = 0.3
 
 
@@ -56,18 +55,15 @@ def sample_quadrature(model: Model, *, draws: int, seed: int) -> PosteriorSample
     chosen = resample(weights, proposal.scores, draws, rng)
     thetas = proposal.thetas[chosen.chosen]
     sigma = np.exp(thetas[:, -1])
-    shift = curve_shifts(target.kernel, anchor, thetas[:, :-1])
+    shifts = curve_shifts(target.kernel, anchor, thetas[:, :-1])
     curves = tabulate_curves(
         target.kernel,
         mode.beta,
         center=mode.local.center,
         sigmas=(float(sigma.min()), float(sigma.max())),
-        shifts=(shift.min(axis=1), shift.max(axis=1)),
+        shifts=shifts.ranges(),
     )
-    single = shift.size >= _SINGLE_PRECISION_FROM
-    effects = draw_conditionals(
-        curves, shift, sigma, seed=seed, dtype=np.float32 if single else np.float64
-    )
+    effects = draw_conditionals(curves, shifts, sigma, seed=seed)
     return PosteriorSamples(
         intercept=thetas[:, 0],
         coefficient=thetas[:, 1:-1],
@@ -93,6 +89,10 @@ def _kernel(model: Model, rows: Rows) -> Kernel:
     if model.family == "poisson":
         return PoissonKernel(rows)
     if model.family in ("bernoulli", "binomial"):
+        if rows.is_large:
+            from outcomekpi.adjustment.quadrature.compiled import CompiledLogisticKernel
+
+            return CompiledLogisticKernel(rows)
         return LogisticKernel(rows)
     raise EngineError(
         f"The fast engine has no kernel for family {model.family!r}. Use engine='nuts'."

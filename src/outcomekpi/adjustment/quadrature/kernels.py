@@ -113,7 +113,7 @@ class LogisticKernel:
 
     def sizes(self, beta: Array) -> Array:
         """Return the odds of every row at u = 0."""
-        return clipped_exp(beta @ self.rows.x)
+        return clipped_exp(beta.astype(self.rows.x.dtype) @ self.rows.x)
 
     def _weight(self, block: Block) -> Array | float:
         return 1.0 if self.rows.weight is None else self.rows.weight[block.rows]
@@ -229,7 +229,7 @@ class PoissonKernel:
 
     def sizes(self, beta: Array) -> Array:
         """Return the expected events of every row at u = 0."""
-        size = clipped_exp(beta @ self.rows.x)
+        size = clipped_exp(beta.astype(self.rows.x.dtype) @ self.rows.x)
         return size if self.rows.weight is None else size * self.rows.weight
 
     def _totals(self, size: Array) -> Array:

@@ -49,21 +49,22 @@ def sample_nested(
     chosen = resample(weights, proposal.scores, draws, rng)
     thetas = proposal.thetas[chosen.chosen]
     sigma, omega = np.exp(thetas[:, -2]), np.exp(thetas[:, -1])
-    shift = curve_shifts(flat.kernel, anchor, thetas[:, :-2])
+    shifts = curve_shifts(flat.kernel, anchor, thetas[:, :-2])
+    shift = shifts.of(slice(None))
     hospital = draw_hospitals(target, base.curves, shift, sigma, omega, seed=seed)
-    moved = shift + hospital[target.code]
+    shifts = replace(shifts, hospital=hospital, hospital_code=target.code)
     curves = tabulate_curves(
         flat.kernel,
         mode.beta,
         center=mode.local.center,
         sigmas=(float(sigma.min()), float(sigma.max())),
-        shifts=(moved.min(axis=1), moved.max(axis=1)),
+        shifts=shifts.ranges(),
     )
     return PosteriorSamples(
         intercept=thetas[:, 0],
         coefficient=thetas[:, 1:-2],
         sd_doctor=sigma,
-        doctor_effect=draw_conditionals(curves, moved, sigma, seed=seed, dtype=np.float64),
+        doctor_effect=draw_conditionals(curves, shifts, sigma, seed=seed),
         hospital_effect=hospital,
         sd_hospital=omega,
         n_chains=chains_for(draws),

@@ -1,29 +1,81 @@
 """How other fixed effects move a doctor's curve: his mean covariates times their change."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.adjustment.quadrature.evaluation import Anchor
 from outcomekpi.adjustment.quadrature.kernels import Kernel, clipped_exp
 
-__all__ = ["curve_shifts"]
+__all__ = ["Shifts", "curve_shifts"]
 
 Array = NDArray[np.float64]
 
 _NEGLIGIBLE = 0.005  # posterior SDs of a doctor's effect
-_MOST_ROWS = 50_000
+_EXACT_RANGES = 4_000_000
+_REACH = 4.5  # standard deviations of a normal shift among many draws
 
 
-def curve_shifts(kernel: Kernel, anchor: Anchor, betas: Array) -> Array:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shifts:
+    """Shift of every doctor's curve at every draw, made when asked for.
+
+    Attributes
+    ----------
+    covariate : (doctor, column)
+    change : (draw, column), fixed effects less those at the mode
+    bend : doctor -> (column, column), second-order terms where they matter
+    hospital : (hospital, draw), effects that move the curves of all their doctors, or None
+    hospital_code : (doctor,), or None
+    """
+
+    covariate: Array
+    change: Array
+    bend: dict[int, Array]
+    hospital: Array | None = None
+    hospital_code: NDArray[np.intp] | None = None
+
+    @property
+    def n_doctors(self) -> int:
+        """Number of doctors."""
+        return self.covariate.shape[0]
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws."""
+        return self.change.shape[0]
+
+    def of(self, doctors: slice) -> Array:
+        """Shifts of some doctors, (doctor, draw), link scale."""
+        shift = self.covariate[doctors] @ self.change.T
+        for row, doctor in enumerate(range(*doctors.indices(self.n_doctors))):
+            if doctor in self.bend:
+                shift[row] += 0.5 * np.einsum(
+                    "sp,pq,sq->s", self.change, self.bend[doctor], self.change, optimize=True
+                )
+        if self.hospital is not None and self.hospital_code is not None:
+            shift += self.hospital[self.hospital_code[doctors]]
+        return shift
+
+    def ranges(self) -> tuple[Array, Array]:
+        """Smallest and largest shift of every doctor; 4.5 standard deviations for many draws."""
+        if self.n_doctors * self.n_draws <= _EXACT_RANGES or self.hospital is not None:
+            parts = [slice(first, first + 256) for first in range(0, self.n_doctors, 256)]
+            ends = [(shift.min(axis=1), shift.max(axis=1)) for shift in map(self.of, parts)]
+            return np.concatenate([low for low, _ in ends]), np.concatenate([up for _, up in ends])
+        middle = self.covariate @ self.change.mean(axis=0)
+        root = np.linalg.cholesky(np.atleast_2d(np.cov(self.change.T)))
+        reach = _REACH * np.sqrt(((self.covariate @ root) ** 2).sum(axis=1))
+        return middle - reach, middle + reach
+
+
+def curve_shifts(kernel: Kernel, anchor: Anchor, betas: Array) -> Shifts:
     """Shift of every doctor's curve at every draw of the fixed effects.
 
     Parameters
     ----------
     betas : (draw, column)
-
-    Returns
-    -------
-    (doctor, draw), link scale
 
     Notes
     -----
@@ -31,20 +83,18 @@ def curve_shifts(kernel: Kernel, anchor: Anchor, betas: Array) -> Array:
     W = sum v_i, the curve moves by the weighted mean of d_i, plus
     ``sum_i mu''_i (d_i - mean)² / (2 W)``, which makes the slope of the moved curve right to
     second order. The second term falls with the square of the standard errors of beta and is
-    left out where its posterior mean is below .005 posterior SDs for every doctor, and above
-    50,000 rows.
+    left out where its posterior mean is below .005 posterior SDs, and above 50,000 rows.
     """
     change = betas - anchor.beta
-    shift = anchor.covariate @ change.T
-    if kernel.rows.n_rows > _MOST_ROWS or change.shape[1] == 1:
-        return shift
-    bend = _second_moments(kernel, anchor)
-    covariance = change.T @ change / change.shape[0]
-    scale = (anchor.curvature + anchor.precision) ** -0.5
-    typical = 0.5 * np.einsum("jpq,pq->j", bend, covariance)
-    for doctor in np.flatnonzero(np.abs(typical) > _NEGLIGIBLE * scale):
-        shift[doctor] += 0.5 * np.einsum("sp,pq,sq->s", change, bend[doctor], change, optimize=True)
-    return shift
+    bend: dict[int, Array] = {}
+    if not kernel.rows.is_large and change.shape[1] > 1:
+        matrices = _second_moments(kernel, anchor)
+        covariance = change.T @ change / change.shape[0]
+        scale = (anchor.curvature + anchor.precision) ** -0.5
+        typical = 0.5 * np.einsum("jpq,pq->j", matrices, covariance)
+        chosen = np.flatnonzero(np.abs(typical) > _NEGLIGIBLE * scale)
+        bend = {int(doctor): matrices[doctor] for doctor in chosen}
+    return Shifts(covariate=anchor.covariate, change=change, bend=bend)
 
 
 def _second_moments(kernel: Kernel, anchor: Anchor) -> Array:
