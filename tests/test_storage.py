@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from handmade import make_fit
 
+from outcomekpi.adjustment.design import replay_design
 from outcomekpi.adjustment.priors import (
     Exponential,
     Flat,
@@ -19,7 +20,9 @@ from outcomekpi.adjustment.priors import (
     Uniform,
 )
 from outcomekpi.adjustment.storage import load_fit, save_fit
-from outcomekpi.errors import StorageError
+from outcomekpi.errors import FormulaError, StorageError
+from outcomekpi.profiling.ranking import rank
+from outcomekpi.profiling.standardization import standardize
 
 FAMILIES = ["bernoulli", "binomial", "poisson", "negative_binomial", "gaussian"]
 
@@ -196,3 +199,18 @@ def test_a_code_without_a_label_is_refused(tmp_path):
         file["constant_data/doctor_code"][0] = 99
     with pytest.raises(StorageError, match="labels that are not listed"):
         load_fit(path)
+
+
+@pytest.mark.parametrize("family", ["binomial", "gaussian"])
+def test_a_loaded_fit_judges_doctors_as_the_saved_one(tmp_path, family):
+    fit = make_fit(family, nested=True)
+    loaded = load_fit(save_fit(fit, tmp_path / "fit.nc"))
+    one, other = (rank(standardize(each)).to_frame() for each in (fit, loaded))
+    pd.testing.assert_frame_equal(one, other)
+    pd.testing.assert_frame_equal(fit.to_frame(), loaded.to_frame())
+
+
+def test_a_loaded_fit_says_that_it_cannot_predict_other_cases(tmp_path):
+    loaded = load_fit(save_fit(make_fit(draws=8), tmp_path / "fit.nc"))
+    with pytest.raises(FormulaError, match="loaded from a file"):
+        replay_design(loaded.design, make_fit(draws=8).cases.frame)

@@ -20,6 +20,7 @@ FACTORS = {"halved": 0.5, "doubled": 2.0}
 LARGEST_MOVE = 0.25
 """Posterior SDs that a doctor's effect may move before the prior is called decisive."""
 FLAG_PROBABILITY = 0.95
+BLOCK_VALUES = 4_000_000
 
 
 def check_prior_sensitivity(fit: Fit, *, draws: int | None = None) -> CheckResult:
@@ -52,16 +53,17 @@ def check_prior_sensitivity(fit: Fit, *, draws: int | None = None) -> CheckResul
     "Sensitivity to the prior of the doctors' spread"
     """
     posterior = fit.draws["posterior"].to_dataset()
-    base = flatten_draws(posterior["doctor_effect"]).astype(np.float64)
-    if fit.model.hospital_code is not None:
-        base += flatten_draws(posterior["hospital_effect"])[fit.model.hospital_code]
-    n_draws = base.shape[1] if draws is None else draws
+    hospitals = posterior.get("hospital_effect")
+    base = _summarize(
+        flatten_draws(posterior["doctor_effect"]),
+        None if hospitals is None else flatten_draws(hospitals),
+        fit.model,
+    )
+    n_draws = posterior.sizes["chain"] * posterior.sizes["draw"] if draws is None else draws
     rows = {"as fitted": _compare(base, base, float(posterior["sd_doctor"].mean()))}
     for name, factor in FACTORS.items():
         samples = _refit(_scale_priors(fit.model, factor), fit, n_draws)
-        moved = np.asarray(samples.doctor_effect, dtype=np.float64)
-        if samples.hospital_effect is not None and fit.model.hospital_code is not None:
-            moved = moved + samples.hospital_effect[fit.model.hospital_code]
+        moved = _summarize(samples.doctor_effect, samples.hospital_effect, fit.model)
         rows[name] = _compare(moved, base, float(samples.sd_doctor.mean()))
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("prior")
     table = table.loc[["halved", "as fitted", "doubled"]]
@@ -100,26 +102,39 @@ def _refit(model: Model, fit: Fit, draws: int) -> PosteriorSamples:
     return sample_quadrature(model, draws=draws, seed=seed)
 
 
+def _summarize(
+    effects: NDArray[np.floating], hospital: NDArray[np.floating] | None, model: Model
+) -> Array:
+    """Posterior mean, SD and P(effect > 0) of each doctor, (3, doctor); block by block."""
+    summary = np.empty((3, len(effects)))
+    step = max(1, BLOCK_VALUES // effects.shape[1])
+    for first in range(0, len(effects), step):
+        block = slice(first, first + step)
+        draws = effects[block].astype(np.float64)
+        if hospital is not None and model.hospital_code is not None:
+            draws += hospital[model.hospital_code[block]]
+        summary[:, block] = draws.mean(axis=1), draws.std(axis=1, ddof=1), (draws > 0).mean(axis=1)
+    return summary
+
+
 def _compare(moved: Array, base: Array, sd_doctor: float) -> dict[str, float]:
-    """Differences of two posteriors of the doctors' effects, (doctor, sample) each."""
+    """Differences of two summaries of the doctors' effects."""
     from scipy.stats import rankdata
 
-    sd = base.std(axis=1, ddof=1)
-    move = np.abs(moved.mean(axis=1) - base.mean(axis=1)) / sd
-    rank_change = rankdata(moved.mean(axis=1)) - rankdata(base.mean(axis=1))
-    flagged, before = _flags(moved), _flags(base)
+    mean, sd, above = base
+    move = np.abs(moved[0] - mean) / sd
+    flagged, before = _flags(moved[2]), _flags(above)
     return {
         "sd_doctor": sd_doctor,
         "largest_move": float(move.max()),
         "mean_move": float(move.mean()),
-        "spread_ratio": float((moved.std(axis=1, ddof=1) / sd).mean()),
+        "spread_ratio": float((moved[1] / sd).mean()),
         "flags": float(np.count_nonzero(flagged)),
         "flags_changed": float(np.count_nonzero(flagged != before)),
-        "largest_rank_change": float(np.abs(rank_change).max()),
+        "largest_rank_change": float(np.abs(rankdata(moved[0]) - rankdata(mean)).max()),
     }
 
 
-def _flags(effects: Array) -> Array:
+def _flags(above: Array) -> Array:
     """1 where a doctor's effect is surely above 0, -1 where below, else 0."""
-    above = (effects > 0).mean(axis=1)
     return np.where(above > FLAG_PROBABILITY, 1.0, 0.0) - (above < 1.0 - FLAG_PROBABILITY)
