@@ -1,4 +1,8 @@
-"""Write docs/reference.md and the table of files in ARCHITECTURE.md, from the docstrings."""
+"""Write what would drift if it were written by hand, each from its source.
+
+docs/reference.md and the table of files in ARCHITECTURE.md come from the docstrings, the table of
+methods in docs/methods/REGISTRY.md from the headings of the pages beside it.
+"""
 
 import ast
 import inspect
@@ -38,13 +42,24 @@ def list_files() -> str:
     return "\n".join(rows)
 
 
-def write_files(page: Path) -> None:
-    """Put the table of modules between its two marks."""
-    text = page.read_text(encoding="utf-8")
-    begin, end = "<!-- files: begin -->", "<!-- files: end -->"
-    table = f"{begin}\n{list_files()}\n{end}"
+def list_methods(folder: Path) -> str:
+    """Return the table of pages of methods, each with its sections."""
+    rows = ["| page | methods |", "|---|---|"]
+    for page in sorted(folder.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        title = re.search(r"^# (.+)$", text, flags=re.M)
+        sections = re.findall(r"^## (.+)$", text, flags=re.M)
+        if title and page.name != "REGISTRY.md":
+            rows.append(f"| [{title[1]}]({page.name}) | {' · '.join(sections)} |")
+    return "\n".join(rows)
+
+
+def write_table(page: Path, mark: str, table: str) -> None:
+    """Put a table between its two marks."""
+    begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
     marked = re.compile(f"{begin}.*{end}", flags=re.DOTALL)
-    page.write_text(marked.sub(lambda _: table, text), encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    page.write_text(marked.sub(lambda _: f"{begin}\n{table}\n{end}", text), encoding="utf-8")
 
 
 def write_names(page: Path) -> None:
@@ -63,4 +78,5 @@ def write_names(page: Path) -> None:
 if __name__ == "__main__":
     docs = Path(__file__).parent
     write_names(docs / "reference.md")
-    write_files(docs.parent / "ARCHITECTURE.md")
+    write_table(docs.parent / "ARCHITECTURE.md", "files", list_files())
+    write_table(docs / "methods" / "REGISTRY.md", "pages", list_methods(docs / "methods"))

@@ -271,3 +271,52 @@ def test_the_methods_registry_links_every_page_of_methods():
     registry = (folder / "REGISTRY.md").read_text(encoding="utf-8")
     pages = {path.name for path in folder.glob("*.md")} - {"REGISTRY.md"}
     assert pages == set(re.findall(r"\]\(([\w-]+\.md)\)", registry))
+
+
+def results():
+    """One result of each kind that has a table, from the synthetic cases."""
+    ok = outcomekpi
+    fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(case_mix="age"), draws=400)
+    rates = ok.standardize(fit)
+    return {
+        "Fit": fit,
+        "StandardizedRates": rates,
+        "Ranks": ok.rank(rates),
+        "Classification": ok.classify(rates),
+        "Reliability": ok.reliability(fit),
+        "FunnelLimits": ok.funnel_limits(rates),
+    }
+
+
+@pytest.fixture(scope="module")
+def made():
+    return results()
+
+
+RESULTS = ["Fit", "StandardizedRates", "Ranks", "Classification", "Reliability", "FunnelLimits"]
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_the_columns_of_a_result_are_the_ones_that_its_docstring_names(name, made):
+    result = made[name]
+    documented = set()
+    for listed in re.findall(r"``([^`]+)``", f"{type(result).to_frame.__doc__}"):
+        documented |= {column.strip() for column in listed.split(",")}
+    columns = {re.sub(r"_\d[\d.]*$", "_95", column) for column in result.to_frame().columns}
+    assert columns <= documented
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_show_themselves_in_one_line_and_in_a_short_table(name, made):
+    assert "\n" not in repr(made[name])
+    assert len(repr(made[name])) < 300
+    assert "<" in made[name]._repr_html_()
+    assert made[name]._repr_html_().count("<tr") < 30
+
+
+@pytest.mark.parametrize("name", sorted(set(RESULTS) - {"FunnelLimits"}))
+def test_tables_with_intervals_use_the_three_names_and_widen_with_the_level(name, made):
+    narrow, wide = (made[name].to_frame(level=level) for level in (0.5, 0.99))
+    assert {"mean", "lower", "upper"} <= set(wide.columns)
+    assert (wide["lower"] <= narrow["lower"]).all()
+    assert (wide["upper"] >= narrow["upper"]).all()
