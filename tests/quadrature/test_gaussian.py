@@ -4,13 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gaussian_worlds import (
+    FLAT,
+    PRIORS,
+    brute_moments,
+    columns,
+    dense_log_likelihood,
+    dense_posterior,
+    simulate,
+)
 from scipy.stats import multivariate_normal
 
 import outcomekpi as ok
-from outcomekpi.adjustment.model import Model
 from outcomekpi.adjustment.priors import (
     Exponential,
-    Flat,
     GammaPrecision,
     HalfNormal,
     HalfStudentT,
@@ -29,51 +36,7 @@ from outcomekpi.adjustment.quadrature.gaussian_scale import Conjugate, gaussian_
 from outcomekpi.adjustment.quadrature.gaussian_sums import sum_cases
 from outcomekpi.errors import EngineError
 
-PRIORS = Priors(
-    intercept=Normal(1.0, 2.5),
-    coefficient=Normal(0.2, 0.8),
-    sd_doctor=HalfNormal(1.0),
-    sd_hospital=HalfNormal(0.7),
-    sd_residual=HalfNormal(1.5),
-)
-FLAT = replace(PRIORS, intercept=Flat(), coefficient=Flat())
 SIX_IN_TWO = np.array([0, 1, 0, 1, 1, 0])
-
-
-def simulate(
-    counts,
-    *,
-    slopes=(0.4, -0.3),
-    intercept=2.0,
-    sigma=0.6,
-    residual=1.0,
-    omega=0.5,
-    hospital=None,
-    priors=PRIORS,
-    seed=1,
-):
-    """A model of doctors with these numbers of cases; rows in random order."""
-    rng = np.random.default_rng(seed)
-    code = rng.permutation(np.repeat(np.arange(len(counts)), counts))
-    matrix = rng.normal(size=(code.size, len(slopes)))
-    effect = rng.normal(0.0, sigma, len(counts))
-    if hospital is not None:
-        effect += rng.normal(0.0, omega, hospital.max() + 1)[hospital]
-    outcome = intercept + matrix @ np.array(slopes) + effect[code]
-    return Model(
-        family="gaussian",
-        outcome=outcome + rng.normal(0.0, residual, code.size),
-        trials=None,
-        exposure=None,
-        matrix=np.asfortranarray(matrix),
-        doctor_code=code,
-        n_doctors=len(counts),
-        hospital_code=hospital,
-        n_hospitals=0 if hospital is None else int(hospital.max()) + 1,
-        priors=priors,
-        doctor_effects="normal",
-    )
-
 
 MODELS = {
     "doctors": simulate([5, 1, 3, 3, 8, 2]),
@@ -87,50 +50,6 @@ SDS = np.array([[0.7, 0.4, 1.1], [1e-4, 1e-3, 0.6], [3.0, 2.0, 0.2], [0.3, 5.0, 
 @pytest.fixture(params=MODELS)
 def model(request):
     return MODELS[request.param]
-
-
-def columns(model):
-    return np.column_stack((np.ones(model.outcome.size), model.matrix))
-
-
-def covariance(model, sigma, omega, residual):
-    """Covariance of the outcomes given the fixed effects, case by case."""
-    doctor = model.doctor_code
-    result = residual**2 * np.eye(doctor.size) + sigma**2 * np.equal.outer(doctor, doctor)
-    if model.hospital_code is not None:
-        hospital = model.hospital_code[doctor]
-        result += omega**2 * np.equal.outer(hospital, hospital)
-    return result
-
-
-def prior_moments(model):
-    n = model.matrix.shape[1]
-    both = (model.priors.intercept, model.priors.coefficient)
-    mean = [0.0 if isinstance(p, Flat) else p.mean for p in both]
-    precision = [0.0 if isinstance(p, Flat) else p.sd**-2 for p in both]
-    return np.repeat(mean, [1, n]), np.repeat(precision, [1, n])
-
-
-def dense_posterior(model, sigma, omega, residual):
-    """Fixed effects given the SDs, by generalized least squares: mean and covariance."""
-    x, (mean, precision) = columns(model), prior_moments(model)
-    inverse = np.linalg.inv(covariance(model, sigma, omega, residual))
-    spread = np.linalg.inv(x.T @ inverse @ x + np.diag(precision))
-    return spread @ (x.T @ inverse @ model.outcome + precision * mean), spread
-
-
-def dense_log_likelihood(model, sigma, omega, residual):
-    """Density of the outcomes; of the contrasts (REML) where the priors are flat."""
-    x, (mean, precision) = columns(model), prior_moments(model)
-    v = covariance(model, sigma, omega, residual)
-    if precision[0] > 0:
-        v = v + x @ np.diag(1 / precision) @ x.T
-        return multivariate_normal(x @ mean, v).logpdf(model.outcome)
-    fitted, spread = dense_posterior(model, sigma, omega, residual)
-    rest = model.outcome - x @ fitted
-    n, p = x.shape
-    log_determinants = np.linalg.slogdet(v)[1] - np.linalg.slogdet(spread)[1]
-    return -0.5 * ((n - p) * np.log(2 * np.pi) + log_determinants + rest @ np.linalg.solve(v, rest))
 
 
 def conjugate_at(model, sds):
@@ -220,31 +139,6 @@ def test_hospital_and_doctor_effects_have_their_dense_conditional_moments():
     np.testing.assert_allclose(drawn.mean(axis=1), mean, atol=1e-9)
     # product moments of independent permutations: standard error 1 / sqrt(20,000) = .7 %
     np.testing.assert_allclose(np.cov(drawn), spread, atol=4 * np.diag(spread).max() / np.sqrt(n))
-
-
-def brute_moments(model, nodes):
-    """Posterior mean and SD of (SDs..., fixed effects) by a dense grid over the log SDs."""
-    priors = model.priors
-    records = [priors.sd_doctor, priors.sd_hospital, priors.sd_residual]
-    used = [0, 1, 2] if model.hospital_code is not None else [0, 2]
-    sds = np.exp(np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1).reshape(-1, len(nodes)))
-    height = sum(records[k].log_density(sds[:, i]) + np.log(sds[:, i]) for i, k in enumerate(used))
-    x, (mean, precision) = columns(model), prior_moments(model)
-    parts = [covariance(model, *unit) for unit in np.eye(3)[used]]
-    v = sum(sds[:, i, None, None] ** 2 * part for i, part in enumerate(parts))
-    both = np.column_stack((x, model.outcome))
-    forms = both.T @ np.linalg.solve(v, np.broadcast_to(both, (len(v), *both.shape)))
-    spread = np.linalg.inv(forms[:, :-1, :-1] + np.diag(precision))
-    side = forms[:, :-1, -1] + precision * mean
-    fitted = np.einsum("gpq,gq->gp", spread, side)
-    height -= 0.5 * (forms[:, -1, -1] - (side * fitted).sum(axis=1))
-    height += 0.5 * (np.linalg.slogdet(spread)[1] - np.linalg.slogdet(v)[1])
-    weight = np.exp(height - height.max())
-    values = np.hstack((sds, fitted))
-    squares = values**2
-    squares[:, sds.shape[1] :] += np.diagonal(spread, axis1=1, axis2=2)
-    average = np.average(values, weights=weight, axis=0)
-    return average, np.sqrt(np.average(squares, weights=weight, axis=0) - average**2)
 
 
 @pytest.mark.parametrize("name", ["doctors", "nested", "flat priors"])
@@ -395,6 +289,19 @@ def test_the_order_of_the_rows_does_not_matter():
     # sums in another order; the grid's cells are cut by numbers that differ in the last digits
     np.testing.assert_allclose(one.doctor_effect, other.doctor_effect, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(one.sd_hospital, other.sd_hospital, rtol=1e-5)
+
+
+def test_relabeling_the_doctors_permutes_their_posteriors():
+    model = MODELS["nested"]
+    label = np.array([3, 5, 0, 1, 4, 2])  # new number of each doctor
+    hospital = np.empty_like(SIX_IN_TWO)
+    hospital[label] = SIX_IN_TWO
+    relabeled = replace(model, doctor_code=label[model.doctor_code], hospital_code=hospital)
+    one, other = (sample_gaussian(m, draws=4000, seed=7) for m in (model, relabeled))
+    np.testing.assert_allclose(one.intercept, other.intercept, rtol=1e-5)
+    difference = other.doctor_effect[label].mean(axis=1) - one.doctor_effect.mean(axis=1)
+    # another stream for each doctor: 4 standard errors of a difference of 4,000 draws each
+    assert np.abs(difference / one.doctor_effect.std(axis=1)).max() < 4 * np.sqrt(2 / 4000)
 
 
 @pytest.mark.parametrize("unit", [1e-4, 1e4])

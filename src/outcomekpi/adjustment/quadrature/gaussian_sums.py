@@ -22,6 +22,7 @@ Index = NDArray[np.intp]
 
 _CONSTANT = 1e-12  # share of a column's squares that rounding leaves within doctors
 _RANK = 1e-8  # singular values below this share of the largest are no direction
+_CACHED, _MOST, _RUN = 1 << 18, 1 << 24, 64  # numbers in the cache, in memory; points
 _EXACT = 1e-18  # residual share of the squares below which an outcome is called exactly linear
 
 
@@ -164,9 +165,14 @@ class Sums:
             products=between.products + self.within, log_determinant=between.log_determinant
         )
 
-    def chunks(self, n_points: int, n_each: int, *, numbers: int = 1 << 18) -> Iterator[slice]:
-        """Runs of points whose forms, ``n_each`` a point, fit into memory together."""
-        step = max(1, numbers // self.units.work(n_each))
+    def chunks(self, n_points: int, n_each: int) -> Iterator[slice]:
+        """Cut points, each with ``n_each`` hospital ratios, into runs that fit into memory.
+
+        Runs of a few dozen points where that still is a moderate amount of memory, so that the
+        loop over hospitals is not run for every point; else what stays in the cache.
+        """
+        each = self.units.work(n_each)
+        step = max(1, _CACHED // each, min(_RUN, _MOST // each))
         for first in range(0, n_points, step):
             yield slice(first, min(first + step, n_points))
 
