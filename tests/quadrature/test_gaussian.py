@@ -36,12 +36,19 @@ from outcomekpi.adjustment.quadrature.gaussian_scale import Conjugate, gaussian_
 from outcomekpi.adjustment.quadrature.gaussian_sums import sum_cases
 from outcomekpi.errors import EngineError
 
+GAMMA = replace(
+    PRIORS,
+    sd_doctor=GammaPrecision(0.001, 0.001),
+    sd_hospital=GammaPrecision(0.001, 0.001),
+    sd_residual=GammaPrecision(0.001, 0.001),
+)
 SIX_IN_TWO = np.array([0, 1, 0, 1, 1, 0])
 
 MODELS = {
     "doctors": simulate([5, 1, 3, 3, 8, 2]),
     "nested": simulate([5, 1, 3, 3, 8, 2], hospital=SIX_IN_TWO),
     "flat priors": simulate([5, 1, 3, 3, 8, 2], priors=FLAT),
+    "more columns than cases": simulate([2, 1, 2, 1, 1, 1], slopes=(0.3,) * 10),
     "nested, no covariates": simulate([4, 1, 2, 2, 5, 2], hospital=SIX_IN_TWO, slopes=()),
 }
 SDS = np.array([[0.7, 0.4, 1.1], [1e-4, 1e-3, 0.6], [3.0, 2.0, 0.2], [0.3, 5.0, 2.0]])
@@ -243,6 +250,12 @@ HARD = {
         [5] * 12, omega=20.0, hospital=np.repeat(np.arange(4), 3), priors=FLAT
     ),
     "one hospital": lambda: simulate([5] * 6, hospital=np.zeros(6, dtype=np.intp)),
+    "one case each, nested": lambda: simulate([1] * 12, hospital=np.repeat(np.arange(4), 3)),
+    "more columns than cases": lambda: MODELS["more columns than cases"],
+    "gamma priors": lambda: simulate([1] * 30, priors=GAMMA),
+    "gamma priors, nested, sds 0": lambda: simulate(
+        [5] * 12, sigma=0.0, omega=0.0, hospital=np.repeat(np.arange(4), 3), priors=GAMMA
+    ),
     "tight uniform": lambda: simulate(
         [300] * 20, priors=replace(PRIORS, sd_doctor=Uniform(0.05)), sigma=1.0
     ),

@@ -22,6 +22,7 @@ __all__ = ["Conjugate", "GaussianTarget", "ResidualTable", "gaussian_target"]
 Array = NDArray[np.float64]
 
 _LOG_2PI = float(np.log(2 * np.pi))
+_TINY = float(np.finfo(np.float64).tiny)
 _NODES = 41
 _DROP = 18.0  # log density below the mode at which the table of log sd_residual ends
 _MODE_STEPS = 40
@@ -159,7 +160,7 @@ class Conjugate:
             side /= scale
             explained += side
             if column % 8 == 7 or column == n_columns - 1:
-                log_scale += np.log(product)
+                log_scale += np.log(np.maximum(product, _TINY))
                 product.fill(1.0)
         return explained, log_scale
 
@@ -178,8 +179,9 @@ class Conjugate:
         proper = prior.precision > 0
         constant = 0.5 * np.log(prior.precision[proper]).sum()
         constant -= 0.5 * (sums.n_cases - (~proper).sum()) * _LOG_2PI
-        constant -= 0.5 * (prior.precision * prior.mean**2).sum()
         residual = (self.square[:, None] - explained) * np.exp(-2 * log_sd)
+        residual += (prior.precision * prior.mean**2).sum()
+        np.maximum(residual, 0.0, out=residual)  # rounding, where the fit is exact
         return (
             constant
             - (self.log_root + 0.5 * self.log_determinant)[:, None]
