@@ -9,11 +9,11 @@ from scipy.special import expit
 from outcomekpi.adjustment.likelihood import pointwise_log_likelihood
 from outcomekpi.errors import SpecError
 from outcomekpi.intervals import flatten_draws
-from outcomekpi.profiling import divergence
+from outcomekpi.profiling import divergence, draw_interpolation
 from outcomekpi.profiling.count_tails import poisson_binomial_tails, poisson_tails
 from outcomekpi.profiling.divergence import divergence_test
 from outcomekpi.profiling.linear_predictor import posterior_of, read_predictor
-from outcomekpi.profiling.predictive_curves import log_marginal, upper_tail
+from outcomekpi.profiling.predictive_curves import log_marginal, upper_tails
 
 
 def views_of(fit):
@@ -48,7 +48,9 @@ def test_predictive_tails_equal_dense_integration(family):
     weights = np.random.default_rng(1).dirichlet(np.ones(8))
     for view in views_of(fit)[:3]:
         # shift form and nodes: 1e-3 of a probability at most (slopes have SD .05 here)
-        assert upper_tail(view, weights) == pytest.approx(dense_upper_tail(view, weights), abs=2e-3)
+        assert upper_tails(view, weights[None])[0] == pytest.approx(
+            dense_upper_tail(view, weights), abs=2e-3
+        )
 
 
 def test_saddlepoint_tails_of_large_counts_equal_exact_ones():
@@ -61,7 +63,9 @@ def test_saddlepoint_tails_of_large_counts_equal_exact_ones():
     weights = np.full(3, 1 / 3)
     for view in views_of(fit):
         assert view.total >= 12
-        assert upper_tail(view, weights) == pytest.approx(dense_upper_tail(view, weights), abs=5e-4)
+        assert upper_tails(view, weights[None])[0] == pytest.approx(
+            dense_upper_tail(view, weights), abs=5e-4
+        )
 
 
 @pytest.mark.parametrize("family", ["bernoulli", "binomial", "poisson", "gaussian"])
@@ -112,7 +116,7 @@ def test_a_gaussian_doctor_has_the_closed_form_predictive():
     mean = (view.x @ view.departure).mean(axis=0) + view.shift
     spread = np.sqrt(sd**2 + residual**2 / view.eta.size)
     truth = norm.sf((view.outcome - view.eta).mean(), mean, spread).mean()
-    assert upper_tail(view, np.full(40, 1 / 40)) == pytest.approx(truth, rel=1e-10)
+    assert upper_tails(view, np.full((1, 40), 1 / 40))[0] == pytest.approx(truth, rel=1e-10)
 
 
 def test_a_hospitals_only_doctor_is_drawn_with_its_variance():
@@ -185,3 +189,15 @@ def test_divergence_describes_itself():
     assert "cross-validatory p < .05" in repr(found)
     assert "<table" in found._repr_html_()
     assert all(column in type(found).to_frame.__doc__ for column in found.to_frame().columns)
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "poisson"])
+def test_many_draws_are_read_from_a_polynomial(family, monkeypatch):
+    fit = make_fit(family, draws=2000)
+    weights = np.random.default_rng(3).dirichlet(np.ones(2000), size=2)
+    views = views_of(fit)[:4]
+    read = [(upper_tails(view, weights), log_marginal(view)) for view in views]
+    monkeypatch.setattr(draw_interpolation, "FEW_DRAWS", 10**6)
+    for view, (tails, marginal) in zip(views, read, strict=True):
+        np.testing.assert_allclose(tails, upper_tails(view, weights), atol=1e-6)
+        np.testing.assert_allclose(marginal, log_marginal(view), atol=1e-4)

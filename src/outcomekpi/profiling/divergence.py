@@ -16,7 +16,7 @@ from outcomekpi.adjustment.posterior import PosteriorSamples
 from outcomekpi.errors import SpecError, check_choice
 from outcomekpi.intervals import flatten_draws
 from outcomekpi.profiling.linear_predictor import Predictor, posterior_of, read_predictor
-from outcomekpi.profiling.predictive_curves import DoctorView, log_marginal, upper_tail
+from outcomekpi.profiling.predictive_curves import DoctorView, log_marginal, upper_tails
 
 __all__ = ["Divergence", "divergence_test"]
 
@@ -135,10 +135,10 @@ def divergence_test(
     exact = _exact_marginals(fit, keep) if method == "importance" else {}
     views = _views(predictor, fit.model, residual, _sd_hospital(fit, keep))
     for j, view in enumerate(views):
-        mixed[j] = upper_tail(view, equal)
+        weights = equal
         if method == "importance":
             weights, shapes[j] = _leave_out(exact[j] if j in exact else log_marginal(view))
-            cross[j] = upper_tail(view, weights)
+        mixed[j], cross[j] = upper_tails(view, np.stack([equal, weights]))
     if method == "refit":
         cross = np.array([_refitted(fit, j, draws, seed) for j in range(n_doctors)])
     observed = np.bincount(fit.cases.doctor_code, weights=fit.cases.outcome, minlength=n_doctors)
@@ -284,7 +284,7 @@ def _refitted(fit: Fit, doctor: int, draws: int, seed: int) -> float:
     )
     model = replace(fit.model, outcome=fit.model.outcome[rows])
     view = next(_views(only, model, samples.sd_residual, None))
-    return upper_tail(view, np.full(n, 1 / n))
+    return float(upper_tails(view, np.full((1, n), 1 / n))[0])
 
 
 def _sample_without(fit: Fit, doctor: int, draws: int, seed: int) -> PosteriorSamples:

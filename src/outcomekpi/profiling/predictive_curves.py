@@ -5,17 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
-from scipy.special import expit, gammainc, gammaln, ndtr
+from scipy.special import expit, gammainc, gammaln, ndtr, ndtri
 
 from outcomekpi.adjustment.spec import Family
+from outcomekpi.profiling.draw_interpolation import over_draws
 
-__all__ = ["DoctorView", "log_marginal", "upper_tail"]
+__all__ = ["DoctorView", "log_marginal", "upper_tails"]
 
 Array = NDArray[np.float64]
 
 COUNTED_BELOW = 12.0  # events (or non-events) below which the tail is summed exactly
 SPACING = 0.25  # of the nodes of t, in the smaller of its two SDs
 REACH_PRIOR, REACH_TAIL = 6.0, 8.0
+TINY = 1e-15  # tails below are not told apart
 INTEGRATION = np.linspace(-7.0, 7.0, 41)  # nodes of the marginal likelihood, conditional SDs
 
 
@@ -139,24 +141,28 @@ def _move(view: DoctorView) -> _Moved:
     return _Moved(mean=view.shift + mean_x @ view.departure, sd=view.sd, constant=constant)
 
 
-def upper_tail(view: DoctorView, weights: Array) -> float:
+def upper_tails(view: DoctorView, weights: Array) -> Array:
     """P(Y > y) + P(Y = y)/2 of the doctor's events, his effect drawn from the population.
 
     Parameters
     ----------
     view : the doctor's cases
-    weights : (sample,), adding up to 1
+    weights : (set, sample), each adding up to 1
+
+    Returns
+    -------
+    (set,), one tail for each set of weights
 
     Notes
     -----
-    With U(t) the tail given the total shift t, increasing from 0 to 1, and F the weighted
-    mixture over draws of the normal distributions of t, the tail is U(t_0) + sum over nodes of
-    (U(t_q+1) - U(t_q)) (1 - F((t_q + t_q+1)/2)).
+    With U(t) the tail given the total shift t, increasing from 0 to 1, and F the normal
+    distribution of t in a draw, the draw's tail is U(t_0) + sum over nodes of
+    (U(t_q+1) - U(t_q)) (1 - F((t_q + t_q+1)/2)); tails are averaged over draws by the weights.
     """
     moved = _move(view)
     if view.family == "gaussian" and view.sd_residual is not None:
         mean, sd = _gaussian_moments(view, moved)
-        return float(weights @ ndtr((mean - (view.outcome - view.eta).mean()) / sd))
+        return np.asarray(weights @ ndtr((mean - (view.outcome - view.eta).mean()) / sd))
     trials = np.inf if view.family == "poisson" else float(view.weight.sum())
     typical = float(np.clip(view.total, 0.5, trials - 0.5))
     t_tail = _shift_for(view, typical)
@@ -170,9 +176,13 @@ def upper_tail(view: DoctorView, weights: Array) -> float:
     points = int(np.clip((high - low) / (SPACING * min(width, typical_sd)), 32, 400))
     t = np.linspace(low, high, points)
     tail = _tail_given_shift(view, t, t_tail, trials)
-    middle = 0.5 * (t[1:] + t[:-1])
-    below = weights @ ndtr((middle - moved.mean[:, None]) / moved.sd[:, None])
-    return float(np.clip(tail[0] + np.diff(tail) @ (1 - below), 0.0, 1.0))
+    middle, increment = 0.5 * (t[1:] + t[:-1]), np.diff(tail)
+
+    def score(mean: Array, sd: Array) -> Array:
+        below = ndtr((middle - mean[:, None]) / sd[:, None])
+        return np.asarray(ndtri(np.clip(tail[0] + (1 - below) @ increment, TINY, 1 - TINY)))
+
+    return np.asarray(weights @ ndtr(over_draws(score, moved.mean, moved.sd)))
 
 
 def _gaussian_moments(view: DoctorView, moved: _Moved) -> tuple[Array, Array]:
@@ -236,20 +246,29 @@ def log_marginal(view: DoctorView) -> Array:
     if view.family == "gaussian":
         return _gaussian_marginal(view, moved)
     curve = _cumulant_curve(view, moved)
-    y, precision = view.total, 1 / moved.sd**2
-    mode = moved.mean.copy()
+
+    def integral(mean: Array, sd: Array) -> Array:
+        return _log_integral(curve, view.total, mean, sd)
+
+    return moved.constant + over_draws(integral, moved.mean, moved.sd)
+
+
+def _log_integral(curve: "_Curve", y: float, mean: Array, sd: Array) -> Array:
+    """Log of the integral of exp(y t - B(t)) N(t; mean, sd) dt: (point,)."""
+    precision = 1 / sd**2
+    mode = mean.copy()
     for _ in range(60):
-        gradient = y - curve(mode, 1) - (mode - moved.mean) * precision
+        gradient = y - curve(mode, 1) - (mode - mean) * precision
         step = gradient / (curve(mode, 2) + precision)
         mode = curve.inside(mode + np.clip(step, -1.0, 1.0))
         if float(np.abs(step).max()) < 1e-8:
             break
     width = 1 / np.sqrt(curve(mode, 2) + precision)
     t = curve.inside(mode[:, None] + width[:, None] * INTEGRATION)
-    log_term = y * t - curve(t, 0) - 0.5 * (t - moved.mean[:, None]) ** 2 * precision[:, None]
+    log_term = y * t - curve(t, 0) - 0.5 * (t - mean[:, None]) ** 2 * precision[:, None]
     top = log_term.max(axis=1, keepdims=True)
     integral = np.exp(log_term - top).sum(axis=1) * width
-    return np.asarray(moved.constant + top[:, 0] + np.log(integral / moved.sd))
+    return np.asarray(top[:, 0] + np.log(integral / sd))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -110,12 +110,15 @@ def estimate_anova(fit: Fit, replicates: int, rng: np.random.Generator) -> Signa
     )
 
 
-def fit_beta_binomial(events: Array, trials: Array) -> tuple[float, float]:
+def fit_beta_binomial(
+    events: Array, trials: Array, *, start: tuple[float, float] | None = None
+) -> tuple[float, float]:
     """Maximum-likelihood alpha and beta of events ~ beta-binomial(trials, alpha, beta).
 
     Parameters
     ----------
     events, trials : (doctor,)
+    start : alpha and beta to start from; None tries several
 
     Returns
     -------
@@ -146,12 +149,12 @@ def fit_beta_binomial(events: Array, trials: Array) -> tuple[float, float]:
         slope_b = (digamma(trials - events + b) - digamma(b) + common).sum()
         return -float(value), -np.array([a * slope_a, b * slope_b])
 
+    starts = [(p * precision, (1 - p) * precision) for precision in (2.0, 20.0, 200.0)]
     best = None
-    for precision in (2.0, 20.0, 200.0):
-        start = np.log([p * precision, (1 - p) * precision])
+    for first in starts if start is None else [start]:
         found = minimize(
             negative,
-            start,
+            np.log(first),
             jac=True,
             method="L-BFGS-B",
             bounds=[(-12, 16)] * 2,
@@ -183,15 +186,20 @@ def beta_binomial_signal(
 ) -> SignalEstimate:
     """Signal-to-noise of one case, 1 / (alpha + beta), with bootstrap replicates over doctors."""
 
-    def signal(sample: NDArray[np.int64] | slice) -> float:
+    def signal(
+        sample: NDArray[np.int64] | slice, start: tuple[float, float] | None = None
+    ) -> tuple[float, tuple[float, float] | None]:
         try:
-            return 1 / sum(fit_beta_binomial(events[sample], trials[sample]))
+            found = fit_beta_binomial(events[sample], trials[sample], start=start)
         except SpecError:
-            return 0.0
+            return 0.0, None
+        return 1 / sum(found), found
 
+    estimate, start = signal(slice(None))
     samples = _resample(events.size, replicates, rng)
     return SignalEstimate(
-        estimate=signal(slice(None)), replicates=np.array([signal(sample) for sample in samples])
+        estimate=estimate,
+        replicates=np.array([signal(sample, start)[0] for sample in samples]),
     )
 
 
