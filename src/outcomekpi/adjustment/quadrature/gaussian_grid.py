@@ -33,11 +33,13 @@ class Axis:
 
     def ratio(self, coordinate: Array) -> Array:
         """Ratio at a coordinate."""
-        return self.unit * np.sinh(coordinate)
+        result: Array = self.unit * np.sinh(coordinate)
+        return result
 
     def log_slope(self, coordinate: Array) -> Array:
         """Log derivative of the ratio with respect to the coordinate."""
-        return np.log(self.unit) + np.log(np.cosh(coordinate))
+        result: Array = np.log(self.unit) + np.log(np.cosh(coordinate))
+        return result
 
     @property
     def ends(self) -> Array:
@@ -101,7 +103,7 @@ def _find_ranges(target: GaussianTarget, axes: tuple[Axis, ...]) -> list[Array]:
     n = _SEARCH[len(axes) - 1]
     ranges = [axis.ends for axis in axes]
     for _ in range(_SEARCHES):
-        nodes = tuple(np.linspace(*ends, n) for ends in ranges)
+        nodes = tuple(np.linspace(ends[0], ends[1], n) for ends in ranges)
         surface = log_surface(target, axes, nodes)
         settled = True
         for index, axis in enumerate(axes):
@@ -137,7 +139,9 @@ def draw_ratios(
 
     axes = _axes(target)
     ranges = _find_ranges(target, axes)
-    nodes = tuple(np.linspace(*ends, n) for ends, n in zip(ranges, n_nodes, strict=False))
+    nodes = tuple(
+        np.linspace(ends[0], ends[1], n) for ends, n in zip(ranges, n_nodes, strict=False)
+    )
     surface = log_surface(target, axes, nodes)
     fine = np.maximum(surface - surface.max(), -_DROP - 5.0)
     steps = []

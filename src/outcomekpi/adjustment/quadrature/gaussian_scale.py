@@ -182,13 +182,14 @@ class Conjugate:
         residual = (self.square[:, None] - explained) * np.exp(-2 * log_sd)
         residual += (prior.precision * prior.mean**2).sum()
         np.maximum(residual, 0.0, out=residual)  # rounding, where the fit is exact
-        return (
+        result: Array = (
             constant
             - (self.log_root + 0.5 * self.log_determinant)[:, None]
             - (sums.n_cases - sums.n_columns) * log_sd
             - 0.5 * log_scale
             - 0.5 * residual
         )
+        return result
 
     def log_density(self, log_sd: Array) -> Array:
         """Log density of (ratios, log sd_residual) given the data, up to a constant."""
