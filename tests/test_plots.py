@@ -1,3 +1,4 @@
+import re
 import sys
 from pathlib import Path
 
@@ -127,8 +128,14 @@ def test_many_doctors_are_not_named_unless_asked():
     assert names_beside_rows(plot_caterpillar(rates)) == []
     flags = flags_for(rates)
     named = names_beside_rows(plot_caterpillar(rates, flags=flags, labels="flagged"))
+    flagged = set(flags.flag[flags.flag != ""].index)
     assert 0 < len(named) <= 41
-    assert set(named) <= set(flags.flag[flags.flag != ""].index)
+    assert {re.split(",| and", name)[0] for name in named} <= flagged
+    counted = [
+        1 + int(re.search(r"and (\d+) more", name)[1]) if "more" in name else 1 + name.count(",")
+        for name in named
+    ]
+    assert sum(counted) == len(flagged)
     assert names_beside_rows(plot_caterpillar(made_rates(12), labels="none")) == []
 
 
@@ -314,3 +321,11 @@ def test_gaussian_outcomes_are_called_means():
     rates = made_rates(12, family="gaussian")
     assert "standardized mean" in plot_caterpillar(rates).get_xlabel()
     assert plot_funnel(rates).get_xlabel() == "cases"
+
+
+def test_names_in_the_funnel_do_not_lie_on_one_another():
+    rates = made_rates(60, names=[f"Doctor with a long name {number}" for number in range(60)])
+    ax = draw(plot_funnel(rates, flags=flags_for(rates, 0.6), labels="flagged"))
+    boxes = [text.get_window_extent().shrunk(0.95, 0.8) for text in ax.texts]
+    assert len(boxes) > 3
+    assert not any(a.overlaps(b) for at, a in enumerate(boxes) for b in boxes[at + 1 :])

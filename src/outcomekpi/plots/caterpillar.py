@@ -56,8 +56,9 @@ def plot_caterpillar(
     --------
     >>> import outcomekpi as ok
     >>> fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(), draws=400)
-    >>> ok.plot_caterpillar(ok.standardize(fit)).get_xlabel()
-    '← better    standardized rate, 95% intervals    worse →'
+    >>> print(ok.plot_caterpillar(ok.standardize(fit)).get_xlabel())
+    standardized rate, 95% intervals
+    ← better          worse →
     """
     frame = rates.to_frame(level=level)
     frame = frame.sort_values("mean", ascending=rates.direction != "higher", kind="stable")

@@ -1,6 +1,7 @@
 """The funnel: observed against expected, and how far chance alone would carry a doctor."""
 
 from typing import TYPE_CHECKING, Any
+from unicodedata import east_asian_width
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["plot_funnel"]
 
 NAMED_AT_MOST = 15
+LETTER, LINE = 5.5, 10.0  # points that a letter and a line of small text take, roughly
+Box = tuple[float, float, float]
 DASHES = ((0, (5, 2)), "solid", (0, (1, 1.5)))
 
 
@@ -130,19 +133,43 @@ def _visible(frame: pd.DataFrame, curve: pd.DataFrame) -> tuple[float, float]:
 
 
 def _name(ax: "Axes", frame: pd.DataFrame, flag: pd.Series, labels: Labels, center: float) -> None:
-    """Write names beside the doctors farthest out, measured in widths of the outer limits."""
+    """Name the doctors farthest out, in widths of the outer limits; no name over another."""
     if labels in ("none", "auto"):
         return
     shown = frame if labels == "all" else frame[(flag != "").to_numpy()]
     width = shown.filter(like="upper_").iloc[:, -1] - shown.filter(like="lower_").iloc[:, -1]
     far = ((shown["value"] - center).abs() / width).nlargest(NAMED_AT_MOST).index
+    taken: list[Box] = []
     for doctor in far:
-        kind = flag.loc[doctor]
-        ax.annotate(
-            display_name(doctor),
-            xy=(frame.loc[doctor, "precision"], frame.loc[doctor, "value"]),
-            xytext=(5, 4),
-            textcoords="offset points",
-            fontsize="small",
-            color=flag_color(kind) if kind else INK,
-        )
+        name, kind = display_name(doctor, width=16), flag.loc[doctor]
+        at = (float(frame.loc[doctor, "precision"]), float(frame.loc[doctor, "value"]))
+        for right, up in ((True, True), (True, False), (False, True), (False, False)):
+            box = _box(ax, at, name, right=right, up=up)
+            if box is not None and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                ax.annotate(
+                    name,
+                    xy=at,
+                    xytext=(5 if right else -5, 4 if up else -4),
+                    textcoords="offset points",
+                    ha="left" if right else "right",
+                    va="bottom" if up else "top",
+                    fontsize="small",
+                    color=flag_color(kind) if kind else INK,
+                )
+                break
+
+
+def _box(ax: "Axes", at: tuple[float, float], name: str, *, right: bool, up: bool) -> Box | None:
+    """Place that a name would take, in points; None where it would leave the Axes."""
+    inches = ax.figure.dpi / 72
+    x, y = (float(end) / inches for end in ax.transData.transform(at))
+    low, high = (float(end) / inches for end in (ax.bbox.x0, ax.bbox.x1))
+    length = LETTER * sum(2 if east_asian_width(char) in "WF" else 1 for char in name)
+    left = x + 5 if right else x - 5 - length
+    bottom = y + 4 if up else y - 4 - LINE
+    return None if left < low or left + length > high else (left, bottom, length)
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and abs(a[1] - b[1]) < LINE

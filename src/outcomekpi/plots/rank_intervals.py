@@ -6,7 +6,7 @@ from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import open_axes, quiet
 from outcomekpi.plots.rows import Labels, draw_rows, label_rows, rows_height
-from outcomekpi.plots.sides import draw_legend, flags_of, percent
+from outcomekpi.plots.sides import draw_legend, flags_of, percent, sided
 from outcomekpi.profiling.ranking import Ranks
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ def plot_rank_intervals(
     --------
     >>> import outcomekpi as ok
     >>> fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(), draws=400)
-    >>> ok.plot_rank_intervals(ok.rank(ok.standardize(fit))).get_xlabel()
-    '← better    rank, 95% intervals    worse →'
+    >>> print(ok.plot_rank_intervals(ok.rank(ok.standardize(fit))).get_xlabel())
+    rank, 95% intervals
+    ← better          worse →
     """
     frame = ranks.to_frame(level=level).sort_values("mean", kind="stable")
     flag = flags_of(flags, frame.index)
@@ -60,7 +61,7 @@ def plot_rank_intervals(
     ax.set_xlim(1 - 0.02 * len(frame), len(frame) * 1.02)
     ticks = [tick for tick in ax.get_xticks() if 1 < tick <= len(frame)]
     ax.set_xticks([1, *ticks], [f"{tick:,.0f}" for tick in [1, *ticks]])
-    ax.set_xlabel(f"← better    rank, {percent(level)} intervals    worse →")
+    ax.set_xlabel(sided(f"rank, {percent(level)} intervals", "lower"))  # rank 1 is best
     draw_legend(ax)
     apply_fonts(ax)
     return ax

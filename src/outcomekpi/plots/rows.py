@@ -68,29 +68,39 @@ def draw_rows(ax: "Axes", frame: pd.DataFrame, flag: pd.Series) -> None:
 
 
 def label_rows(ax: "Axes", frame: pd.DataFrame, flag: pd.Series, labels: Labels) -> None:
-    """Write the doctors' names beside their rows, thinned so that they never overlap."""
+    """Write the doctors' names beside their rows so that no two names overlap.
+
+    Where rows are closer than a line of text, ``all`` thins the names out, and ``flagged`` puts
+    neighbors into one label, so that nobody who stands out goes without.
+    """
     check_choice("labels", labels, ("auto", "all", "flagged", "none"))
     n = len(frame)
-    named: NDArray[np.intp] = np.array([], dtype=np.intp)
+    groups: list[list[int]] = []
     if labels == "all" or (labels == "auto" and n <= FEW):
-        named = np.arange(n)
+        groups = [group[:1] for group in _neighbors(np.arange(n), least=n / FEW)]
     elif labels == "flagged":
-        named = np.flatnonzero((flag != "").to_numpy())
-    named = _apart(named, least=n / FEW)
-    ax.set_yticks(named, [display_name(frame.index[at]) for at in named])
+        groups = _neighbors(np.flatnonzero((flag != "").to_numpy()), least=n / FEW)
+    names = [_join([display_name(frame.index[at]) for at in group]) for group in groups]
+    ax.set_yticks([float(np.mean(group)) for group in groups], names)
     ax.tick_params(axis="y", length=0)
-    if named.size == 0:
+    if len(groups) < n:
         ax.set_ylabel(f"{n:,} doctors, the best at the top")
-        ax.spines["left"].set_visible(False)
-    for tick, at in zip(ax.get_yticklabels(), named, strict=True):
-        kind = flag.iloc[at]
-        tick.set_color(flag_color(kind) if kind else INK)
+    ax.spines["left"].set_visible(bool(groups))
+    for tick, group in zip(ax.get_yticklabels(), groups, strict=True):
+        kinds = {flag.iloc[at] for at in group}
+        tick.set_color(flag_color(kinds.pop()) if len(kinds) == 1 and kinds != {""} else INK)
 
 
-def _apart(positions: NDArray[np.intp], *, least: float) -> NDArray[np.intp]:
-    """Drop the positions that come closer than ``least`` rows to the one kept before."""
-    kept: list[int] = []
+def _neighbors(positions: NDArray[np.intp], *, least: float) -> list[list[int]]:
+    """Group positions that come closer than ``least`` rows to the first of their group."""
+    groups: list[list[int]] = []
     for position in positions:
-        if not kept or position - kept[-1] >= least:
-            kept.append(int(position))
-    return np.array(kept, dtype=np.intp)
+        if groups and position - groups[-1][0] < least:
+            groups[-1].append(int(position))
+        else:
+            groups.append([int(position)])
+    return groups
+
+
+def _join(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} more"

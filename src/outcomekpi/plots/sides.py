@@ -58,11 +58,11 @@ def rate_axis(axis: "Axis", rates: StandardizedRates) -> None:
 
 
 def sided(label: str, direction: Direction | None) -> str:
-    """Put "better" and "worse" on their sides of an axis label, following the direction."""
+    """Write "better" and "worse" under an axis label, each on its side of the axis."""
     if direction is None:
         return label
     low, high = ("better", "worse") if direction == "lower" else ("worse", "better")
-    return f"← {low}    {label}    {high} →"
+    return f"{label}\n← {low}          {high} →"
 
 
 def count_axis(ax: "Axes", counts: pd.Series) -> None:

@@ -13,7 +13,7 @@ from outcomekpi.errors import StorageError
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.doctor_table import doctor_table
-from outcomekpi.profiling.funnel import FunnelLimits, funnel_limits
+from outcomekpi.profiling.funnel import funnel_limits
 from outcomekpi.profiling.ranking import Ranks
 from outcomekpi.profiling.reliability import reliability
 from outcomekpi.profiling.standardization import StandardizedRates
@@ -21,11 +21,19 @@ from outcomekpi.provenance import cite
 from outcomekpi.report import passages
 from outcomekpi.report.answer import write_answer
 from outcomekpi.report.chance import write_chance
-from outcomekpi.report.figures import draw_pictures, keep_doctors
+from outcomekpi.report.figures import draw_pictures
 from outcomekpi.report.listing import list_doctors
-from outcomekpi.report.masking import Mask, mask_counts
+from outcomekpi.report.masking import Mask, keep_shown, mask_counts
 from outcomekpi.report.numbers import RateStyle, plural, rate_style
 from outcomekpi.report.reading import explain_words, state_limits
+from outcomekpi.report.sketches import (
+    sketch_checks,
+    sketch_funnel,
+    sketch_reliability,
+    sketch_rows,
+    sketch_shrinkage,
+    sketch_spread,
+)
 from outcomekpi.report.verdicts import describe_checks, quick_checks
 from outcomekpi.tables import write_text_atomic
 
@@ -130,7 +138,8 @@ def _gather(
     style = rate_style(fit, rates)
     reliabilities = reliability(fit)
     table = doctor_table(fit, rates, ranks, flags, level=level, reliabilities=reliabilities)
-    limits = _limits(rates, mask)
+    shown = keep_shown(rates, mask)
+    limits = funnel_limits(shown) if len(shown.cases) > 1 else None
     visible = table.copy()
     visible["observed"] = visible["observed"].where(~mask.observed)
     visible["cases"] = visible["cases"].where(~mask.cases)
@@ -161,15 +170,14 @@ def _gather(
         "case_log": fit.cases.log,
         "table": list_doctors(table, fit, flags, style=style, mask=mask, level=level),
         "figures": draw_pictures(
-            fit,
-            rates,
-            ranks,
-            flags,
-            limits=limits,
-            reliability=reliabilities,
-            checks=checks,
-            mask=mask,
-            level=level,
+            [
+                *sketch_funnel(shown, flags, limits),
+                *sketch_rows(rates, ranks, flags, level=level),
+                *sketch_shrinkage(shown, level=level),
+                *sketch_reliability(reliabilities, mask=mask, level=level),
+                *sketch_spread(fit, level=level),
+                *sketch_checks(checks, mask),
+            ]
         ),
         "checks": describe_checks(fit, checks, with_tables=mask.below is None),
         "model": passages.describe_model(fit, rates),
@@ -183,14 +191,6 @@ def _gather(
         "bibtex": cite(style="bibtex"),
         "version": fit.provenance.versions.get("outcomekpi", ""),
     }
-
-
-def _limits(rates: StandardizedRates, mask: Mask) -> FunnelLimits | None:
-    """Funnel limits of the doctors whose counts may be seen; none where a funnel has no sense."""
-    shown = rates if mask.shown.all() else keep_doctors(rates, mask.shown)
-    if len(shown.cases) < 2:
-        return None
-    return funnel_limits(shown)
 
 
 def _subtitle(fit: Fit, rates: StandardizedRates, style: RateStyle) -> str:

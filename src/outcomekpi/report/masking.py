@@ -1,6 +1,6 @@
 """Small cells of a published table: which counts are withheld, so that no patient is found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from outcomekpi.errors import SpecError
 from outcomekpi.profiling.standardization import StandardizedRates
 
-__all__ = ["Mask", "mask_counts", "nothing_masked"]
+__all__ = ["Mask", "keep_shown", "mask_counts", "nothing_masked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,6 +89,22 @@ def mask_counts(rates: StandardizedRates, *, below: int | None) -> Mask:
     if rates.family in ("bernoulli", "binomial"):
         observed |= rates.cases - rates.observed < below
     return Mask(below=below, cases=cases, observed=_withhold_a_second(observed, rates.observed))
+
+
+def keep_shown(rates: StandardizedRates, mask: Mask) -> StandardizedRates:
+    """Return the rates of the doctors whose counts may be seen, with the reference rate of all."""
+    if mask.shown.all():
+        return rates
+    at = np.flatnonzero(mask.shown)
+    return replace(
+        rates,
+        draws=rates.draws.isel(doctor=at),
+        expected=rates.expected.isel(doctor=at),
+        predicted=rates.predicted.isel(doctor=at),
+        observed=rates.observed.iloc[at],
+        cases=rates.cases.iloc[at],
+        exposure=rates.exposure.iloc[at],
+    )
 
 
 def _withhold_a_second(hidden: pd.Series, counts: pd.Series) -> pd.Series:

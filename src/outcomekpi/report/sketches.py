@@ -1,0 +1,218 @@
+"""Which pictures a report shows, and the words under each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from outcomekpi.adjustment.fit import Fit
+from outcomekpi.checks import CheckResult
+from outcomekpi.plots.calibration import plot_calibration
+from outcomekpi.plots.caterpillar import plot_caterpillar
+from outcomekpi.plots.funnel import plot_funnel
+from outcomekpi.plots.predictive import plot_predictive
+from outcomekpi.plots.rank_intervals import plot_rank_intervals
+from outcomekpi.plots.reliability import plot_reliability
+from outcomekpi.plots.rows import FEW, Labels, rows_height
+from outcomekpi.plots.sds import plot_sd
+from outcomekpi.plots.shrinkage import plot_shrinkage
+from outcomekpi.profiling.classification import Classification
+from outcomekpi.profiling.funnel import FunnelLimits
+from outcomekpi.profiling.ranking import Ranks
+from outcomekpi.profiling.reliability import Reliability
+from outcomekpi.profiling.standardization import StandardizedRates
+from outcomekpi.report.masking import Mask
+from outcomekpi.report.numbers import percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "Sketch",
+    "sketch_checks",
+    "sketch_funnel",
+    "sketch_reliability",
+    "sketch_rows",
+    "sketch_shrinkage",
+    "sketch_spread",
+]
+
+NAMED_AT_MOST = 15  # doctors who stand out; more names than these hide each other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sketch:
+    """A picture that is still to be drawn: what, how large, and its words."""
+
+    name: str
+    heading: str
+    caption: str
+    draw: "Callable[[Axes], Axes]"
+    height: float
+    n_marks: int = 0
+
+
+def sketch_funnel(
+    shown: StandardizedRates, flags: Classification, limits: FunnelLimits | None
+) -> list[Sketch]:
+    """Sketch the funnel of the doctors whose counts may be seen, where there is one."""
+    if limits is None:
+        return []
+    n_flagged = int((flags.flag != "").sum())
+    labels: Labels = "flagged" if n_flagged <= NAMED_AT_MOST else "none"
+    levels = " and ".join(percent(level) for level in limits.levels)
+    caption = (
+        "Each point is a doctor: what was observed, adjusted for case mix, against how many events "
+        "were expected. Between the curves lies what chance alone would do to a doctor who is just "
+        f"average ({levels} of the time). Doctors with few expected events scatter widely, which "
+        "is why the curves open to the left. The point is before, the judgment after chance has "
+        "been taken into account, so a doctor may stand out inside the curves, or not outside of "
+        f"them.{_explain_beyond_all(limits)}"
+    )
+    return [
+        Sketch(
+            name="funnel",
+            heading="Funnel plot.",
+            caption=caption,
+            draw=lambda ax: plot_funnel(shown, flags=flags, limits=limits, labels=labels, ax=ax),
+            height=4.6,
+            n_marks=len(shown.cases),
+        )
+    ]
+
+
+def _explain_beyond_all(limits: FunnelLimits) -> str:
+    """Explain rates above 100%, which a ratio of few events can give."""
+    if limits.rule.distribution != "binomial" or not (limits.value > 1).any():
+        return ""
+    return (
+        " A point is observed over expected events, times the overall rate; with very few cases "
+        "that can pass 100%."
+    )
+
+
+def sketch_rows(
+    rates: StandardizedRates, ranks: Ranks, flags: Classification, *, level: float
+) -> list[Sketch]:
+    """Sketch standardized rates and ranks of all doctors, one row each."""
+    n = len(rates.cases)
+    n_flagged = int((flags.flag != "").sum())
+    labels: Labels = "flagged" if n > FEW and n_flagged <= NAMED_AT_MOST else "auto"
+    return [
+        Sketch(
+            name="caterpillar",
+            heading="Standardized rates.",
+            caption="Doctors from best (top) to worst, with the interval in which the standardized "
+            f"rate lies with {percent(level)} probability. Two doctors whose intervals overlap "
+            "widely cannot be told apart.",
+            draw=lambda ax: plot_caterpillar(rates, flags=flags, labels=labels, level=level, ax=ax),
+            height=rows_height(n),
+            n_marks=n,
+        ),
+        Sketch(
+            name="ranks",
+            heading="How certain the ranks are.",
+            caption="The same doctors by expected rank. The longer the line, the less the data say "
+            "about a doctor's place.",
+            draw=lambda ax: plot_rank_intervals(
+                ranks, flags=flags, labels=labels, level=level, ax=ax
+            ),
+            height=rows_height(n),
+            n_marks=n,
+        ),
+    ]
+
+
+def sketch_shrinkage(shown: StandardizedRates, *, level: float) -> list[Sketch]:
+    """Sketch raw against standardized rates of the doctors whose counts may be seen."""
+    n = len(shown.cases)
+    if n < 2:
+        return []
+    return [
+        Sketch(
+            name="shrinkage",
+            heading="What adjustment changes.",
+            caption="From the raw rate to the standardized one. Doctors with few cases move most: "
+            "their raw rates are mostly chance.",
+            draw=lambda ax: plot_shrinkage(shown, level=level, ax=ax),
+            height=rows_height(n) if n <= FEW else 5.2,
+            n_marks=n,
+        )
+    ]
+
+
+def sketch_reliability(reliability: Reliability, *, mask: Mask, level: float) -> list[Sketch]:
+    """Sketch reliability against caseload of the doctors whose cases may be seen."""
+    keep = np.flatnonzero(~mask.cases.to_numpy())
+    if not keep.size:
+        return []
+    shown = replace(
+        reliability,
+        draws=reliability.draws.isel(doctor=keep),
+        estimate=reliability.estimate.iloc[keep],
+        cases=reliability.cases.iloc[keep],
+    )
+    return [
+        Sketch(
+            name="reliability",
+            heading="Reliability and caseload.",
+            caption="How much of a doctor's result is real, by number of cases. The dashed lines "
+            "are levels that are often asked for.",
+            draw=lambda ax: plot_reliability(shown, level=level, ax=ax),
+            height=4.2,
+            n_marks=int(keep.size),
+        )
+    ]
+
+
+def sketch_spread(fit: Fit, *, level: float) -> list[Sketch]:
+    """Sketch prior and posterior of the spread between doctors."""
+    return [
+        Sketch(
+            name="spread",
+            heading="How much doctors differ.",
+            caption="The spread between doctors, before the data (dashed) and after (filled). If "
+            "the two look alike, the data say little about how much doctors differ.",
+            draw=lambda ax: plot_sd(fit, level=level, ax=ax),
+            height=3.8,
+        )
+    ]
+
+
+def sketch_checks(checks: Sequence[CheckResult], mask: Mask) -> list[Sketch]:
+    """Sketch the pictures of the checks that have one, without withheld counts."""
+    sketches = []
+    for check in checks:
+        columns = set(check.table.columns)
+        if {"prediction", "group", "predicted", "observed"} <= columns:
+            sketches.append(_sketch_calibration(check))
+        elif {"observed", "lower", "upper", "new_lower"} <= columns:
+            shown = check.table[check.table.index.isin(mask.cases.index[mask.shown])]
+            if len(shown) > 1:
+                sketches.append(_sketch_predictive(replace(check, table=shown)))
+    return sketches
+
+
+def _sketch_calibration(check: CheckResult) -> Sketch:
+    return Sketch(
+        name="calibration",
+        heading="Calibration.",
+        caption="Cases in groups of rising risk: what was predicted against what happened. On the "
+        "diagonal the risk model is right.",
+        draw=lambda ax: plot_calibration(check, ax=ax),
+        height=5.0,
+    )
+
+
+def _sketch_predictive(check: CheckResult) -> Sketch:
+    n = len(check.table)
+    return Sketch(
+        name="predictive",
+        heading="Would the model produce such results?",
+        caption="Results replicated from the model against what was observed. Many doctors outside "
+        "their interval would mean that the model does not fit.",
+        draw=lambda ax: plot_predictive(check, ax=ax),
+        height=rows_height(n) if n <= FEW else 4.2,
+        n_marks=n,
+    )
