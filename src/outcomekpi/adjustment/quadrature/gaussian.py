@@ -37,7 +37,6 @@ _FEWEST_POINTS = 1000
 _CHECKED = 32
 _TOLERANCE = 0.02
 _SINGLE_PRECISION_FROM = 4_000_000  # draws of doctor effects
-_PARAMETERS = (0, 1)  # words of the seed: a stream apart from every doctor's (seed, doctor)
 _ATTEMPTS = ((65, 33, 1), (257, 97, 4))  # nodes of both ratios, points per draw
 
 
@@ -52,9 +51,16 @@ def sample_gaussian(model: Model, *, draws: int, seed: int) -> PosteriorSamples:
     EngineError
         The residual SD or the slopes have no posterior, or the weights are bad; says which.
     """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):  # many small products: threads only cost time
+        return _sample(model, draws, seed)
+
+
+def _sample(model: Model, draws: int, seed: int) -> PosteriorSamples:
     sums = sum_cases(model)
     target = gaussian_target(model, sums)
-    rng = np.random.default_rng((seed, *_PARAMETERS))
+    rng = np.random.default_rng(seed)
     points, weights, diagnostics = _weighted_points(target, draws, rng)
     chosen = resample(weights, points.ratios.scores, draws, rng)
     given = GivenDraws(

@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 _CHUNK = 1 << 16
-_HOSPITALS = 1  # third word of the seed: streams apart from the doctors' (seed, doctor)
+_DOCTORS, _HOSPITALS = 0, 1  # first word of each unit's own stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,11 +38,15 @@ class GivenDraws:
         return means[:, -1:] - means[:, :-1] @ self.beta.T
 
 
-def _scores(seed: int, units: Index, midpoints: Array, *kind: int) -> Array:
-    """Stratified normal scores of some units, each from a stream of its own, (unit, draw)."""
+def _scores(seed: int, kind: int, units: Index, midpoints: Array) -> Array:
+    """Stratified normal scores of some units, each from a stream of its own, (unit, draw).
+
+    Spawned streams: seeds that are lists of numbers collide when they end in zeros.
+    """
     scores = np.empty((units.size, midpoints.size))
     for row, unit in enumerate(units):
-        scores[row] = np.random.default_rng((seed, int(unit), *kind)).permutation(midpoints)
+        stream = np.random.SeedSequence(seed, spawn_key=(kind, int(unit)))
+        scores[row] = np.random.default_rng(stream).permutation(midpoints)
     return scores
 
 
@@ -84,7 +88,7 @@ def draw_hospitals(
             total += weight.sum(axis=0)
             weighted += np.einsum("jd,jd->d", weight, given.residuals(sums.means[doctors]))
         shrunk = given.hospital_ratio**2 / (1.0 + given.hospital_ratio**2 * total)
-        score = _scores(seed, np.array([hospital]), midpoints, _HOSPITALS)[0]
+        score = _scores(seed, _HOSPITALS, np.array([hospital]), midpoints)[0]
         result[hospital] = shrunk * weighted + given.sd * np.sqrt(shrunk) * score
     return result
 
@@ -129,7 +133,7 @@ def draw_doctors(
         center *= growth
         growth += 1.0
         center /= growth
-        scores = _scores(seed, np.arange(part.start, part.stop), midpoints)
+        scores = _scores(seed, _DOCTORS, np.arange(part.start, part.stop), midpoints)
         scores *= sd_doctor
         scores /= np.sqrt(growth, out=growth)
         result[part] = np.add(center, scores, out=center)
