@@ -2,23 +2,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 from worlds import HARD_CASES, conditional_quantiles, curve, gamma_counts, hard_case, simulate
 
-from outcomekpi.adjustment.quadrature.curves import tabulate_curves
 from outcomekpi.adjustment.quadrature import effects
+from outcomekpi.adjustment.quadrature.curves import tabulate_curves
 from outcomekpi.adjustment.quadrature.effects import draw_conditionals
 from outcomekpi.adjustment.quadrature.engine import build_target, sample_quadrature
 from outcomekpi.adjustment.quadrature.evaluation import anchor_effects
 from outcomekpi.adjustment.quadrature.mode import find_mode
+from outcomekpi.adjustment.quadrature.scores import shuffled_midpoints
 from outcomekpi.adjustment.quadrature.shifts import curve_shifts
 
 DRAWS, SEED = 1000, 7
 
 
 def scores_of(doctor, n_draws, seed):
-    midpoints = ndtri((np.arange(n_draws) + 0.5) / n_draws)
-    return np.random.default_rng((seed, doctor)).permutation(midpoints)
+    return shuffled_midpoints(n_draws, "doctor", doctor, seed)
 
 
 def errors_of_draws(model, n_doctors=8, n_checked=30):
@@ -184,3 +184,10 @@ def test_different_doctors_have_independent_scores():
     pairs = np.corrcoef([scores_of(doctor, 4000, 1) for doctor in range(40)])
     off_diagonal = pairs[np.triu_indices(40, 1)]
     assert abs(off_diagonal.std() * np.sqrt(4000) - 1) < 0.15  # 780 pairs, 2.5 % standard error
+
+
+def test_no_doctor_shares_his_scores_with_a_hospital():
+    doctors = [scores_of(index, 50, 1) for index in range(30)]
+    hospitals = [shuffled_midpoints(50, "hospital", index, 1) for index in range(30)]
+    orders = {tuple(scores) for scores in doctors + hospitals}
+    assert len(orders) == 60

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from outcomekpi.adjustment.quadrature.curves import Curves
+from outcomekpi.adjustment.quadrature.scores import shuffled_midpoints
 from outcomekpi.adjustment.quadrature.shifts import Shifts
 from outcomekpi.adjustment.quadrature.surfaces import Surfaces, build_surfaces
 
@@ -58,7 +59,7 @@ def draw_conditionals(
 
             draw_compiled(surfaces, shifts.of(part), sigma, midpoints, result, part, seed)
         else:
-            _draw(surfaces, shifts.of(part), sigma, midpoints, result[part], first, seed)
+            _draw(surfaces, shifts.of(part), sigma, result[part], first, seed)
 
     firsts = list(range(0, n_doctors, _TABLE))
     if many:
@@ -75,7 +76,6 @@ def _draw(
     surfaces: Surfaces,
     shift: Array,
     sigma: Array,
-    midpoints: Array,
     out: NDArray[np.floating],
     first: int,
     seed: int,
@@ -86,7 +86,7 @@ def _draw(
         part = slice(start, min(start + step, out.shape[0]))
         scores = np.stack(
             [
-                np.random.default_rng((seed, first + doctor)).permutation(midpoints)
+                shuffled_midpoints(sigma.size, "doctor", first + doctor, seed)
                 for doctor in range(part.start, part.stop)
             ]
         )

@@ -8,10 +8,10 @@ draw is a mixture of those tables.
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from outcomekpi.adjustment.quadrature.curves import Curves
 from outcomekpi.adjustment.quadrature.nesting import NestedTarget, inner_integrals
+from outcomekpi.adjustment.quadrature.scores import shuffled_midpoints
 from outcomekpi.adjustment.quadrature.surfaces import invert_density
 
 __all__ = ["draw_hospitals"]
@@ -44,9 +44,8 @@ def draw_hospitals(
     from scipy.interpolate import CubicSpline
 
     n_draws, n_hospitals = sigma.size, target.n_hospitals
-    midpoints = ndtri((np.arange(n_draws) + 0.5) / n_draws)
     scores = np.stack(
-        [np.random.default_rng((seed, 1, h)).permutation(midpoints) for h in range(n_hospitals)]
+        [shuffled_midpoints(n_draws, "hospital", index, seed) for index in range(n_hospitals)]
     )
     tables = _tabulate(target, curves, float(sigma.min()), float(sigma.max()))
     mixture = _mixture(sigma)

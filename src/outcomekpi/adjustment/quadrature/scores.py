@@ -1,12 +1,15 @@
 """Stratified random numbers: every margin is spread evenly, whatever the seed."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-__all__ = ["stratified_normals", "stratified_uniforms"]
+__all__ = ["shuffled_midpoints", "stratified_normals", "stratified_uniforms"]
 
 Array = NDArray[np.float64]
+Unit = Literal["doctor", "hospital"]
 
 
 def stratified_uniforms(n: int, columns: int, rng: np.random.Generator) -> Array:
@@ -27,4 +30,21 @@ def stratified_uniforms(n: int, columns: int, rng: np.random.Generator) -> Array
 def stratified_normals(n: int, columns: int, rng: np.random.Generator) -> Array:
     """Latin hypercube sample of standard normals, (n, columns)."""
     result: Array = ndtri(stratified_uniforms(n, columns, rng))
+    return result
+
+
+def shuffled_midpoints(n: int, unit: Unit, index: int, seed: int) -> Array:
+    """Shuffle the normal scores of n equally likely strata, in an order of the unit's own.
+
+    Every doctor and every hospital has a random stream that depends on nothing but the seed, so
+    that its draws are the same however the units are split up. The stream is a spawned one:
+    seeds that are lists of numbers collide when they end in zeros.
+
+    Returns
+    -------
+    (n,), standard normal
+    """
+    key = (("doctor", "hospital").index(unit), index)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+    result: Array = rng.permutation(ndtri((np.arange(n) + 0.5) / n))
     return result
