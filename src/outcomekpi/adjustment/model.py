@@ -75,9 +75,12 @@ def _check_outcome(cases: Cases, family: Family) -> None:
     y = cases.outcome
     if family == "bernoulli":
         wrong = np.flatnonzero((y != 0) & (y != 1))
-        wanted, remedy = "hold only 0 and 1", (
-            "Recode it, pass event=... to choose the event value, or name another family "
-            "(poisson for counts, gaussian for measurements)"
+        wanted, remedy = (
+            "hold only 0 and 1",
+            (
+                "Recode it, pass event=... to choose the event value, or name another family "
+                "(poisson for counts, gaussian for measurements)"
+            ),
         )
     elif family == "gaussian":
         return
@@ -92,17 +95,17 @@ def _check_outcome(cases: Cases, family: Family) -> None:
             f"values seen: {seen}. {remedy}."
         )
     if not y.any():
-        raise CasesError(f"Outcome column {name!r} has no events at all: there is no rate to model.")
+        raise CasesError(f"Outcome column {name!r} has no events at all: no rate to model.")
 
 
 def overall_rate(cases: Cases) -> float:
     """Outcome per patient (or per unit of exposure) over all cases."""
     if cases.trials is not None:
-        size = cases.trials.sum()
+        size = float(cases.trials.sum())
     elif cases.exposure is not None:
-        size = cases.exposure.sum()
+        size = float(cases.exposure.sum())
     else:
-        size = cases.outcome.size
+        size = float(cases.outcome.size)
     return float(cases.outcome.sum() / size)
 
 

@@ -60,7 +60,7 @@ def assemble_draws(
     """
     n_chains = samples.n_chains
 
-    def labelled(values: NDArray[np.floating], unit: str | None = None) -> xr.DataArray:
+    def labelled(values: NDArray[np.generic], unit: str | None = None) -> xr.DataArray:
         shape = (*values.shape[:-1], n_chains, values.shape[-1] // n_chains)
         lead = () if unit is None else (unit,)
         array = xr.DataArray(values.reshape(shape), dims=(*lead, "chain", "draw"))

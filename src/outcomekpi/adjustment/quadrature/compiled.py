@@ -36,7 +36,7 @@ def in_threads[T, R](work: Callable[[T], R], items: list[T]) -> list[R]:
         return list(pool.map(work, items))
 
 
-@njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, fastmath=True)
 def _log_product(size, f, turns):  # type: ignore[no-untyped-def]
     """Sum log(1 + E f), eight products side by side, one logarithm for ``turns`` times eight."""
     total, at = 0.0, 0
@@ -61,7 +61,7 @@ def _log_product(size, f, turns):  # type: ignore[no-untyped-def]
         total += np.log(product)
 
 
-@njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, fastmath=True)
 def _partition(size, factor, starts, counts, largest, out):  # type: ignore[no-untyped-def]
     """Sum log(1 + E F) over the rows of each doctor, by products that cannot overflow."""
     n_nodes = factor.shape[1]
@@ -81,7 +81,7 @@ def _partition(size, factor, starts, counts, largest, out):  # type: ignore[no-u
                     out[theta, node, doctor] = total
 
 
-@njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, fastmath=True)
 def _weighted_partition(size, weight, factor, starts, counts, out):  # type: ignore[no-untyped-def]
     """Sum m log(1 + E F) over the rows of each doctor."""
     for theta in range(factor.shape[0]):
@@ -94,7 +94,7 @@ def _weighted_partition(size, weight, factor, starts, counts, out):  # type: ign
                 out[theta, node, doctor] = total
 
 
-@njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, fastmath=True)
 def _derivatives(size, weight, factor, starts, counts, out):  # type: ignore[no-untyped-def]
     """Sum m p, m p(1-p) and m p(1-p)(1-2p) over the rows of each doctor."""
     weighted = weight.size > 0
@@ -113,7 +113,7 @@ def _derivatives(size, weight, factor, starts, counts, out):  # type: ignore[no-
         out[0, doctor], out[1, doctor], out[2, doctor] = first, second, third
 
 
-@njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, fastmath=True)
 def _averages(size, weight, factor, kinds, starts, counts, means, variance):  # type: ignore[no-untyped-def]
     """Average m p (each kind of weight) and m p(1-p) (the first) over the nodes, row by row."""
     n_kinds, n_nodes = kinds.shape[0], kinds.shape[1]
@@ -170,7 +170,8 @@ class CompiledLogisticKernel:
             self._partition(block, size[None, block.rows], factor[None], result)
 
         in_threads(work, list(self.rows.blocks))
-        return result[0]
+        first: Array = result[0]
+        return first
 
     def _partition(self, block: Block, size: Array, factor: Array, out: Array) -> None:
         own = np.ascontiguousarray(factor[:, :, block.doctors])
@@ -252,12 +253,13 @@ class CompiledLogisticKernel:
         return result
 
 
-def _odds(betas: Array, x: Array) -> Array:
+def _odds(betas: NDArray[np.floating], x: NDArray[np.floating]) -> Array:
     """Return exp(x'beta), in the precision of x, without overflow."""
     limit = 80.0 if x.dtype == np.float32 else 300.0
     eta = betas @ x
     np.clip(eta, -limit, limit, out=eta)
-    return np.exp(eta, out=eta)
+    odds: Array = np.exp(eta, out=eta)
+    return odds
 
 
 def _groups(blocks: tuple[Block, ...]) -> list[list[Block]]:

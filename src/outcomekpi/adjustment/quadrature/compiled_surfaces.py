@@ -12,7 +12,7 @@ __all__ = ["draw_compiled"]
 Array = NDArray[np.float64]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _shuffle(values, seed, doctor):  # type: ignore[no-untyped-def]
     """Fisher-Yates with a SplitMix64 stream of the doctor's own."""
     state = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) ^ (
@@ -28,7 +28,7 @@ def _shuffle(values, seed, doctor):  # type: ignore[no-untyped-def]
         values[last], values[other] = values[other], values[last]
 
 
-@njit(nogil=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, fastmath=True)
 def _draw_doctor(powers, place, reach, shift, sigma, score, work, out):  # type: ignore[no-untyped-def]
     """Evaluate one doctor's surface, a polynomial in (pull, shift, score), at every draw.
 
@@ -57,7 +57,7 @@ def _draw_doctor(powers, place, reach, shift, sigma, score, work, out):  # type:
         out[s] = center + sigma[s] * np.sqrt(pull) * total[s] - shift[s]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _draw_all(powers, places, reach, shift, sigma, midpoints, out, first, seed):  # type: ignore[no-untyped-def]
     """Shuffle the scores of every doctor and draw his effects."""
     score, work = np.empty_like(midpoints), np.empty((4, midpoints.size))
@@ -121,5 +121,5 @@ def draw_compiled(
     )
 
 
-def _padded(coefficients: Array, n: int) -> Array:
+def _padded(coefficients: NDArray[np.floating], n: int) -> NDArray[np.floating]:
     return np.concatenate((coefficients, np.zeros(n - coefficients.size)))

@@ -80,7 +80,8 @@ def _end(
 
     def height(t: Array) -> Array:
         partition = kernel.log_partition(size, clipped_exp(t[None]))[0]
-        return kernel.rows.y_doctor * t - partition - 0.5 * (t / sigma) ** 2
+        result: Array = kernel.rows.y_doctor * t - partition - 0.5 * (t / sigma) ** 2
+        return result
 
     top = height(center)
     width = 6.5 * scale

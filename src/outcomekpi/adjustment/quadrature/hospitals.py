@@ -113,7 +113,7 @@ def _mixture(sigma: Array) -> Array:
     """Chebyshev polynomials of every draw's xi, (draw, order)."""
     offset, lower, upper = _ends(float(sigma.min()), float(sigma.max()))
     scaled = (2 * np.log(sigma + offset) - lower - upper) / (upper - lower)
-    return chebyshev.chebvander(scaled, _SIGMAS - 1)
+    return np.asarray(chebyshev.chebvander(scaled, _SIGMAS - 1), dtype=float)
 
 
 def _mix(tables: Curves, mixture: Array, shift: Array) -> Curves:

@@ -58,20 +58,21 @@ class _Plane:
 
     def _basis(self, xi: Array) -> tuple[Array, Array]:
         scaled = (2 * xi - self.ends.sum(axis=1)) / (self.ends[:, 1] - self.ends[:, 0])
-        return (
-            chebyshev.chebvander(scaled[:, 0], _SOLVES - 1),
-            chebyshev.chebvander(scaled[:, 1], _SOLVES - 1),
-        )
+        first = np.asarray(chebyshev.chebvander(scaled[:, 0], _SOLVES - 1), dtype=float)
+        second = np.asarray(chebyshev.chebvander(scaled[:, 1], _SOLVES - 1), dtype=float)
+        return first, second
 
     def betas(self, xi: Array) -> Array:
         """Conditional modes (point, column)."""
         first, second = self._basis(xi)
-        return np.einsum("ma,mb,abp->mp", first, second, self.beta, optimize=True)
+        betas: Array = np.einsum("ma,mb,abp->mp", first, second, self.beta, optimize=True)
+        return betas
 
     def factors(self, xi: Array) -> Array:
         """Lower triangular roots of the conditional covariances, (point, column, column)."""
         first, second = self._basis(xi)
-        result = np.tril(np.einsum("ma,mb,abpq->mpq", first, second, self.factor, optimize=True))
+        values = np.einsum("ma,mb,abpq->mpq", first, second, self.factor, optimize=True)
+        result: Array = np.tril(values)
         diagonal = np.arange(result.shape[1])
         result[:, diagonal, diagonal] = np.exp(result[:, diagonal, diagonal])
         return result
@@ -169,7 +170,7 @@ def propose_nested(
     from scipy.interpolate import RectBivariateSpline
 
     plane = _fit_plane(target, base, start)
-    axes = [np.linspace(*plane.ends[axis], _SWEEP) for axis in range(2)]
+    axes = [np.linspace(plane.ends[axis, 0], plane.ends[axis, 1], _SWEEP) for axis in range(2)]
     sweep = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
     log_sds = np.log(np.maximum(plane.sds(sweep), _SMALLEST_SD))
     thetas = np.column_stack((plane.betas(sweep), log_sds))
@@ -200,7 +201,7 @@ def _draw_plane(surface: Any, ends: Array, uniforms: Array) -> tuple[Array, Arra
     xi : (point, 2)
     log_density : (point,), of the two SDs, normalized
     """
-    axes = [np.linspace(*ends[axis], _FINE) for axis in range(2)]
+    axes = [np.linspace(ends[axis, 0], ends[axis, 1], _FINE) for axis in range(2)]
     spacing = [axis[1] - axis[0] for axis in axes]
     jacobian = np.exp(axes[0])[:, None] * np.exp(axes[1])
     joint = np.exp(surface(*axes)) * jacobian

@@ -71,7 +71,7 @@ class Rows:
     @property
     def n_rows(self) -> int:
         """Number of rows."""
-        return self.x.shape[1]
+        return int(self.x.shape[1])
 
     @property
     def is_large(self) -> bool:
@@ -81,7 +81,7 @@ class Rows:
     @property
     def n_columns(self) -> int:
         """Number of fixed effects, the intercept among them."""
-        return self.x.shape[0]
+        return int(self.x.shape[0])
 
 
 def sort_rows(model: Model) -> Rows:

@@ -39,12 +39,12 @@ class Shifts:
     @property
     def n_doctors(self) -> int:
         """Number of doctors."""
-        return self.covariate.shape[0]
+        return int(self.covariate.shape[0])
 
     @property
     def n_draws(self) -> int:
         """Number of draws."""
-        return self.change.shape[0]
+        return int(self.change.shape[0])
 
     def of(self, doctors: slice) -> Array:
         """Shifts of some doctors, (doctor, draw), link scale."""

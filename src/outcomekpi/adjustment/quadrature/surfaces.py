@@ -75,7 +75,8 @@ class Surfaces:
             by_score = by_score + rows[order] * mixed[order]
         z = _basis(score / self.largest_score, n_score)
         standardized = by_score[0] + sum(z[order] * by_score[order] for order in range(1, n_score))
-        return center + scale * standardized
+        draws: Array = center + scale * standardized
+        return draws
 
 
 def _basis(x: Array, n: int) -> Array:
@@ -93,7 +94,8 @@ def _basis(x: Array, n: int) -> Array:
 def _scaled(values: Array, ends: Array) -> Array:
     """Map (doctor, draw) values from each doctor's range to [-1, 1]."""
     lower, upper = ends[0][:, None], ends[1][:, None]
-    return np.clip((2 * values - lower - upper) / (upper - lower), -1.0, 1.0)
+    scaled: Array = np.clip((2 * values - lower - upper) / (upper - lower), -1.0, 1.0)
+    return scaled
 
 
 def _nodes(n: int) -> Array:
@@ -104,7 +106,8 @@ def _nodes(n: int) -> Array:
 def _at(ends: Array, n: int) -> Array:
     """Nodes of each doctor's range, (doctor, n)."""
     middle, half = 0.5 * (ends[0] + ends[1]), 0.5 * (ends[1] - ends[0])
-    return middle[:, None] + half[:, None] * _nodes(n)
+    nodes: Array = middle[:, None] + half[:, None] * _nodes(n)
+    return nodes
 
 
 def build_surfaces(
