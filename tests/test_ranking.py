@@ -18,9 +18,7 @@ def test_ranks_are_mean_ranks_where_doctors_tie(values):
 
     ours = rank_draws(values, highest_first=False)
     np.testing.assert_allclose(ours, rankdata(values, axis=0))
-    np.testing.assert_allclose(
-        rank_draws(values, highest_first=True), rankdata(-values, axis=0)
-    )
+    np.testing.assert_allclose(rank_draws(values, highest_first=True), rankdata(-values, axis=0))
 
 
 @given(st.integers(2, 40), st.integers(0, 10**6))

@@ -121,8 +121,8 @@ def reliability(
 
     References
     ----------
-    Adams (2009), The reliability of provider profiling, RAND TR-653. He, Dahlerus, Xia, Li &
-    Kalbfleisch (2020), Statistics in Medicine 39 (inter-unit reliability).
+    Adams (2009), The reliability of provider profiling, RAND TR-653. He, Kalbfleisch,
+    Yang & Fei (2019), Inter-unit reliability for nonlinear models, Statistics in Medicine.
 
     Examples
     --------
