@@ -83,6 +83,11 @@ def _check_outcome(cases: Cases, family: Family) -> None:
             ),
         )
     elif family == "gaussian":
+        if not y.std() > 0:
+            raise CasesError(
+                f"Outcome column {name!r} must vary for family 'gaussian'; all {y.size} rows "
+                f"hold {y[0]:g}. Look whether the right column was named."
+            )
         return
     else:
         wrong = np.flatnonzero((y < 0) | (y != np.floor(y)))

@@ -2,10 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from outcomekpi.adjustment.quadrature.curves import Curves
-from outcomekpi.adjustment.quadrature.scores import shuffled_midpoints
+from outcomekpi.adjustment.quadrature.scores import normal_midpoints, shuffled_midpoints
 from outcomekpi.adjustment.quadrature.shifts import Shifts
 from outcomekpi.adjustment.quadrature.surfaces import Surfaces, build_surfaces
 
@@ -40,7 +39,7 @@ def draw_conditionals(
     (doctor, draw)
     """
     n_doctors, n_draws = shifts.n_doctors, shifts.n_draws
-    midpoints = ndtri((np.arange(n_draws) + 0.5) / n_draws)
+    midpoints = normal_midpoints(n_draws)
     many = n_doctors * n_draws >= _SINGLE_PRECISION_FROM
     result = np.empty((n_doctors, n_draws), dtype=np.float32 if many else np.float64)
     ends = (float(sigma.min()), float(sigma.max()))

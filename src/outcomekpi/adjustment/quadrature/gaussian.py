@@ -51,13 +51,6 @@ def sample_gaussian(model: Model, *, draws: int, seed: int) -> PosteriorSamples:
     EngineError
         The residual SD or the slopes have no posterior, or the weights are bad; says which.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, user_api="blas"):  # many small products: threads only cost time
-        return _sample(model, draws, seed)
-
-
-def _sample(model: Model, draws: int, seed: int) -> PosteriorSamples:
     sums = sum_cases(model)
     target = gaussian_target(model, sums)
     rng = np.random.default_rng(seed)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from outcomekpi.adjustment.quadrature.gaussian_sums import Sums
+from outcomekpi.adjustment.quadrature.scores import shuffled_midpoints
 
 __all__ = ["GivenDraws", "draw_doctors", "draw_hospitals"]
 
@@ -14,7 +14,6 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 _CHUNK = 1 << 16
-_DOCTORS, _HOSPITALS = 0, 1  # first word of each unit's own stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,23 +37,6 @@ class GivenDraws:
         return means[:, -1:] - means[:, :-1] @ self.beta.T
 
 
-def _scores(seed: int, kind: int, units: Index, midpoints: Array) -> Array:
-    """Stratified normal scores of some units, each from a stream of its own, (unit, draw).
-
-    Spawned streams: seeds that are lists of numbers collide when they end in zeros.
-    """
-    scores = np.empty((units.size, midpoints.size))
-    for row, unit in enumerate(units):
-        stream = np.random.SeedSequence(seed, spawn_key=(kind, int(unit)))
-        scores[row] = np.random.default_rng(stream).permutation(midpoints)
-    return scores
-
-
-def _midpoints(n_draws: int) -> Array:
-    result: Array = ndtri((np.arange(n_draws) + 0.5) / n_draws)
-    return result
-
-
 def draw_hospitals(
     sums: Sums, given: GivenDraws, code: Index, n_hospitals: int, *, seed: int
 ) -> Array:
@@ -76,7 +58,6 @@ def draw_hospitals(
     n_draws = given.sd.size
     order = np.argsort(code, kind="stable")
     bounds = np.concatenate(([0], np.cumsum(np.bincount(code, minlength=n_hospitals))))
-    midpoints = _midpoints(n_draws)
     step = max(1, _CHUNK // n_draws)
     result = np.empty((n_hospitals, n_draws))
     for hospital in range(n_hospitals):
@@ -88,7 +69,7 @@ def draw_hospitals(
             total += weight.sum(axis=0)
             weighted += np.einsum("jd,jd->d", weight, given.residuals(sums.means[doctors]))
         shrunk = given.hospital_ratio**2 / (1.0 + given.hospital_ratio**2 * total)
-        score = _scores(seed, _HOSPITALS, np.array([hospital]), midpoints)[0]
+        score = shuffled_midpoints(n_draws, "hospital", hospital, seed)
         result[hospital] = shrunk * weighted + given.sd * np.sqrt(shrunk) * score
     return result
 
@@ -119,7 +100,6 @@ def draw_doctors(
     is normal with mean ``n r² g (e - v)`` and variance ``s² r² g``.
     """
     n_doctors, n_draws = sums.counts.size, given.sd.size
-    midpoints = _midpoints(n_draws)
     squared, sd_doctor = given.ratio**2, given.sd * given.ratio
     result = np.empty((n_doctors, n_draws), dtype=dtype)
     step = max(1, _CHUNK // n_draws)
@@ -133,7 +113,8 @@ def draw_doctors(
         center *= growth
         growth += 1.0
         center /= growth
-        scores = _scores(seed, _DOCTORS, np.arange(part.start, part.stop), midpoints)
+        units = range(part.start, part.stop)
+        scores = np.stack([shuffled_midpoints(n_draws, "doctor", unit, seed) for unit in units])
         scores *= sd_doctor
         scores /= np.sqrt(growth, out=growth)
         result[part] = np.add(center, scores, out=center)

@@ -1,12 +1,13 @@
 """Stratified random numbers: every margin is spread evenly, whatever the seed."""
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-__all__ = ["shuffled_midpoints", "stratified_normals", "stratified_uniforms"]
+__all__ = ["normal_midpoints", "shuffled_midpoints", "stratified_normals", "stratified_uniforms"]
 
 Array = NDArray[np.float64]
 Unit = Literal["doctor", "hospital"]
@@ -33,6 +34,14 @@ def stratified_normals(n: int, columns: int, rng: np.random.Generator) -> Array:
     return result
 
 
+@lru_cache(maxsize=8)
+def normal_midpoints(n: int) -> Array:
+    """Return the normal scores of the midpoints of n equally likely strata, ascending."""
+    scores: Array = ndtri((np.arange(n) + 0.5) / n)
+    scores.flags.writeable = False
+    return scores
+
+
 def shuffled_midpoints(n: int, unit: Unit, index: int, seed: int) -> Array:
     """Shuffle the normal scores of n equally likely strata, in an order of the unit's own.
 
@@ -46,5 +55,4 @@ def shuffled_midpoints(n: int, unit: Unit, index: int, seed: int) -> Array:
     """
     key = (("doctor", "hospital").index(unit), index)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-    result: Array = rng.permutation(ndtri((np.arange(n) + 0.5) / n))
-    return result
+    return rng.permutation(normal_midpoints(n))
