@@ -249,3 +249,16 @@ def test_a_value_at_a_limit_is_inside():
     limits = count_limits(pd.Series([15.0]), pd.Series([15.0]), levels=(0.95,))
     at_limit = replace(limits, value=limits.upper[0.95].rename("value"))
     assert at_limit.to_frame()["beyond"].iloc[0] == 0
+
+
+def test_predictive_binomial_limits_are_interpolated_quantiles_of_the_beta_binomial():
+    from scipy.stats import betabinom
+
+    from outcomekpi.profiling.funnel_quantiles import _beta_binomial_quantile
+
+    for n, a, b in ((1, 0.5, 2.0), (40, 3.0, 17.0), (3000, 30.0, 90.0)):
+        for p in (0.001, 0.025, 0.5, 0.999):
+            law = betabinom(n, a, b)
+            r = law.ppf(p)
+            truth = max(r - (law.cdf(r) - p) / law.pmf(r), 0.0)
+            assert _beta_binomial_quantile(p, n, a, b) == pytest.approx(truth, abs=1e-6 * n)

@@ -121,14 +121,29 @@ def _predictive(p: float, precision: float, expected: Array, cases: Array | None
     Spiegelhalter's interpolation: with r the smallest count whose probability F(r) reaches p,
     the limit is r - (F(r) - p) / f(r), at least 0.
     """
-    from scipy.stats import betabinom, nbinom
+    from scipy.stats import nbinom
 
-    if cases is None:
-        law = nbinom(precision, precision / (precision + expected))
-    else:
-        share, n = expected / cases, np.maximum(np.round(cases), 1)
-        law = betabinom(n, precision * share, precision * (1 - share))
-        expected = n * share
+    if cases is not None:
+        n = np.maximum(np.round(cases), 1)
+        share = expected / cases
+        quantiles = [
+            _beta_binomial_quantile(p, int(m), precision * s, precision * (1 - s))
+            for m, s in zip(n, share, strict=True)
+        ]
+        return np.asarray(quantiles) / (n * share)
+    law = nbinom(precision, precision / (precision + expected))
     count = law.ppf(p)
     excess = (law.cdf(count) - p) / law.pmf(count)
     return np.asarray(np.maximum(count - excess, 0.0) / expected)
+
+
+def _beta_binomial_quantile(p: float, n: int, a: float, b: float) -> float:
+    """Interpolated quantile, from the ratios of neighboring probabilities."""
+    k = np.arange(n)
+    steps = np.log((n - k) * (k + a)) - np.log((k + 1) * (n - k - 1 + b))
+    log_mass = np.r_[0.0, np.cumsum(steps)]
+    mass = np.exp(log_mass - log_mass.max())
+    below = np.cumsum(mass) / mass.sum()
+    count = int(np.searchsorted(below, p))
+    excess = (below[count] - p) / (mass[count] / mass.sum())
+    return max(count - float(excess), 0.0)

@@ -29,8 +29,10 @@ Array = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
 SPLITS = 50  # random halvings of every doctor's cases
-INNER_REPLICATES = 100  # resamples of each doctor's cases, for the noise of his result
-ROWS_TO_SPLIT = 2e7  # rows x splits that are affordable
+RESAMPLES = (30, 100)  # of each doctor's cases, for the noise of his result: fewest and most
+ROWS_TO_SPLIT = 1e7  # rows x splits (or resamples) that are affordable
+FINE = {"ftol": 1e-15, "gtol": 1e-9, "maxiter": 1000}  # the estimate itself
+COARSE = {"ftol": 1e-9, "gtol": 1e-4, "maxiter": 50}  # its bootstrap replicates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -158,7 +160,7 @@ def fit_beta_binomial(
             jac=True,
             method="L-BFGS-B",
             bounds=[(-12, 16)] * 2,
-            options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 1000},
+            options=FINE if start is None else COARSE,
         )
         if best is None or found.fun < best.fun:
             best = found
@@ -318,7 +320,8 @@ def _noise(rows: _Residuals, n: Array, ratio: bool, rng: np.random.Generator) ->
     aggregated = bool((rows.trials > 1).any())
     total, squares = np.zeros(rows.n_doctors), np.zeros(rows.n_doctors)
     first = _results(rows, rows.events, rows.trials * rows.mean, n, ratio)
-    for _ in range(INNER_REPLICATES):
+    resamples = int(np.clip(ROWS_TO_SPLIT // rows.events.size, *RESAMPLES))
+    for _ in range(resamples):
         if aggregated:
             share = rows.events / rows.trials
             events = rng.binomial(rows.trials.astype(np.int64), share).astype(np.float64)
@@ -330,5 +333,5 @@ def _noise(rows: _Residuals, n: Array, ratio: bool, rng: np.random.Generator) ->
             value = observed / expected if ratio else (observed - expected) / n
         total += value - first
         squares += (value - first) ** 2
-    variance = (squares - total**2 / INNER_REPLICATES) / (INNER_REPLICATES - 1)
+    variance = (squares - total**2 / resamples) / (resamples - 1)
     return np.asarray(np.maximum(variance, 0.0))
