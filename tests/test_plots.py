@@ -329,3 +329,20 @@ def test_names_in_the_funnel_do_not_lie_on_one_another():
     boxes = [text.get_window_extent().shrunk(0.95, 0.8) for text in ax.texts]
     assert len(boxes) > 3
     assert not any(a.overlaps(b) for at, a in enumerate(boxes) for b in boxes[at + 1 :])
+
+
+def test_many_intervals_become_a_band_and_flagged_ones_stay_lines():
+    rates = made_rates(1200)
+    ax = draw(plot_caterpillar(rates, flags=flags_for(rates)))
+    band, *lines = ax.collections
+    assert type(band).__name__ == "FillBetweenPolyCollection"
+    flagged = (flags_for(rates).flag != "").sum()
+    assert sum(len(line.get_segments()) for line in lines) == flagged
+
+
+def test_the_limits_of_a_typical_doctor_can_be_seen_in_the_funnel():
+    rates = made_rates(8, family="gaussian")
+    ax = plot_funnel(rates)
+    frame = funnel_limits(rates).to_frame()
+    low, high = ax.get_ylim()
+    assert low <= frame["lower_95"].median() and frame["upper_95"].median() <= high

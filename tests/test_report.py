@@ -241,7 +241,7 @@ def test_what_was_excluded_is_told(tmp_path):
     ("family", "column", "unit"),
     [
         ("poisson", "Standardized rate, per 100 patient-days", "over patient-days"),
-        ("gaussian", "Standardized mean, mean of y per case", "60."),
+        ("gaussian", "Standardized mean, in y", "60."),
     ],
 )
 def test_counts_and_measurements_are_written_in_their_units(tmp_path, family, column, unit):

@@ -122,13 +122,14 @@ def _draw_points(ax: "Axes", frame: pd.DataFrame, flag: pd.Series) -> None:
 
 
 def _visible(frame: pd.DataFrame, curve: pd.DataFrame) -> tuple[float, float]:
-    """Range that shows every doctor, and the limits as far as they help to read them."""
+    """Range that shows every doctor, the inner limits of a typical one, and others if near."""
     low, high = float(frame["value"].min()), float(frame["value"].max())
     limit_low = float(curve.filter(like="lower_").to_numpy().min())
     limit_high = float(curve.filter(like="upper_").to_numpy().max())
     room = high - low or abs(high) or 1.0
-    bottom = max(min(low, limit_low), low - 0.5 * room)
-    top = min(max(high, limit_high), high + 0.5 * room)
+    inner_low, inner_high = frame.filter(like="lower_"), frame.filter(like="upper_")
+    bottom = min(max(min(low, limit_low), low - 0.5 * room), inner_low.iloc[:, 0].median())
+    top = max(min(max(high, limit_high), high + 0.5 * room), inner_high.iloc[:, 0].median())
     return bottom - 0.04 * (top - bottom), top + 0.04 * (top - bottom)
 
 

@@ -52,6 +52,8 @@ def plot_rank_intervals(
     rank, 95% intervals
     ← better          worse →
     """
+    from matplotlib.ticker import MaxNLocator
+
     frame = ranks.to_frame(level=level).sort_values("mean", kind="stable")
     flag = flags_of(flags, frame.index)
     ax = open_axes(ax, width=6.4, height=rows_height(len(frame)))
@@ -59,6 +61,7 @@ def plot_rank_intervals(
     draw_rows(ax, frame, flag)
     label_rows(ax, frame, flag, labels)
     ax.set_xlim(1 - 0.02 * len(frame), len(frame) * 1.02)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
     ticks = [tick for tick in ax.get_xticks() if 1 < tick <= len(frame)]
     ax.set_xticks([1, *ticks], [f"{tick:,.0f}" for tick in [1, *ticks]])
     ax.set_xlabel(sided(f"rank, {percent(level)} intervals", "lower"))  # rank 1 is best

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.errors import check_choice
 from outcomekpi.plots.fonts import display_name
-from outcomekpi.plots.palette import INK, MARKERS, flag_color
+from outcomekpi.plots.palette import INK, MARKERS, NEUTRAL, flag_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +17,8 @@ __all__ = ["FEW", "Labels", "draw_rows", "label_rows", "rows_height"]
 
 Labels = Literal["auto", "all", "flagged", "none"]
 """Which doctors are named: ``auto`` names all of them up to :data:`FEW`, else nobody."""
+
+CROWD = 400  # doctors; more intervals than these are drawn as one band
 
 FEW = 40
 """Up to this many doctors each one has a row that can be read and named."""
@@ -31,15 +33,18 @@ def draw_rows(ax: "Axes", frame: pd.DataFrame, flag: pd.Series) -> None:
     """Draw ``mean, lower, upper`` of each row, the first row at the top.
 
     Unflagged doctors are gray circles behind; better ones blue diamonds, worse ones
-    vermilion squares, in front. Lines and marks get thinner as doctors get more.
+    vermilion squares, in front. Lines and marks get thinner as doctors get more, until the
+    unflagged ones become a band.
     """
     n = len(frame)
     position = np.arange(n)
+    if n > CROWD:
+        _draw_band(ax, frame, position)
     line = float(np.clip(90 / n, 0.3, 1.8))
     size = float(np.clip(240 / n, 1.0, 6.0))
     for kind, order in (("", 2), ("better", 4), ("worse", 4)):
         at = (flag == kind).to_numpy()
-        if not at.any():
+        if not at.any() or (kind == "" and n > CROWD):
             continue
         part = frame[at]
         crowd = n > FEW
@@ -65,6 +70,21 @@ def draw_rows(ax: "Axes", frame: pd.DataFrame, flag: pd.Series) -> None:
         )
     pad = max(0.8, n * 0.02)
     ax.set_ylim(n - 1 + pad, -pad)
+
+
+def _draw_band(ax: "Axes", frame: pd.DataFrame, position: NDArray[np.intp]) -> None:
+    """Draw intervals as one band and means as one line, where single lines would be a blot."""
+    ax.fill_betweenx(
+        position,
+        frame["lower"],
+        frame["upper"],
+        step="mid",
+        color=NEUTRAL,
+        alpha=0.3,
+        linewidth=0,
+        zorder=2,
+    )
+    ax.plot(frame["mean"], position, color=INK, linewidth=1.2, zorder=3, label="_doctors")
 
 
 def label_rows(ax: "Axes", frame: pd.DataFrame, flag: pd.Series, labels: Labels) -> None:

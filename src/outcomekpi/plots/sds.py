@@ -54,7 +54,7 @@ def plot_sd(fit: Fit, *, level: float = DEFAULT_LEVEL, ax: "Axes | None" = None)
     at = np.linspace(top / 400, top, 400)
     highest = 0.0
     for step, (unit, color) in enumerate(shown):
-        height, edges = np.histogram(draws[unit], bins=np.linspace(0, top, 60), density=True)
+        height, edges = np.histogram(draws[unit], bins=40, density=True)
         ax.stairs(height, edges, fill=True, color=color, alpha=0.45, label=f"{unit}s, posterior")
         prior = getattr(fit.model.priors, f"sd_{unit}")
         density = np.exp(prior.log_density(at))

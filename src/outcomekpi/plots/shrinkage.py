@@ -106,16 +106,17 @@ def _draw_rows(ax: "Axes", frame: pd.DataFrame, level: float) -> None:
 
 
 def _draw_scatter(ax: "Axes", frame: pd.DataFrame) -> None:
-    from matplotlib.colors import LogNorm
+    from matplotlib.colors import LogNorm, Normalize
     from matplotlib.ticker import FuncFormatter
 
-    smallest, largest = float(frame["cases"].min()), float(frame["cases"].max())
+    smallest, largest = max(float(frame["cases"].min()), 0.5), float(frame["cases"].max())
+    scale = LogNorm if largest > 10 * smallest else Normalize
     points = ax.scatter(
         frame["raw_rate"],
         frame["mean"],
         c=frame["cases"],
         cmap="cividis_r",
-        norm=LogNorm(max(smallest, 0.5), max(largest, smallest + 1)),
+        norm=scale(smallest, max(largest, smallest + 1)),
         s=float(np.clip(20_000 / len(frame), 3, 18)),
         linewidths=0,
         alpha=0.8,

@@ -45,8 +45,10 @@ def rate_noun(rates: StandardizedRates) -> str:
 
 
 def rate_text(rates: StandardizedRates, value: float) -> str:
-    """Return a rate to three digits, as a percentage where it is a share of cases."""
-    return f"{100 * value:.3g}%" if is_share(rates) else f"{value:.3g}"
+    """Return a rate to three digits or more, as a percentage where it is a share of cases."""
+    if is_share(rates):
+        return f"{100 * value:.3g}%"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def rate_axis(axis: "Axis", rates: StandardizedRates) -> None:

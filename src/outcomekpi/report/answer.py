@@ -91,7 +91,7 @@ def write_answer(
 
 def rule_in_words(flags: Classification, style: RateStyle) -> str:
     """Say when a doctor stands out."""
-    against = f"the benchmark of {style.write(flags.threshold)}"
+    against = f"the benchmark of {style.full(flags.threshold)}"
     if flags.rule.fdr is not None:
         return (
             f"Those doctors stand out who most probably lie beyond {against}, as many of them as "
@@ -123,11 +123,11 @@ def _context(table: pd.DataFrame, flags: Classification, style: RateStyle) -> st
     if worse + better == 0:
         return (
             f"With the certainty that was asked for, nobody's {style.noun} can be told from "
-            f"{style.write(flags.threshold)}. That is no proof that all are alike. "
+            f"{style.full(flags.threshold)}. That is no proof that all are alike. "
             + _closest(table)
         )
     parts = [f"{n:,} on the {kind} side" for n, kind in ((worse, "worse"), (better, "better")) if n]
-    return f"{' and '.join(parts).capitalize()} of {style.write(flags.threshold)}. {rest}"
+    return f"{' and '.join(parts).capitalize()} of {style.full(flags.threshold)}. {rest}"
 
 
 def _closest(table: pd.DataFrame) -> str:
@@ -153,7 +153,7 @@ def _side(
     return Side(
         kind=kind,
         heading=f"Stands out as {kind}: a {style.noun} {'above' if above else 'below'} "
-        f"{style.write(flags.threshold)}",
+        f"{style.full(flags.threshold)}",
         lines=lines,
         more=f"and {hidden:,} more, named in the table below." if hidden > 0 else "",
     )
@@ -196,11 +196,12 @@ def _certainty(
     half_width = float((table["rate_upper"] - table["rate_lower"]).median()) / 2
     places = ranks.to_frame(level=level)
     span = float((places["upper"] - places["lower"]).median()) + 1
-    points = " percentage points" if style.sign == "%" else f" ({style.unit})"
+    any_of = f"any of {span:,.0f} of the" if span < len(table) else "any of the"
+    points = "percentage points" if style.sign == "%" else style.unit
     paragraphs.append(
         f"The standardized {style.noun} of a typical doctor is known to within about "
-        f"{style.bare(half_width)}{points} on either side ({percent(level)} interval). "
-        f"A typical doctor's rank could be any of {span:,.0f} of the {len(table):,} places: "
+        f"{style.bare(half_width)} {points} on either side ({percent(level)} interval). "
+        f"A typical doctor's rank could be {any_of} {len(table):,} places: "
         "read the order of the doctors with that in mind."
     )
     return tuple(paragraphs)

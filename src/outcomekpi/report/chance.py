@@ -1,4 +1,4 @@
-"""How much of the differences is luck, in words: reliability, caseload, spread, funnel."""
+"""How much of the differences is luck, in words: reliability, caseload, spread, tests."""
 
 from math import isfinite
 
@@ -6,7 +6,7 @@ import pandas as pd
 
 from outcomekpi.adjustment.fit import Fit
 from outcomekpi.profiling.caseload import plan_caseload
-from outcomekpi.profiling.funnel import FunnelLimits
+from outcomekpi.profiling.exact import exact_test
 from outcomekpi.profiling.reliability import Reliability
 from outcomekpi.profiling.variation import describe_variation
 from outcomekpi.report.numbers import RateStyle, decimal, percent, plural
@@ -14,6 +14,8 @@ from outcomekpi.report.numbers import RateStyle, decimal, percent, plural
 __all__ = ["write_chance"]
 
 JUDGED_ALONE = 0.7  # reliability that is often asked for before one doctor is judged
+SURPRISING = 0.05
+TESTED_UP_TO = 2_000_000  # rows; the tests of more take longer than the fit
 OUT_OF_REACH = 1e5  # cases; beyond this the number needed says no more than "more than anyone has"
 
 
@@ -23,7 +25,6 @@ def write_chance(
     *,
     raw_rates: pd.Series,
     reliability: Reliability,
-    limits: FunnelLimits | None,
     style: RateStyle,
     level: float,
 ) -> tuple[str, ...]:
@@ -35,14 +36,13 @@ def write_chance(
     table : indexed by doctor, columns of ``doctors.csv``
     raw_rates : rates before adjustment, of the doctors whose counts may be seen
     reliability : of each doctor's result
-    limits : funnel limits of the doctors whose counts may be seen; None where there is no funnel
     style, level : how rates are written, probability of the intervals
     """
     paragraphs = [
         _describe_range(table, raw_rates, style),
         _describe_reliability(reliability),
-        _describe_spread(fit, level),
-        _describe_funnel(limits),
+        _describe_spread(fit, style, level),
+        _describe_tests(fit),
     ]
     return tuple(paragraph for paragraph in paragraphs if paragraph)
 
@@ -76,15 +76,14 @@ def _describe_reliability(reliability: Reliability) -> str:
     )
 
 
-def _describe_spread(fit: Fit, level: float) -> str:
+def _describe_spread(fit: Fit, style: RateStyle, level: float) -> str:
     frame = describe_variation(fit).to_frame(level=level)
     row = frame[frame.index.str.startswith("median_") & frame.index.str.endswith("_doctor")].iloc[0]
     if fit.model.family == "gaussian":
-        unit = fit.cases.roles["outcome"]
         return (
             "For like patients, two doctors picked at random typically differ by "
-            f"{row['median']:.3g} in {unit} ({percent(level)} interval "
-            f"{row['lower']:.3g} to {row['upper']:.3g})."
+            f"{style.full(row['median'])} ({percent(level)} interval "
+            f"{style.span(row['lower'], row['upper'])})."
         )
     has_odds = fit.model.family in ("bernoulli", "binomial")
     what = "odds of the event" if has_odds else "rate of events"
@@ -95,27 +94,22 @@ def _describe_spread(fit: Fit, level: float) -> str:
     )
 
 
-def _describe_funnel(limits: FunnelLimits | None) -> str:
-    if limits is None:
+def _describe_tests(fit: Fit) -> str:
+    if fit.model.family == "negative_binomial" or fit.cases.outcome.size > TESTED_UP_TO:
         return ""
-    level, shown = limits.levels[0], len(limits.value)
-    outside = int((limits.to_frame()["beyond"] >= level).sum())
-    return (
-        f"If all doctors were equally good, chance alone would put at most about "
-        f"{shown * (1 - level):,.1f} of {shown:,} outside the {percent(level)} limits of the "
-        f"funnel plot; {outside:,} {'lies' if outside == 1 else 'lie'} outside. "
-        + _excess(outside, shown, level)
-    )
-
-
-def _excess(outside: int, shown: int, level: float) -> str:
-    """Say whether so many doctors outside the funnel are more than chance explains."""
     from scipy.stats import binom
 
-    if outside > binom.ppf(0.99, shown, 1 - level):
-        return (
+    p_values = exact_test(fit).to_frame()["p_value"]
+    n, found = len(p_values), int((p_values < SURPRISING).sum())
+    said = (
+        f"If all doctors were equally good, about {n * SURPRISING:,.1f} of {n:,} would still look "
+        f"unusual when tested one by one at p < {SURPRISING:g}; {found:,} "
+        f"{'does' if found == 1 else 'do'}. "
+    )
+    if found > binom.ppf(0.99, n, SURPRISING):
+        return said + (
             "That is more than chance explains: the doctors do differ, or their patients do in "
-            "ways that were not recorded. The funnel looks at each doctor alone; who stands out "
+            "ways that were not recorded. Such tests look at each doctor alone; who stands out "
             "above is judged with all doctors in view."
         )
-    return "Chance alone could do that."
+    return said + "Chance alone could do that."

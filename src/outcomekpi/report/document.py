@@ -160,7 +160,6 @@ def _gather(
                 table,
                 raw_rates=rates.raw_rate[mask.shown],
                 reliability=reliabilities,
-                limits=limits,
                 style=style,
                 level=level,
             ),

@@ -101,12 +101,19 @@ def list_doctors(
         for doctor, values in zip(ordered.index, ordered.to_dict("records"), strict=True)
     )
     left_out = len(table) - len(ordered)
-    notes = [f"{left_out:,} doctors near the benchmark are not listed here."] if left_out else []
+    notes = []
+    if style.sign and high > 1:
+        notes.append(
+            "A P/E rate is a ratio times the overall rate: the upper end of an interval can pass "
+            "100% where little is known."
+        )
+    if left_out:
+        notes.append(f"{left_out:,} doctors near the benchmark are not listed here.")
     return DoctorListing(
         intro=(
             f"All {plural(len(table), 'doctor')}, the worst standardized {style.noun} first. "
             "Choose a heading to sort by it. The line in the interval marks the benchmark of "
-            f"{style.write(flags.threshold)}."
+            f"{style.full(flags.threshold)}."
         ),
         columns=_columns(style, level, worst_is_high, hospitals is not None, _gaussian(flags)),
         rows=rows,

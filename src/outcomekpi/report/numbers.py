@@ -20,7 +20,7 @@ class RateStyle:
     factor : what a rate is multiplied by, 100 for percentages
     decimals : digits after the point
     sign : what follows the number, "%" or nothing
-    unit : what the number counts, for headings: "% of cases", "per 1,000 days"
+    unit : what the number counts: "of cases", "per 1,000 days", "in points"
     noun : what the report calls it: "rate" or "mean"
     """
 
@@ -33,6 +33,10 @@ class RateStyle:
     def write(self, value: float) -> str:
         """Return one rate with its sign."""
         return self.bare(value) + self.sign
+
+    def full(self, value: float) -> str:
+        """Return one rate with its unit, where the sign alone does not say it."""
+        return self.write(value) if self.sign else f"{self.write(value)} {self.unit}"
 
     def bare(self, value: float) -> str:
         """Return one rate without its sign."""
@@ -48,11 +52,11 @@ def rate_style(fit: Fit, rates: StandardizedRates) -> RateStyle:
     reference = abs(rates.reference_rate)
     if rates.family in ("bernoulli", "binomial"):
         decimals = 1 if reference >= 0.01 else 2 - min(floor(log10(100 * reference)) + 1, 0)
-        return RateStyle(factor=100.0, decimals=decimals, sign="%", unit="% of cases", noun="rate")
+        return RateStyle(factor=100.0, decimals=decimals, sign="%", unit="of cases", noun="rate")
     if rates.family == "gaussian":
         spread = float(np.std(rates.draws.mean(("chain", "draw")))) or max(reference, 1e-12)
         decimals = int(np.clip(2 - floor(log10(spread)), 0, 8))
-        unit = f"mean of {fit.cases.roles['outcome']} per case"
+        unit = f"in {fit.cases.roles['outcome']}"
         return RateStyle(factor=1.0, decimals=decimals, sign="", unit=unit, noun="mean")
     power = 0 if reference >= 1 else int(np.ceil(-log10(reference)))
     what = fit.cases.roles.get("exposure", "cases" if power else "case")

@@ -65,7 +65,7 @@ def describe_question(
     named = "the overall rate" if flags.rule.threshold is None else "as chosen"
     facts += [
         ("Measure", MEASURES[rates.measure]),
-        ("Benchmark", f"{style.write(flags.threshold)} {_after_sign(style)} ({named})"),
+        ("Benchmark", f"{_with_unit(style, flags.threshold)} ({named})"),
         ("Rule", rule_in_words(flags, style)),
         ("Intervals", f"hold the true value with {percent(level)} probability, given the model"),
     ]
@@ -82,9 +82,7 @@ def describe_cases(fit: Fit, rates: StandardizedRates, *, style: RateStyle, mask
         facts.append((f"Exposure ({fit.cases.roles['exposure']})", count(rates.exposure.sum())))
     if rates.family != "gaussian":
         facts.append(("Events", count(float(rates.observed.sum()))))
-    facts.append(
-        (f"Overall {style.noun}", f"{style.write(rates.reference_rate)} {_after_sign(style)}")
-    )
+    facts.append((f"Overall {style.noun}", _with_unit(style, rates.reference_rate)))
     visible = cases[~mask.cases.to_numpy()]
     if len(visible):
         low, middle, high = (float(x) for x in np.quantile(visible, [0.0, 0.5, 1.0]))
@@ -98,8 +96,8 @@ def describe_cases(fit: Fit, rates: StandardizedRates, *, style: RateStyle, mask
     return facts
 
 
-def _after_sign(style: RateStyle) -> str:
-    return "of cases" if style.sign else style.unit
+def _with_unit(style: RateStyle, value: float) -> str:
+    return f"{style.write(value)} {style.unit}"
 
 
 def describe_model(fit: Fit, rates: StandardizedRates) -> list[str]:
