@@ -50,25 +50,33 @@ class Curves:
             curvature=self.curvature[doctors],
         )
 
-    def _pieces(self, t: Array) -> tuple[Array, tuple[Array, Array, Array, Array]]:
-        """Distance into the piece, and the four coefficients, at t (doctor, ...)."""
+    def _pieces(self, t: Array) -> tuple[Array, Array, tuple[Array, Array, Array, Array]]:
+        """Distance into the piece, distance beyond the table, coefficients, at t (doctor, ...)."""
         shape = (-1, *[1] * (t.ndim - 1))
         position = (t - self.lower.reshape(shape)) / self.step.reshape(shape)
-        np.clip(position, 0.0, self.coefficients.shape[1], out=position)
-        piece = np.minimum(position.astype(np.intp), self.coefficients.shape[1] - 1)
+        n_pieces = self.coefficients.shape[1]
+        inside = np.clip(position, 0.0, n_pieces)
+        piece = np.minimum(inside.astype(np.intp), n_pieces - 1)
         doctor = np.arange(t.shape[0]).reshape(shape)
         flat = self.coefficients.reshape(4, -1)
         at = piece * self.lower.size + doctor
-        return position - piece, (flat[0][at], flat[1][at], flat[2][at], flat[3][at])
+        return (
+            inside - piece,
+            position - inside,
+            (flat[0][at], flat[1][at], flat[2][at], flat[3][at]),
+        )
 
     def value(self, t: Array) -> Array:
-        """C at t (doctor, ...), up to a constant per doctor."""
-        x, (a, b, c, d) = self._pieces(t)
-        return ((a * x + b) * x + c) * x + d
+        """C at t (doctor, ...), up to a constant per doctor; straight lines beyond the table."""
+        x, beyond, (a, b, c, d) = self._pieces(t)
+        result: Array = ((a * x + b) * x + c) * x + d
+        if beyond.any():
+            result += beyond * ((3 * a * x + 2 * b) * x + c)
+        return result
 
     def derivatives(self, t: Array) -> tuple[Array, Array]:
-        """Return C' and C'' at t (doctor, ...)."""
-        x, (a, b, c, _) = self._pieces(t)
+        """Return C' and C'' at t (doctor, ...); beyond the table, those at its end."""
+        x, _, (a, b, c, _) = self._pieces(t)
         step = self.step.reshape(-1, *[1] * (t.ndim - 1))
         return ((3 * a * x + 2 * b) * x + c) / step, (6 * a * x + 2 * b) / step**2
 

@@ -89,7 +89,7 @@ def inner_integrals(curves: Curves, v: Array, sigma: Array, rule: Rule) -> Inner
     precision = sigma[:, None] ** -2
     slope, bend = curves.derivatives(v)
     offset = np.clip(slope / (np.maximum(-bend, 0.0) + precision), -2.0, 2.0)
-    for _ in range(8):
+    for _ in range(20):
         slope, bend = curves.derivatives(v + offset)
         information = np.maximum(-bend, 0.0) + precision
         step = (slope - offset * precision) / information
