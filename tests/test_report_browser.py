@@ -213,4 +213,6 @@ def test_print_shows_the_whole_table_and_no_controls(browser, hostile):
         assert not page.locator("#doctor-tools").is_visible()
         box = page.locator("#doctor-box")
         assert box.evaluate("b => b.scrollHeight <= b.clientHeight")
+        page.set_viewport_size({"width": 688, "height": 970})  # A4 less its margins
+        assert page.evaluate("document.documentElement.scrollWidth") <= 688
         assert page.pdf(format="A4").startswith(b"%PDF")

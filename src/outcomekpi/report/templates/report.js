@@ -52,7 +52,4 @@
   if (only) only.addEventListener("change", filter);
   tools.hidden = false;
   filter();
-  addEventListener("beforeprint", () => {
-    document.querySelectorAll("details").forEach((part) => { part.open = true; });
-  });
 })();
