@@ -39,7 +39,7 @@ DRAWS = 1000
 BINS = 20
 LEVELS = (0.50, 0.80, 0.90, 0.95)
 SLOPES, SDS = Normal(0.0, 0.5), HalfNormal(0.5)
-N_DOCTORS, N_TERMS, DOCTORS_PER_HOSPITAL = 40, 3, 4
+N_TERMS, DOCTORS_PER_HOSPITAL = 3, 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,7 @@ class Study:
     n_rows: int
     intercept: Normal
     nested: bool = False
+    n_doctors: int = 40
     coefficient: Normal = SLOPES
     sd: HalfNormal = SDS
 
@@ -71,7 +72,12 @@ STUDIES = {
     "poisson": Study(family="poisson", number=3, n_rows=1000, intercept=Normal(-1.0, 1.0)),
     "gaussian": Study(family="gaussian", number=4, n_rows=1000, intercept=Normal(1.0, 2.0)),
     "bernoulli in hospitals": Study(
-        family="bernoulli", number=5, n_rows=3000, intercept=Normal(-1.0, 0.7), nested=True
+        family="bernoulli",
+        number=5,
+        n_rows=1000,
+        n_doctors=20,
+        intercept=Normal(-1.0, 0.7),
+        nested=True,
     ),
     "control": Study(family="bernoulli", number=1, n_rows=2000, intercept=Normal(-1.5, 1.0)),
 }
@@ -91,30 +97,31 @@ class Truth:
 
 def simulate(study: Study, rng: np.random.Generator) -> tuple[Model, Truth]:
     """Draw parameters from the priors and a data set from the parameters."""
+    n_doctors = study.n_doctors
     beta = np.append(
         rng.normal(study.intercept.mean, study.intercept.sd),
         rng.normal(study.coefficient.mean, study.coefficient.sd, N_TERMS),
     )
     sds = np.abs(rng.normal(size=2)) * study.sd.scale
     residual = abs(rng.normal()) * study.priors.sd_residual.scale
-    n_hospitals = N_DOCTORS // DOCTORS_PER_HOSPITAL
+    n_hospitals = n_doctors // DOCTORS_PER_HOSPITAL
     truth = Truth(
         beta=beta,
         sd_doctor=sds[0],
-        doctor_effect=rng.normal(0.0, sds[0], N_DOCTORS),
+        doctor_effect=rng.normal(0.0, sds[0], n_doctors),
         sd_hospital=sds[1],
         hospital_effect=rng.normal(0.0, sds[1], n_hospitals),
         sd_residual=residual,
     )
-    weights = rng.gamma(2.0, 1.0, N_DOCTORS)
-    rest = rng.choice(N_DOCTORS, study.n_rows - N_DOCTORS, p=weights / weights.sum())
-    code = np.sort(np.concatenate([np.arange(N_DOCTORS), rest])).astype(np.intp)
+    weights = rng.gamma(2.0, 1.0, n_doctors)
+    rest = rng.choice(n_doctors, study.n_rows - n_doctors, p=weights / weights.sum())
+    code = np.sort(np.concatenate([np.arange(n_doctors), rest])).astype(np.intp)
     matrix = rng.normal(size=(study.n_rows, N_TERMS))
     matrix[:, 0] = rng.random(study.n_rows) < 0.3
     matrix = np.asfortranarray((matrix - matrix.mean(axis=0)) / matrix.std(axis=0))
     trials = rng.integers(1, 10, study.n_rows).astype(float)
     exposure = rng.gamma(4.0, 0.25, study.n_rows)
-    hospital_code = (np.arange(N_DOCTORS) % n_hospitals).astype(np.intp) if study.nested else None
+    hospital_code = (np.arange(n_doctors) % n_hospitals).astype(np.intp) if study.nested else None
     model = Model(
         family=study.family,
         outcome=np.zeros(study.n_rows),
@@ -122,7 +129,7 @@ def simulate(study: Study, rng: np.random.Generator) -> tuple[Model, Truth]:
         exposure=exposure if study.family == "poisson" else None,
         matrix=matrix,
         doctor_code=code,
-        n_doctors=N_DOCTORS,
+        n_doctors=n_doctors,
         hospital_code=hospital_code,
         n_hospitals=n_hospitals if study.nested else 0,
         priors=study.priors,
@@ -167,12 +174,12 @@ def quantities(
 ) -> dict[str, tuple[float, np.ndarray]]:
     """What is ranked: name -> (truth, draws)."""
     beta = np.column_stack((samples.intercept, samples.coefficient))
-    by_size = np.argsort(np.bincount(model.doctor_code, minlength=N_DOCTORS), kind="stable")
+    by_size = np.argsort(np.bincount(model.doctor_code, minlength=model.n_doctors), kind="stable")
     result = {"sd_doctor": (truth.sd_doctor, samples.sd_doctor)}
     result["intercept"] = (truth.beta[0], beta[:, 0])
     for term in range(N_TERMS):
         result[f"slope {term + 1}"] = (truth.beta[term + 1], beta[:, term + 1])
-    for name, at in (("smallest", 0), ("middle", N_DOCTORS // 2), ("largest", N_DOCTORS - 1)):
+    for name, at in (("smallest", 0), ("middle", model.n_doctors // 2), ("largest", -1)):
         doctor = by_size[at]
         result[f"effect, {name} doctor"] = (
             truth.doctor_effect[doctor],
@@ -203,7 +210,7 @@ def _control(model: Model, seed: int) -> np.ndarray:
     """Doctor SDs of the normal at the mode without weights: wrong, and seen to be."""
     target = build_target(model)
     start = np.append(np.zeros(N_TERMS + 1), np.log(0.3))
-    mode = find_mode(target, start, start=np.zeros(N_DOCTORS))
+    mode = find_mode(target, start, start=np.zeros(model.n_doctors))
     return np.exp(propose_normal(mode, DRAWS, np.random.default_rng(seed)).thetas[:, -1])
 
 
@@ -271,12 +278,12 @@ def _describe(name: str, rows: pd.DataFrame, seconds: float) -> list[str]:
     n_failed = int((rows["failure"] != "").sum())
     table = summarize(rows)
     p_values = table[["chi2 p", "KS p"]].to_numpy()
-    nested = f", {N_DOCTORS // DOCTORS_PER_HOSPITAL} hospitals" if study.nested else ""
+    nested = f", {study.n_doctors // DOCTORS_PER_HOSPITAL} hospitals" if study.nested else ""
     lines = [
         f"## {name}",
         "",
-        f"{len(rows)} data sets of {study.n_rows} rows, {N_DOCTORS} doctors{nested}, {N_TERMS} "
-        f"covariates; intercept ~ {study.intercept}, slopes ~ {study.coefficient}, SDs ~ "
+        f"{len(rows)} data sets of {study.n_rows} rows, {study.n_doctors} doctors{nested}, "
+        f"{N_TERMS} covariates; intercept ~ {study.intercept}, slopes ~ {study.coefficient}, SDs ~ "
         f"{study.sd}"
         + (", residual SD ~ HalfNormal(1.5)" if study.family == "gaussian" else "")
         + f". {n_failed} refused by the engine. {seconds:.0f} s.",

@@ -55,7 +55,7 @@ def test_predicted_centers_serve_as_well_as_searched_ones(name):
 def test_doctors_are_predicted_at_their_modes_at_the_anchor_itself():
     model = simulate(counts=gamma_counts(800, 20), sigma=0.6, seed=4)
     _, mode, anchor = anchored(model)
-    center, scale = anchor.predicted(mode.theta[None])
+    center, scale, _ = anchor.predicted(mode.theta[None])
     np.testing.assert_allclose(center[0], mode.local.center, rtol=0, atol=1e-10)
     # The mode search knows its curvatures from one Newton step earlier, less than .05 scales away.
     np.testing.assert_allclose(scale[0], mode.local.scale, rtol=1e-3)
@@ -65,7 +65,7 @@ def test_predicted_centers_are_right_to_first_order():
     model = simulate(counts=gamma_counts(3000, 20), sigma=0.6, seed=4)
     target, mode, anchor = anchored(model)
     change = np.array([0.02, -0.01, 0.015, 0.03])
-    center, _ = anchor.predicted((mode.theta + change)[None])
+    center, *_ = anchor.predicted((mode.theta + change)[None])
     exact = evaluate(target, mode.theta + change, mode.local.center).local
     moved = np.abs(exact.center - mode.local.center)
     # Second order: a change of .02 squared, against a first-order one of that size.

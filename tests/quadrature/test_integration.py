@@ -110,7 +110,7 @@ def test_doctors_with_no_or_only_events_have_a_finite_center_at_a_large_sd(n_eve
 
 
 def test_more_skewed_doctors_get_more_nodes():
-    assert [choose_rule(s).n_nodes for s in (0.0, 0.31, 0.81)] == [8, 16, 24]
+    assert [choose_rule(s).n_nodes for s in (0.0, 0.31, 0.81, 1.1)] == [8, 16, 24, 48]
     rule = choose_rule(0.0)
     assert rule.doubled().n_nodes == 16
     assert rule.doubled().offsets[-1] > rule.offsets[-1]

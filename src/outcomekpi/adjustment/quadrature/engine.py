@@ -14,7 +14,7 @@ from outcomekpi.adjustment.quadrature.gaussian import sample_gaussian
 from outcomekpi.adjustment.quadrature.kernels import Kernel, LogisticKernel, PoissonKernel
 from outcomekpi.adjustment.quadrature.mode import Mode, Target, find_mode
 from outcomekpi.adjustment.quadrature.nested_engine import sample_nested
-from outcomekpi.adjustment.quadrature.priors import fixed_effect_prior
+from outcomekpi.adjustment.quadrature.priors import fixed_effect_prior, largest_log_sigma
 from outcomekpi.adjustment.quadrature.proposal import Proposal, propose_from_grid, propose_normal
 from outcomekpi.adjustment.quadrature.rows import Rows, sort_rows
 from outcomekpi.adjustment.quadrature.shifts import curve_shifts
@@ -42,13 +42,23 @@ def sample_quadrature(model: Model, *, draws: int, seed: int) -> PosteriorSample
     EngineError
         No proposal came close enough to the posterior; says what was tried.
     """
-    if model.family == "gaussian":
-        return sample_gaussian(model, draws=draws, seed=seed)
-    target = build_target(model)
-    if model.hospital_code is not None:
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):  # many small products: threads only cost time
+        if model.family == "gaussian":
+            return sample_gaussian(model, draws=draws, seed=seed)
+        target = build_target(model)
         start = _start(target, model)
-        return sample_nested(model, target, start, draws=draws, seed=seed)
-    mode = find_mode(target, _start(target, model), start=np.zeros(model.n_doctors))
+        if model.hospital_code is not None:
+            return sample_nested(model, target, start, draws=draws, seed=seed)
+        return _sample_doctors(model, target, start, draws=draws, seed=seed)
+
+
+def _sample_doctors(
+    model: Model, target: Target, start: Array, *, draws: int, seed: int
+) -> PosteriorSamples:
+    """Sample a model without hospitals whose effects are integrated out by quadrature."""
+    mode = find_mode(target, start, start=np.zeros(model.n_doctors))
     anchor = anchor_effects(target, mode)
     rng = np.random.default_rng(seed)
     proposal, weights, diagnostics = _weighted_proposal(target, anchor, mode, draws, rng)
@@ -127,13 +137,16 @@ class _Attempt:
     n_exact: int
 
 
-def _attempts(mode: Mode, n_doctors: int, n_rows: int) -> list[_Attempt]:
+def _attempts(target: Target, mode: Mode) -> list[_Attempt]:
     """Proposals in the order in which they are tried."""
-    n = _n_exact(n_rows)
-    covariance = np.linalg.inv(mode.information) if _is_positive(mode.information) else None
-    known = covariance is not None and covariance[-1, -1] ** 0.5 <= _LARGEST_SD_ERROR_FOR_NORMAL
-    rest = [_Attempt("grid", n), _Attempt("tails", _POINTS)]
-    if known and n_doctors >= _FEWEST_DOCTORS_FOR_NORMAL:
+    rows = target.kernel.rows
+    n = _n_exact(rows.n_rows)
+    rest = [_Attempt("grid", n), _Attempt("tails", _POINTS), _Attempt("recentered", _POINTS)]
+    if rows.n_doctors < _FEWEST_DOCTORS_FOR_NORMAL or not _is_positive(mode.information):
+        return rest
+    error = np.linalg.inv(mode.information)[-1, -1] ** 0.5
+    inside = mode.theta[-1] + 4 * error < largest_log_sigma(target.sd_prior)
+    if error <= _LARGEST_SD_ERROR_FOR_NORMAL and inside:
         return [_Attempt("normal", n), *rest]
     return rest
 
@@ -147,18 +160,20 @@ def _weighted_proposal(
 ) -> tuple[Proposal, Weights, Diagnostics]:
     """Try proposals until the exact weights of one are good enough."""
     n_points = max(_POINTS, 2 * draws)
-    rows = target.kernel.rows
     tried: list[str] = []
-    for attempt in _attempts(mode, rows.n_doctors, rows.n_rows):
+    moments: tuple[Array, Array] | None = None
+    for attempt in _attempts(target, mode):
         if attempt.name == "normal":
             proposal = propose_normal(mode, n_points, rng)
         else:
             tail_df = None if attempt.name == "grid" else 8.0
-            proposal = propose_from_grid(target, anchor, mode, n_points, rng, tail_df=tail_df)
+            proposal = propose_from_grid(
+                target, anchor, mode, n_points, rng, tail_df=tail_df, moments=moments
+            )
         some = slice(0, min(attempt.n_exact, n_points))
         exact = log_posterior(target, anchor, proposal.thetas[some])
         weights = assess_weights(exact - proposal.log_density[some])
-        check = _quadrature_error(target, anchor, proposal.thetas[some], exact)
+        check = _quadrature_error(target, anchor, proposal.thetas[some], exact, weights)
         tried.append(weights.describe(proposal.name, check))
         if weights.acceptable and check < _QUADRATURE_TOLERANCE:
             diagnostics: Diagnostics = {
@@ -167,11 +182,25 @@ def _weighted_proposal(
                 **weights.diagnostics(proposal.name, check, tried),
             }
             return proposal, weights, diagnostics
+        moments = _moments(proposal, weights) if attempt.name == "tails" else None
     raise refusal(tried, _QUADRATURE_TOLERANCE)
 
 
-def _quadrature_error(target: Target, anchor: Anchor, thetas: Array, exact: Array) -> float:
-    """Return the SD, over thetas, of what twice the nodes change in the log posterior."""
+def _moments(proposal: Proposal, weights: Weights) -> tuple[Array, Array]:
+    """Mean and covariance of the standardized fixed effects under the exact weights."""
+    share = np.exp(weights.log_weights)
+    scores = proposal.scores[: share.size, :-1]
+    mean = np.average(scores, axis=0, weights=share)
+    off = scores - mean
+    return mean, (off.T * (share / share.sum())) @ off
+
+
+def _quadrature_error(
+    target: Target, anchor: Anchor, thetas: Array, exact: Array, weights: Weights
+) -> float:
+    """Return the weighted SD, over thetas, of what twice the nodes change in the log posterior."""
     some = slice(0, max(_FEWEST_CHECKED, min(_CHECKED, exact.size // 8)))
-    finer = log_posterior(target, anchor, thetas[some], doubled=True)
-    return float(np.std(finer - exact[some]))
+    change = log_posterior(target, anchor, thetas[some], doubled=True) - exact[some]
+    share = np.exp(weights.log_weights[some] - weights.log_weights[some].max())
+    mean = np.average(change, weights=share)
+    return float(np.average((change - mean) ** 2, weights=share) ** 0.5)

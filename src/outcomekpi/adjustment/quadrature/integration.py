@@ -46,18 +46,25 @@ class Rule:
 
 
 def choose_rule(skewness: float) -> Rule:
-    """Nodes for the most skewed doctor: 8, 16 above a skewness of .3, 24 above .8.
+    """Nodes for the most skewed doctor: 8, 16 above .3, 24 above .8, 48 above 1, 96 above 2.
+
+    A doctor without events has a skewness up to .8 where his cases say more than the doctor SD,
+    and above where the normal tail of a large doctor SD meets the steep flank of his cases.
 
     Parameters
     ----------
     skewness : largest |C'''(u)| s³ over the doctors, at their modes
     """
+    if skewness > 1.0:
+        return _FINEST if skewness > 2.0 else _FINER
     return _FINE if skewness > 0.8 else _MEDIUM if skewness > 0.3 else _COARSE
 
 
 _COARSE = Rule(offsets=np.linspace(-4.0, 4.0, 8))
 _MEDIUM = Rule(offsets=np.linspace(-5.5, 5.5, 16))
 _FINE = Rule(offsets=np.linspace(-6.5, 6.5, 24))
+_FINER = Rule(offsets=np.linspace(-10.0, 10.0, 48))
+_FINEST = Rule(offsets=np.linspace(-14.0, 14.0, 96))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

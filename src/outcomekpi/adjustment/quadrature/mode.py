@@ -10,6 +10,7 @@ from outcomekpi.adjustment.quadrature.integration import LocalFit, choose_rule, 
 from outcomekpi.adjustment.quadrature.kernels import Kernel, clipped_exp
 from outcomekpi.adjustment.quadrature.priors import (
     FixedEffectPrior,
+    largest_log_sigma,
     log_sd_prior,
     log_sd_prior_derivatives,
 )
@@ -22,6 +23,7 @@ Array = NDArray[np.float64]
 _MAX_STEPS = 40
 _DECREMENT = 1e-4
 _DECREMENT_AT_NOISE = 2e-2  # .14 posterior SD: near enough for a proposal that weights correct
+_DECREMENT_OF_RIDGE = 1.0  # one posterior SD, at doctor SDs that hardly count
 _LOSS_ALLOWED = 1e-3  # the quadrature nodes move between evaluations
 _LARGEST_STEP = 1.0
 
@@ -76,14 +78,14 @@ def evaluate(target: Target, theta: Array, start: Array) -> Mode:
     ``sum_i (y_i - sum_q w_q mu_iq) x_i`` for beta and ``sum_j E[u²/sigma²] - 1`` for
     log sigma. The information is Louis' (1982): expected complete-data information less the
     covariance of the complete-data scores over the nodes. The scores of beta enter through
-    their projections on two orthonormal polynomials in u, which carry all but .004 % of it.
+    their projections on two functions of u, see :func:`_orthonormal`.
     """
     beta, sigma = theta[:-1], float(np.exp(theta[-1]))
     rows = target.kernel.rows
     local = integrate_effects(target.kernel, beta, sigma, start=start, rule=choose_rule(0.0))
     squared = (local.nodes / sigma) ** 2
-    polynomials = _orthonormal(local)
-    kinds = np.concatenate((local.weights[None], polynomials * local.weights))
+    functions = _orthonormal(local)
+    kinds = np.concatenate((local.weights[None], functions * local.weights))
     score = target.kernel.score(local.size, clipped_exp(local.nodes), kinds)
 
     moment = (local.weights * squared).sum(axis=0)
@@ -96,8 +98,8 @@ def evaluate(target: Target, theta: Array, start: Array) -> Mode:
     information = np.empty((n_columns + 1, n_columns + 1))
     information[:-1, :-1] = score.information + np.diag(target.fixed.precision)
     information[:-1, -1] = 0.0
-    for polynomial, loading in zip(polynomials, score.loadings, strict=True):
-        squared_loading = (local.weights * polynomial * squared).sum(axis=0)
+    for function, loading in zip(functions, score.loadings, strict=True):
+        squared_loading = (local.weights * function * squared).sum(axis=0)
         information[:-1, :-1] -= loading @ loading.T
         information[:-1, -1] += loading @ squared_loading
     information[-1, :-1] = information[:-1, -1]
@@ -118,21 +120,30 @@ def evaluate(target: Target, theta: Array, start: Array) -> Mode:
 
 
 def _orthonormal(local: LocalFit) -> Array:
-    """Polynomials of degree 1 and 2 in the nodes, orthonormal under the weights.
+    """Two functions of the nodes, orthonormal under the weights, that the scores lie close to.
+
+    The first is the score of a doctor whose cases are alike, (e^x - 1) / (1 - p + p e^x) at
+    distance x from the center, p from C''' / C'' = 1 - 2p: nearly linear for most, exponential
+    for a doctor without events. The second is the square of x.
 
     Returns
     -------
     (2, node, doctor)
     """
-    x = (local.nodes - local.center) / local.scale
-    w = local.weights
-    mean = (w * x).sum(axis=0)
-    x = x - mean
-    variance = (w * x**2).sum(axis=0)
-    linear = x / np.sqrt(variance)
-    square = linear**2 - 1.0 - (w * linear**3).sum(axis=0) * linear
-    norm = np.sqrt((w * square**2).sum(axis=0))
-    return np.stack((linear, square / norm))
+    w, x = local.weights, local.nodes - local.center
+    lean = np.clip(0.5 * (1.0 + local.third / np.maximum(local.curvature, 1e-300)), 0.0, 1.0)
+    growth = clipped_exp(x)
+    first = _standardized((growth - 1.0) / (1.0 - lean + lean * growth), w)
+    square = _standardized((x / local.scale) ** 2, w)
+    square = square - (w * square * first).sum(axis=0) * first
+    return np.stack((first, _standardized(square, w)))
+
+
+def _standardized(values: Array, weights: Array) -> Array:
+    """Center and scale each doctor's values under his weights; zero where they do not vary."""
+    values = values - (weights * values).sum(axis=0)
+    sd = np.sqrt((weights * values**2).sum(axis=0))
+    return np.where(sd > 1e-12, values / np.maximum(sd, 1e-12), 0.0)
 
 
 def _newton_step(mode: Mode, free: slice) -> tuple[Array, float]:
@@ -150,6 +161,9 @@ def _newton_step(mode: Mode, free: slice) -> tuple[Array, float]:
 def find_mode(target: Target, theta: Array, *, start: Array, fix_sigma: bool = False) -> Mode:
     """Climb to the mode from ``theta``; with ``fix_sigma`` over the fixed effects only.
 
+    Where the climb over everything does not settle, as on the long ridge of a prior that hardly
+    says anything, the best of nine doctor SDs with their own fixed effects is returned instead.
+
     Parameters
     ----------
     theta : (column + 1,), (beta, log sigma)
@@ -160,9 +174,11 @@ def find_mode(target: Target, theta: Array, *, start: Array, fix_sigma: bool = F
     EngineError
         No convergence in 40 Newton steps.
     """
-    free = slice(0, -1) if fix_sigma else slice(None)
+    end = largest_log_sigma(target.sd_prior)
     mode = evaluate(target, theta, start)
     for steps in range(_MAX_STEPS):
+        at_end = mode.theta[-1] >= end and mode.gradient[-1] > 0
+        free = slice(0, -1) if fix_sigma or at_end else slice(None)
         step, decrement = _newton_step(mode, free)
         if decrement < _DECREMENT:
             return replace(mode, steps=steps, decrement=decrement)
@@ -172,11 +188,26 @@ def find_mode(target: Target, theta: Array, *, start: Array, fix_sigma: bool = F
         mode = trial
     if decrement < _DECREMENT_AT_NOISE:
         return replace(mode, steps=_MAX_STEPS, decrement=decrement)
+    if not fix_sigma:
+        return _best_of_sigmas(target, theta[:-1], start)
+    if decrement < _DECREMENT_OF_RIDGE:
+        return replace(mode, steps=_MAX_STEPS, decrement=decrement)
     raise EngineError(
         f"The posterior mode was not found in {_MAX_STEPS} Newton steps (last decrement "
         f"{decrement:.2g}, wanted below {_DECREMENT:g}). Use engine='nuts', or look for "
         "covariates that separate the outcome perfectly."
     )
+
+
+def _best_of_sigmas(target: Target, beta: Array, start: Array) -> Mode:
+    """Return the highest of the conditional modes at nine doctor SDs from .02 to 8."""
+    highest = min(8.0, float(np.exp(largest_log_sigma(target.sd_prior))))
+    found: list[Mode] = []
+    for sigma in np.geomspace(min(0.02, highest / 8), highest, 9):
+        theta = np.append(found[-1].beta if found else beta, np.log(sigma))
+        center = found[-1].local.center if found else start
+        found.append(find_mode(target, theta, start=center, fix_sigma=True))
+    return replace(max(found, key=lambda mode: mode.log_posterior), steps=_MAX_STEPS)
 
 
 def _accepted_step(target: Target, mode: Mode, step: Array, free: slice) -> tuple[Mode, float]:
@@ -185,6 +216,7 @@ def _accepted_step(target: Target, mode: Mode, step: Array, free: slice) -> tupl
     while True:
         theta = mode.theta.copy()
         theta[free] += scale * step
+        theta[-1] = min(theta[-1], largest_log_sigma(target.sd_prior))
         trial = evaluate(target, theta, mode.local.center)
         if trial.log_posterior >= mode.log_posterior - _LOSS_ALLOWED or scale < 1e-3:
             return trial, scale

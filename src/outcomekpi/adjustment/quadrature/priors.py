@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 from outcomekpi.adjustment.model import Model
 from outcomekpi.adjustment.priors import Flat, Normal, SDPrior, Uniform
 
-__all__ = ["FixedEffectPrior", "fixed_effect_prior", "log_sd_prior", "log_sd_prior_derivatives"]
+__all__ = [
+    "FixedEffectPrior",
+    "fixed_effect_prior",
+    "largest_log_sigma",
+    "log_sd_prior",
+    "log_sd_prior_derivatives",
+]
 
 Array = NDArray[np.float64]
 
@@ -54,6 +60,11 @@ def fixed_effect_prior(model: Model) -> FixedEffectPrior:
 def log_sd_prior(prior: SDPrior, log_sd: Array) -> Array:
     """Log prior density of log sd: the density of the sd times the Jacobian sd."""
     return prior.log_density(np.exp(log_sd)) + log_sd
+
+
+def largest_log_sigma(prior: SDPrior) -> float:
+    """Largest log sd that a prior allows, a hair inside: log and exp round."""
+    return float(np.log(prior.upper)) - 1e-9 if isinstance(prior, Uniform) else np.inf
 
 
 def log_sd_prior_derivatives(prior: SDPrior, log_sd: float) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from scipy.special import gammaln, ndtri
 
 from outcomekpi.adjustment.quadrature.evaluation import Anchor, log_posterior
 from outcomekpi.adjustment.quadrature.mode import Mode, Target, find_mode
+from outcomekpi.adjustment.quadrature.priors import largest_log_sigma
 from outcomekpi.adjustment.quadrature.scores import stratified_normals, stratified_uniforms
 
 __all__ = [
@@ -66,9 +67,15 @@ def propose_normal(mode: Mode, n_points: int, rng: np.random.Generator) -> Propo
     )
 
 
-def inverse_root(information: Array) -> Array:
-    """Lower triangular L with L L' the inverse of a positive definite matrix."""
-    return np.linalg.cholesky(np.linalg.inv(information))
+def inverse_root(information: Array, *, least: float = 0.0) -> Array:
+    """Lower triangular L with L L' the inverse of a symmetric matrix.
+
+    Eigenvalues that are not positive come from rounding or from quadrature at doctor SDs far out;
+    they are lifted to a 1e-8th of the largest, or to ``least``, if that is more.
+    """
+    values, vectors = np.linalg.eigh(information)
+    least = max(least, 1e-8 * values[-1], 1e-16) if values[0] <= 1e-8 * values[-1] else 0.0
+    return np.linalg.cholesky((vectors / np.maximum(values, least)) @ vectors.T)
 
 
 def _log_normal(scores: Array) -> Array:
@@ -123,13 +130,13 @@ class _Ridge:
 
     def betas(self, xi: Array) -> Array:
         """Conditional modes (point, column)."""
-        result: Array = chebyshev.chebval(self._scaled(xi), self.beta).T
+        result: Array = np.asarray(chebyshev.chebval(self._scaled(xi), self.beta), dtype=float).T
         return result
 
     def factors(self, xi: Array) -> Array:
         """Lower triangular roots of the conditional covariances, (point, column, column)."""
-        result: Array = np.moveaxis(chebyshev.chebval(self._scaled(xi), self.factor), -1, 0)
-        result = np.tril(result)
+        values = np.asarray(chebyshev.chebval(self._scaled(xi), self.factor), dtype=float)
+        result: Array = np.tril(np.moveaxis(values, -1, 0))
         diagonal = np.arange(result.shape[1])
         result[:, diagonal, diagonal] = np.exp(result[:, diagonal, diagonal])
         return result
@@ -145,7 +152,7 @@ def _conditional(target: Target, mode: Mode, sigma: float) -> tuple[Mode, float]
 
 def _search_range(target: Target, mode: Mode) -> tuple[float, float]:
     """SDs between which the density of sigma lies within ``_DROP`` of its top."""
-    upper_bound = min(_LARGEST_SIGMA, getattr(target.sd_prior, "upper", np.inf))
+    upper_bound = min(_LARGEST_SIGMA, float(np.exp(largest_log_sigma(target.sd_prior))))
     spread = float(np.clip(np.abs(mode.information[-1, -1]), 1.0, None)) ** -0.5
     _, top = _conditional(target, mode, mode.sigma)
 
@@ -173,7 +180,9 @@ def _trace_ridge(target: Target, mode: Mode, lower: float, upper: float) -> _Rid
     for node in nodes:
         xi = 0.5 * (xi_lower + xi_upper) + 0.5 * (xi_upper - xi_lower) * node
         near, _ = _conditional(target, near, float(np.exp(xi) - offset))
-        factor = inverse_root(near.information[:-1, :-1])
+        factor = inverse_root(
+            near.information[:-1, :-1], least=0.5 * near.local.center.size / near.sigma**2
+        )
         np.fill_diagonal(factor, np.log(np.diag(factor)))
         betas.append(near.beta)
         factors.append(factor)
@@ -201,12 +210,15 @@ def propose_from_grid(
     rng: np.random.Generator,
     *,
     tail_df: float | None = None,
+    moments: tuple[Array, Array] | None = None,
 ) -> Proposal:
     """Sigma from its tabulated marginal density, beta normal (or t) given sigma.
 
     Parameters
     ----------
     tail_df : degrees of freedom of a t distribution for beta, None for the normal
+    moments : mean (column,) and covariance of the standardized beta, where weights have shown
+        that they are not 0 and 1
 
     Notes
     -----
@@ -232,6 +244,12 @@ def propose_from_grid(
     xi = np.interp(uniforms * cumulative[-1], cumulative, fine)
 
     normals, log_scores = draw_scores(n_points, mode.theta.size - 1, tail_df, rng)
+    name = "grid over the doctor SD" + ("" if tail_df is None else f", t({tail_df:g}) tails")
+    if moments is not None:
+        root = np.linalg.cholesky(moments[1] + 1e-6 * np.eye(moments[0].size))
+        normals = moments[0] + normals @ root.T
+        log_scores = log_scores - np.log(np.diag(root)).sum()
+        name += ", recentered"
     factor = ridge.factors(xi)
     beta = ridge.betas(xi) + np.einsum("mpq,mq->mp", factor, normals)
     log_sigma = np.log(ridge.sigma(xi))
@@ -240,5 +258,5 @@ def propose_from_grid(
         thetas=np.column_stack((beta, log_sigma)),
         scores=np.column_stack((normals, ndtri(uniforms))),
         log_density=curve(xi) - np.log(cumulative[-1]) + log_sigma + log_scores - log_root,
-        name="grid over the doctor SD" + ("" if tail_df is None else f", t({tail_df:g}) tails"),
+        name=name,
     )

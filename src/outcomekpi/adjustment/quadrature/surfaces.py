@@ -262,13 +262,14 @@ def _hermite(z: Array, t: Array, slope: Array, at: Array) -> Array:
     z0, z1, t0, t1 = take(z, 0), take(z, 1), take(t, 0), take(t, 1)
     m0, m1 = take(slope, 0), take(slope, 1)
     width = np.maximum(z1 - z0, 1e-12)
-    x = (at - z0) / width
+    position = (at - z0) / width
+    x = np.clip(position, 0.0, 1.0)
     inside = (
         t0 * (1 + 2 * x) * (1 - x) ** 2
         + m0 * width * x * (1 - x) ** 2
         + t1 * x**2 * (3 - 2 * x)
         + m1 * width * x**2 * (x - 1)
     )
-    outside = np.where(x < 0, t0 + m0 * (at - z0), t1 + m1 * (at - z1))
-    result: Array = np.where((x < 0) | (x > 1), outside, inside)
+    result: Array = inside + np.where(position < 0, m0 * (at - z0), 0.0)
+    result += np.where(position > 1, m1 * (at - z1), 0.0)
     return result

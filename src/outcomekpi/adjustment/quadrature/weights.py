@@ -91,7 +91,7 @@ def pareto_shape(log_weights: Array) -> float:
     excess = ordered[-tail_length:] - ordered[-tail_length - 1]
     if excess[-1] <= 0:
         return 0.0
-    if excess[int(tail_length / 4 + 0.5) - 1] <= 0:
+    if excess[int(tail_length / 4 + 0.5) - 1] <= 1e-12 * excess[-1]:
         return float("inf")  # ties at the cut-off: a few weights tower over equal ones
     n_grid = 30 + int(np.sqrt(tail_length))
     quartile = excess[int(tail_length / 4 + 0.5) - 1]
