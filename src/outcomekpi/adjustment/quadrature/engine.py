@@ -18,6 +18,7 @@ from outcomekpi.adjustment.quadrature.priors import fixed_effect_prior, largest_
 from outcomekpi.adjustment.quadrature.proposal import Proposal, propose_from_grid, propose_normal
 from outcomekpi.adjustment.quadrature.rows import Rows, sort_rows
 from outcomekpi.adjustment.quadrature.shifts import curve_shifts
+from outcomekpi.adjustment.quadrature.warm_start import some_doctors
 from outcomekpi.adjustment.quadrature.weights import Weights, assess_weights, refusal, resample
 from outcomekpi.errors import EngineError
 
@@ -49,6 +50,9 @@ def sample_quadrature(model: Model, *, draws: int, seed: int) -> PosteriorSample
             return sample_gaussian(model, draws=draws, seed=seed)
         target = build_target(model)
         start = _start(target, model)
+        part = some_doctors(model)
+        if part is not None and part.outcome.any():
+            start = find_mode(build_target(part), start, start=np.zeros(part.n_doctors)).theta
         if model.hospital_code is not None:
             return sample_nested(model, target, start, draws=draws, seed=seed)
         return _sample_doctors(model, target, start, draws=draws, seed=seed)
