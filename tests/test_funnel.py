@@ -262,3 +262,14 @@ def test_predictive_binomial_limits_are_interpolated_quantiles_of_the_beta_binom
             r = law.ppf(p)
             truth = max(r - (law.cdf(r) - p) / law.pmf(r), 0.0)
             assert _beta_binomial_quantile(p, n, a, b) == pytest.approx(truth, abs=1e-6 * n)
+
+
+def test_nobody_is_outside_for_what_chance_gives_more_often_than_the_level_allows():
+    expected = pd.Series([0.3, 3.6, 3.8, 12.0])  # P(no events) is above .025 up to 3.69
+    limits = count_limits(pd.Series([0, 0, 0, 0]), expected, levels=(0.95,)).to_frame()
+    assert limits["lower_95"].eq(0).tolist() == [True, True, False, False]
+    assert limits["side"].tolist() == ["", "", "low", "low"]
+    one = pd.Series([1, 1])
+    alone = count_limits(one, pd.Series([0.3, 0.02]), cases=one, levels=(0.95,)).to_frame()
+    # one death in one case: expected at .3 it says nothing, at .02 it does
+    assert alone["side"].tolist() == ["", "high"]

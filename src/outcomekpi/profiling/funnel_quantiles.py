@@ -104,15 +104,20 @@ def _back(value: Array, transform: Transform) -> Array:
 
 
 def _exact(tail: float, expected: Array, cases: Array | None) -> tuple[Array, Array]:
-    """Exact limits: gamma (that is, chi-squared / 2) or beta quantiles over the expectation."""
+    """Exact limits: gamma (that is, chi-squared / 2) or beta quantiles over the expectation.
+
+    The quantiles never reach 0, nor every case. Where chance alone gives no events (or events
+    only) more often than ``tail``, that limit is put there, so that nobody is outside of it.
+    """
     if cases is None:
         lower = gammaincinv(expected, tail) / expected
         upper = gammaincinv(expected + 1, 1 - tail) / expected
-        return lower, upper
+        return np.where(np.exp(-expected) > tail, 0.0, lower), upper
     share = expected / cases
     lower = betaincinv(expected, cases - expected + 1, tail) / share
     upper = betaincinv(expected + 1, np.maximum(cases - expected, 1e-9), 1 - tail) / share
-    return lower, upper
+    none, only = (1 - share) ** cases, share**cases
+    return np.where(none > tail, 0.0, lower), np.where(only > tail, 1 / share, upper)
 
 
 def _predictive(p: float, precision: float, expected: Array, cases: Array | None) -> Array:
