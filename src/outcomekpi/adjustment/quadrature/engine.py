@@ -129,7 +129,7 @@ def _n_exact(n_rows: int) -> int:
     if n_rows <= 2_000:
         return 2048
     if n_rows <= 10_000:
-        return 512
+        return 384
     if n_rows <= 50_000:
         return 256
     return 128 if n_rows <= 300_000 else 32

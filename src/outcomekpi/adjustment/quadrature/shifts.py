@@ -13,26 +13,26 @@ __all__ = ["Shifts", "curve_shifts"]
 Array = NDArray[np.float64]
 
 _NEGLIGIBLE = 0.005  # posterior SDs of a doctor's effect
-_EXACT_RANGES = 4_000_000
+_LARGEST_TABLE = 4_000_000
 _REACH = 4.5  # standard deviations of a normal shift among many draws
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shifts:
-    """Shift of every doctor's curve at every draw, made when asked for.
+    """Shift of every doctor's curve at every draw; made when asked for where there are many.
 
     Attributes
     ----------
     covariate : (doctor, column)
     change : (draw, column), fixed effects less those at the mode
-    bend : doctor -> (column, column), second-order terms where they matter
+    table : (doctor, draw), all shifts, where they are few; second-order terms are in here alone
     hospital : (hospital, draw), effects that move the curves of all their doctors, or None
     hospital_code : (doctor,), or None
     """
 
     covariate: Array
     change: Array
-    bend: dict[int, Array]
+    table: Array | None
     hospital: Array | None = None
     hospital_code: NDArray[np.intp] | None = None
 
@@ -48,19 +48,17 @@ class Shifts:
 
     def of(self, doctors: slice) -> Array:
         """Shifts of some doctors, (doctor, draw), link scale."""
-        shift = self.covariate[doctors] @ self.change.T
-        for row, doctor in enumerate(range(*doctors.indices(self.n_doctors))):
-            if doctor in self.bend:
-                shift[row] += 0.5 * np.einsum(
-                    "sp,pq,sq->s", self.change, self.bend[doctor], self.change, optimize=True
-                )
-        if self.hospital is not None and self.hospital_code is not None:
-            shift += self.hospital[self.hospital_code[doctors]]
-        return shift
+        if self.table is None:
+            shift = self.covariate[doctors] @ self.change.T
+        else:
+            shift = self.table[doctors]
+        if self.hospital is None or self.hospital_code is None:
+            return shift
+        return shift + self.hospital[self.hospital_code[doctors]]
 
     def ranges(self) -> tuple[Array, Array]:
         """Smallest and largest shift of every doctor; 4.5 standard deviations for many draws."""
-        if self.n_doctors * self.n_draws <= _EXACT_RANGES or self.hospital is not None:
+        if self.table is not None or self.hospital is not None:
             parts = [slice(first, first + 256) for first in range(0, self.n_doctors, 256)]
             ends = [(shift.min(axis=1), shift.max(axis=1)) for shift in map(self.of, parts)]
             return np.concatenate([low for low, _ in ends]), np.concatenate([up for _, up in ends])
@@ -86,15 +84,22 @@ def curve_shifts(kernel: Kernel, anchor: Anchor, betas: Array) -> Shifts:
     left out where its posterior mean is below .005 posterior SDs, and above 50,000 rows.
     """
     change = betas - anchor.beta
-    bend: dict[int, Array] = {}
-    if not kernel.rows.is_large and change.shape[1] > 1:
-        matrices = _second_moments(kernel, anchor)
-        covariance = change.T @ change / change.shape[0]
-        scale = (anchor.curvature + anchor.precision) ** -0.5
-        typical = 0.5 * np.einsum("jpq,pq->j", matrices, covariance)
-        chosen = np.flatnonzero(np.abs(typical) > _NEGLIGIBLE * scale)
-        bend = {int(doctor): matrices[doctor] for doctor in chosen}
-    return Shifts(covariate=anchor.covariate, change=change, bend=bend)
+    table = None
+    if anchor.center.size * change.shape[0] <= _LARGEST_TABLE:
+        table = anchor.covariate @ change.T
+        if not kernel.rows.is_large and change.shape[1] > 1:
+            _add_second_order(table, kernel, anchor, change)
+    return Shifts(covariate=anchor.covariate, change=change, table=table)
+
+
+def _add_second_order(table: Array, kernel: Kernel, anchor: Anchor, change: Array) -> None:
+    """Add the second-order terms of the doctors for whom they matter, in place."""
+    matrices = _second_moments(kernel, anchor)
+    covariance = change.T @ change / change.shape[0]
+    scale = (anchor.curvature + anchor.precision) ** -0.5
+    typical = 0.5 * np.einsum("jpq,pq->j", matrices, covariance)
+    for doctor in np.flatnonzero(np.abs(typical) > _NEGLIGIBLE * scale):
+        table[doctor] += 0.5 * np.einsum("sp,sp->s", change @ matrices[doctor], change)
 
 
 def _second_moments(kernel: Kernel, anchor: Anchor) -> Array:
