@@ -185,6 +185,18 @@ def test_gaussian_limits_narrow_with_the_root_of_the_cases():
         funnel_limits(rates, overdispersion="predictive")
 
 
+def test_the_curve_of_measurements_passes_through_the_limits_of_the_doctors():
+    # the mean outcome is far from 1, so that cases and sums of outcomes cannot be mixed up
+    rates = replace(made_rates(20, family="gaussian"), reference_rate=7.0)
+    rates = replace(rates, expected=7.0 * rates.expected)
+    limits = funnel_limits(rates)
+    curve, cases = limits.curve(points=400), rates.cases.to_numpy()
+    for column in ("lower_95", "upper_99.8"):
+        np.testing.assert_allclose(
+            np.interp(cases, curve.index, curve[column]), limits.to_frame()[column], rtol=1e-4
+        )
+
+
 def test_the_curve_passes_through_the_limits_of_the_doctors():
     o = pd.Series([3.0, 30.0, 60.0])
     limits = count_limits(o, pd.Series([5.0, 25.0, 70.0]))

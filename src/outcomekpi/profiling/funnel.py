@@ -99,9 +99,10 @@ class FunnelLimits:
         low, high = 0.8 * self.precision.min(), 1.05 * self.precision.max()
         at = np.linspace(np.sqrt(low), np.sqrt(high), points) ** 2
         share = float(self.expected.sum() / self.cases.sum())
+        n = at if self.rule.distribution == "normal" else at / share
         frame = pd.DataFrame(index=pd.Index(at, name="precision"))
         for level in self.levels:
-            lower, upper = limits_at(self.rule, level, expected=at, cases=at / share)
+            lower, upper = limits_at(self.rule, level, expected=at, cases=n)
             frame[f"lower_{_percent(level)}"] = _scale(lower, self.center, self.rule)
             frame[f"upper_{_percent(level)}"] = _scale(upper, self.center, self.rule)
         return frame
