@@ -33,6 +33,26 @@ def test_a_rate_at_the_threshold_is_on_neither_side():
     assert found.p_better.iloc[0] == 0
 
 
+def test_draws_of_single_precision_make_no_ties_with_the_benchmark():
+    rates = rates_with([[0.1] * 10, [0.2] * 10])
+    rates = replace(rates, draws=rates.draws.astype("float32"))
+    found = classify(rates)
+    np.testing.assert_array_equal(found.p_worse + found.p_better, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("family", "threshold", "message"),
+    [
+        ("bernoulli", 25.0, "between 0 and 1; got 25. Did you mean 0.25"),
+        ("binomial", 0.0, "between 0 and 1; got 0"),
+        ("poisson", -0.5, "above 0 for counts; got -0.5"),
+    ],
+)
+def test_a_threshold_that_no_rate_can_have_is_refused(family, threshold, message):
+    with pytest.raises(SpecError, match=message):
+        classify(made_rates(family=family), FlagRule(threshold=threshold))
+
+
 def test_the_threshold_is_the_overall_rate_unless_given():
     rates = made_rates(12)
     assert classify(rates).threshold == rates.reference_rate

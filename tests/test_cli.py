@@ -374,6 +374,8 @@ REFUSALS = {
     "impossible probability": ({}, None, ("--probability", "2"), ["probability", "2"]),
     "threshold in words": ({}, None, ("--threshold", "high"), ["--threshold", "'high'"]),
     "benchmark in words": ({}, None, ("--benchmark", "mean"), ["'overall'", "'mean'"]),
+    "benchmark in percent": ({}, None, ("--benchmark", "23"), ["benchmark", "Did you mean 0.23"]),
+    "threshold in percent": ({}, None, ("--threshold", "5"), ["threshold", "Did you mean 0.05"]),
     "infinite benchmark": ({}, None, ("--benchmark", "inf"), ["benchmark", "inf"]),
     "draws that are no number": ({}, None, ("--draws", "many"), ["--draws", "'many'"]),
     "no draws": ({}, None, ("--draws", "0"), ["--draws", "'0'"]),

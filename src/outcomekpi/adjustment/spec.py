@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from outcomekpi.adjustment.priors import Priors
 from outcomekpi.errors import SpecError, check_choice
 
-__all__ = ["DoctorEffects", "Family", "ModelSpec"]
+__all__ = ["DoctorEffects", "Family", "ModelSpec", "check_rate"]
 
 Family = Literal["bernoulli", "binomial", "poisson", "negative_binomial", "gaussian"]
 DoctorEffects = Literal["normal", "student_t"]
@@ -59,3 +59,20 @@ class ModelSpec:
                 "case_mix must be a formula as text, such as 'age + sex'; "
                 f"got {type(self.case_mix).__name__}."
             )
+
+
+def check_rate(name: str, rate: float, family: Family) -> None:
+    """Raise a :class:`SpecError` unless a rate is one that an outcome of this family can have.
+
+    Raises
+    ------
+    SpecError
+        A share of cases outside (0, 1), or a rate of counts that is not positive.
+    """
+    if family in ("bernoulli", "binomial") and not 0.0 < rate < 1.0:
+        hint = f" Did you mean {rate / 100:g}?" if 1 <= rate < 100 else ""
+        raise SpecError(
+            f"{name} must be a share of cases, strictly between 0 and 1; got {rate:g}.{hint}"
+        )
+    if family in ("poisson", "negative_binomial") and not rate > 0.0:
+        raise SpecError(f"{name} must be a rate above 0 for counts; got {rate:g}.")

@@ -9,7 +9,8 @@ from typing import Any, get_args
 import pandas as pd
 
 from outcomekpi.adjustment.fit import Engine, Fit, fit
-from outcomekpi.adjustment.spec import ModelSpec
+from outcomekpi.adjustment.model import choose_family
+from outcomekpi.adjustment.spec import ModelSpec, check_rate
 from outcomekpi.adjustment.storage import save_fit
 from outcomekpi.cases import Cases
 from outcomekpi.commands.figures import draw_figures
@@ -107,6 +108,9 @@ def evaluate_cases(
     cases: Cases, spec: ModelSpec, *, choices: Choices, out: Path, step: Step
 ) -> Judgment:
     """Fit, judge and write; the folder appears only when everything in it is complete."""
+    for name, rate in (("benchmark", choices.benchmark), ("threshold", choices.rule.threshold)):
+        if rate is not None:
+            check_rate(name, rate, choose_family(cases, spec))
     step("Fitting")
     posterior = fit(cases, spec, engine=choices.engine, draws=choices.draws, seed=choices.seed)
     step("Judging")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.adjustment.spec import check_rate
 from outcomekpi.errors import OutcomeKPIWarning, SpecError
 from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, summarize_draws
 from outcomekpi.profiling.standardization import StandardizedRates, require_direction
@@ -149,7 +150,7 @@ def classify(rates: StandardizedRates, rule: FlagRule | None = None) -> Classifi
     Raises
     ------
     SpecError
-        The direction of the outcome is unknown.
+        The direction of the outcome is unknown, or the threshold is no possible rate.
 
     Warns
     -----
@@ -186,9 +187,13 @@ def classify(rates: StandardizedRates, rule: FlagRule | None = None) -> Classifi
             stacklevel=2,
         )
     threshold = rates.reference_rate if rule.threshold is None else float(rule.threshold)
+    if rule.threshold is not None:
+        check_rate("threshold", threshold, rates.family)
     draws = flatten_draws(rates.draws)
-    above = (draws > threshold).mean(axis=1)
-    below = (draws < threshold).mean(axis=1)
+    # as a NumPy number, so that draws of single precision meet it unrounded, and no tie is made
+    exact = np.float64(threshold)
+    above = (draws > exact).mean(axis=1)
+    below = (draws < exact).mean(axis=1)
     p_worse, p_better = (above, below) if direction == "lower" else (below, above)
     index = rates.cases.index
     return Classification(
