@@ -97,7 +97,7 @@ def test_the_surgical_hospitals_agree_with_the_published_bugs_table():
     assert samples.sd_doctor.mean() == pytest.approx(0.4077, abs=4 * 0.0041)
 
 
-@pytest.mark.parametrize("name", [n for n in HARD_CASES if n != "separated covariate"])
+@pytest.mark.parametrize("name", HARD_CASES)
 def test_hard_cases_pass_the_engines_own_checks(name):
     samples = sample_quadrature(hard_case(name), draws=1000, seed=1)
     found = samples.diagnostics
