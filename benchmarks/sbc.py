@@ -313,32 +313,38 @@ def _describe_engine(good: pd.DataFrame) -> str:
     return "; ".join(parts) + "." if parts else ""
 
 
-def write_report(sections: list[str], arguments: argparse.Namespace, path: Path) -> None:
-    """Write the tables with what made them."""
-    from importlib.metadata import version
-
-    names = ("numpy", "scipy", "outcomekpi")
-    errors = ", ".join(
-        f"{(level * (1 - level) / arguments.data_sets) ** 0.5:.3f} at {level:.0%}"
-        for level in LEVELS
-    )
+def write_report(sections: dict[str, list[str]], path: Path) -> None:
+    """Write the sections, keep those of other studies that the file has, and say what it is."""
+    kept = {}
+    if path.exists():
+        for text in path.read_text(encoding="utf-8").split("\n## ")[1:]:
+            kept[text.splitlines()[0]] = ["## " + text.rstrip(), ""]
     head = [
         "# Simulation-based calibration of the fast engine",
         "",
-        "Written by `python benchmarks/sbc.py"
-        f" --data-sets {arguments.data_sets} --seed {arguments.seed}` on "
-        f"{date.today()} ({', '.join(f'{name} {version(name)}' for name in names)}).",
-        "",
-        "Parameters come from the priors, data from the parameters; if the posterior is right, the "
-        f"rank of the truth among {DRAWS} draws is uniform (chi-square test of {BINS} bins, "
-        "Kolmogorov-Smirnov test) and intervals of each level hold the truth in that share of the "
-        f"data sets. Standard error of a coverage: {errors}. The control is a normal at the "
+        "Written by `python benchmarks/sbc.py`. Parameters come from the priors, data from the "
+        f"parameters; if the posterior is right, the rank of the truth among {DRAWS} draws is "
+        f"uniform (chi-square test of {BINS} bins, Kolmogorov-Smirnov test) and intervals of each "
+        "level hold the truth in that share of the data sets. The control is a normal at the "
         "posterior mode without importance weights, and has to fail.",
         "",
     ]
+    every = kept | sections
+    lines = head + [line for name in STUDIES if name in every for line in every[name]]
     scratch = path.with_suffix(".tmp")
-    scratch.write_text("\n".join(head + sections), encoding="utf-8")
+    scratch.write_text("\n".join(lines), encoding="utf-8")
     scratch.replace(path)
+
+
+def _origin(n_data_sets: int, seed: int) -> str:
+    """Say when, with what and how precisely a study was run."""
+    from importlib.metadata import version
+
+    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "outcomekpi"))
+    errors = ", ".join(
+        f"{(level * (1 - level) / n_data_sets) ** 0.5:.3f} at {level:.0%}" for level in LEVELS
+    )
+    return f"{date.today()}, seed {seed}, {versions}. Standard error of a coverage: {errors}."
 
 
 def main() -> None:
@@ -349,7 +355,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", default=str(Path(__file__).with_suffix(".md")))
     arguments = parser.parse_args()
-    sections: list[str] = []
+    sections: dict[str, list[str]] = {}
     for name in arguments.studies:
         began = perf_counter()
         rows = run_study(
@@ -359,12 +365,13 @@ def main() -> None:
             workers=arguments.workers,
         )
         section = _describe(name, rows, perf_counter() - began)
+        section[-1:] = ["", _origin(arguments.data_sets, arguments.seed), ""]
         print("\n".join(section), flush=True)
         for failure in rows.loc[rows["failure"] != "", "failure"].unique()[:5]:
             print("refused:", failure, flush=True)
-        sections += section
-    if arguments.out:
-        write_report(sections, arguments, Path(arguments.out))
+        sections[name] = section
+        if arguments.out:
+            write_report(sections, Path(arguments.out))
 
 
 if __name__ == "__main__":
