@@ -318,22 +318,23 @@ REFUSALS = {
     "misspelt covariate": ({}, None, ("--adjust", "age + charlsen"), ["charlsen", "Did you mean"]),
     "outcome in words": (
         {}, change(died=lambda f: np.where(f["died"] == 1, "yes", "no")), (),
-        ["yes", "no", "event"],
+        ["yes", "no", "Pass --event yes (or another)"],
     ),
     "outcome of three values": (
         {}, change(died=lambda f: f["died"] + (f["age"] > 80)), (), ["0, 1, 2"]
     ),
     "unknown event": ({}, None, ("--event", "dead"), ["dead"]),
     "missing outcome": (
-        {}, change(died=lambda f: f["died"].where(f["age"] != 70)), (), ["died", "drop"]
+        {}, change(died=lambda f: f["died"].where(f["age"] != 70)), (),
+        ["died", "or pass --missing drop to exclude"],
     ),
     "missing covariate": (
         {}, change(age=lambda f: f["age"].where(f["age"] != 70)), ("--adjust", "age"),
-        ["age", "drop"],
+        ["age", "or pass --missing drop to exclude"],
     ),
     "infinite covariate": (
         {}, change(age=lambda f: f["age"].where(f["age"] != 70, np.inf)), ("--adjust", "age"),
-        ["age", "finite", "index"],
+        ["age", "finite", "in line"],
     ),
     "more events than trials": (
         {}, change(trials=1, died=lambda f: f["died"] * 2), ("--trials", "trials"), ["trials"]
@@ -357,13 +358,13 @@ REFUSALS = {
     ),
     "doctor in two hospitals": (
         {}, change(site=lambda f: np.where(f["age"] > 65, "H1", "H2")), ("--hospital", "site"),
-        ["site"],
+        ["site", "join the columns 'site' and 'surgeon' into a new one"],
     ),
     "duplicate patients": (
         {}, change(patient=lambda f: np.arange(len(f)) // 2, surgeon=lambda f: np.where(
             np.arange(len(f)) < 750, "A", "B")), ("--patient", "patient"), ["patient"],
     ),
-    "broken formula": ({}, None, ("--adjust", "age + * sex"), ["age + * sex"]),
+    "broken formula": ({}, None, ("--adjust", "age + * sex"), ["--adjust 'age + * sex' cannot"]),
     "formula with an outcome": ({}, None, ("--adjust", "died ~ age"), ["~"]),
     "unknown family": ({}, None, ("--family", "bernouli"), ["Did you mean 'bernoulli'"]),
     "binomial without trials": ({}, None, ("--family", "binomial"), ["trials"]),

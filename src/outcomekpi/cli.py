@@ -59,8 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     ----------
     argv : arguments without the program's name; those of the process unless given
     """
+    data: Path | None = None
     try:
         options = build_parser().parse_args(argv)
+        data = getattr(options, "data", None)
         command: Callable[[argparse.Namespace], None] = options.command
         with _notes_on_screen(), _ended_by_signal():
             command(options)
@@ -69,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # whoever read our output has seen enough; Python would complain when it closes the stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OutcomeKPIError as error:
-        return _fail(str(error))
+        return _fail(_reworded(str(error), data))
     except KeyboardInterrupt:
         _fail("Interrupted; nothing was written.")
         return EXIT_INTERRUPTED
@@ -246,7 +248,13 @@ def _ended_by_signal() -> Iterator[None]:
 
 
 def _show_note(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"{PROGRAM}: note: {message}", file=sys.stderr)
+    print(f"{PROGRAM}: note: {_reworded(str(message))}", file=sys.stderr)
+
+
+def _reworded(message: str, data: Path | None = None) -> str:
+    from outcomekpi.commands.wording import reword
+
+    return reword(message, data=data)
 
 
 def _fail(message: str) -> int:

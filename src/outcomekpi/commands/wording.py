@@ -1,0 +1,55 @@
+"""Messages in the words of the command line: options for arguments, lines for index labels."""
+
+import re
+import shlex
+from pathlib import Path
+
+from outcomekpi.tables import CSV_SUFFIXES
+
+__all__ = ["reword"]
+
+ARGUMENTS = "benchmark|direction|draws|engine|event|family|level|missing|seed|threshold"
+QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+REPLACEMENTS = (
+    (r" to Cases\.from_frame\b", ""),
+    (r"\bThe outcome is named in Cases\.from_frame", "The outcome is named by --outcome"),
+    (r"\bin Cases\.from_frame\b", "on the command line"),
+    (r", or name its encoding\b", ""),
+    (r"\bevent=\.\.\.", "--event VALUE"),
+    (r"\bPass (--event [^.]*?) or another of these values to say", r"Pass \1 (or another) to say"),
+    (r"name a period, or leave patient out", "name their column with --period, or omit --patient"),
+    (
+        rf"combine the two columns: table\[.*\] = table\[({QUOTED})\].*table\[({QUOTED})\].*$",
+        r"join the columns \1 and \2 into a new one and name that as --doctor.",
+    ),
+    (r"^FlagRule\.(probability|threshold) must", r"--\1 must"),
+    (rf"^({ARGUMENTS}) must", r"--\1 must"),
+    (r"\bcase_mix\b(?!=)", "--adjust"),
+    (r"\bRaise tune\b", "In Python, raise tune"),
+)
+
+
+def reword(message: str, *, data: Path | None = None) -> str:
+    """Say a message of the package as someone at the command line would say it.
+
+    Parameters
+    ----------
+    message : written for callers in Python, such as "pass missing='drop'"
+    data : the file that was read; rows of a text file are told by their lines
+
+    Returns
+    -------
+    The message with options for arguments ("pass --missing drop") and places in the file for
+    labels of the index: the header is line 1, blank lines are not counted
+    """
+    given = re.sub(rf"\b(case_mix|{ARGUMENTS})=({QUOTED}|[\d.]*\d)", _option, message)
+    for pattern, replacement in REPLACEMENTS:
+        given = re.sub(pattern, replacement, given)
+    if data is None or data.suffix.lower() not in CSV_SUFFIXES:
+        return given  # a Parquet file may bring labels of its own
+    return re.sub(r"\bat index (\d+)", lambda found: f"in line {int(found[1]) + 2:,}", given)
+
+
+def _option(found: re.Match[str]) -> str:
+    name, value = found[1].replace("case_mix", "adjust"), found[2]
+    return f"--{name} {shlex.quote(value[1:-1]) if value[0] in '\'"' else value}"
