@@ -237,6 +237,11 @@ def test_an_open_quotation_mark_is_refused(tmp_path):
     assert "quotation mark" in message
 
 
+def test_an_open_quotation_mark_in_the_last_column_is_explained(tmp_path):
+    message = refused(put(tmp_path, 'doctor,died\nA,1\nB,"0\nC,1\n'))
+    assert "Look for a quotation mark that is not closed" in message
+
+
 def test_an_open_quotation_mark_in_a_long_file_is_refused(tmp_path):
     message = refused(put(tmp_path, 'doctor,age,died\n"A,61,1\n' + "B,47,0\n" * 30_000))
     assert "Look for a quotation mark that is not closed" in message

@@ -58,7 +58,8 @@ def read_csv(
     except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
         _refuse_ragged(path, encoding, separator, len(header))
         reason = str(error).strip().partition("\n")[0].rstrip(".")
-        raise StorageError(f"{str(path)!r} cannot be read as CSV: {reason}.") from error
+        remedy = " Look for a quotation mark that is not closed." if "EOF" in reason else ""
+        raise StorageError(f"{str(path)!r} cannot be read as CSV: {reason}.{remedy}") from error
     if table.iloc[:, -1].isna().any():
         _refuse_ragged(path, encoding, separator, len(header))
         table = table.dropna(how="all", ignore_index=True)

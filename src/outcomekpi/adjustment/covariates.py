@@ -235,7 +235,10 @@ def _recode(covariate: Covariate, known: tuple[str, ...]) -> Covariate:
 
 
 def check_categories(
-    covariates: Iterable[Covariate], weights: NDArray[np.float64] | None, unit: str
+    covariates: Iterable[Covariate],
+    weights: NDArray[np.float64] | None,
+    unit: str,
+    index: pd.Index | None = None,
 ) -> None:
     """Refuse categories that nothing can be learned from.
 
@@ -243,6 +246,7 @@ def check_categories(
     ----------
     weights : (row,), units in each row; None for one each
     unit : what a row stands for, "case" or "doctor"
+    index : labels of the rows, to say where an odd cell is
 
     Raises
     ------
@@ -262,7 +266,7 @@ def check_categories(
         sizes = np.bincount(covariate.values, weights=weights, minlength=len(levels))
         alone = [level for level, size in zip(levels, sizes, strict=True) if size < 2]
         if alone:
-            _refuse_spoilt_numbers(covariate.name, levels)
+            _refuse_spoilt_numbers(covariate, levels, index)
         if len(levels) == n_rows:
             raise FormulaError(
                 f"Covariate {covariate.name!r} has {n_rows:,} different texts in {n_rows:,} rows, "
@@ -276,14 +280,19 @@ def check_categories(
             )
 
 
-def _refuse_spoilt_numbers(name: str, levels: tuple[str, ...]) -> None:
+def _refuse_spoilt_numbers(
+    covariate: Covariate, levels: tuple[str, ...], index: pd.Index | None
+) -> None:
     """Say so where one odd cell has turned a column of numbers into text."""
-    is_text = pd.to_numeric(pd.Series(levels), errors="coerce").isna()
+    is_text = pd.to_numeric(pd.Series(levels), errors="coerce").isna().to_numpy()
     words = [level for level, odd in zip(levels, is_text, strict=True) if odd]
     if words and len(words) < len(levels) / 2:
+        odd_rows = is_text[covariate.values]
+        first = "" if index is None else f", the first at index {spell(index[odd_rows.argmax()])}"
         raise FormulaError(
-            f"Covariate {name!r} holds text, but most of its values are numbers. Those that are "
-            f"not: {list_values(words)}. Make them missing, or write them as numbers."
+            f"Covariate {covariate.name!r} holds text, but most of its values are numbers. "
+            f"{int(odd_rows.sum()):,} of {count_of(odd_rows.size, 'row')} are not{first}: "
+            f"{list_values(words)}. Make them missing, or write them as numbers."
         )
 
 

@@ -147,7 +147,7 @@ def _encode_case_mix(
     cases: Cases, case_mix: ParsedFormula, covariates: dict[str, Covariate]
 ) -> tuple[Encoding, Iterator[NDArray[Any]]]:
     used = {name: covariates[name] for name in case_mix.columns}
-    check_categories(used.values(), cases.trials, "case")
+    check_categories(used.values(), cases.trials, "case", cases.frame.index)
     if cases.trials is None:
         check_identifiers([used[name] for name in case_mix.bare], cases.frame.index)
     n_rows = len(cases.frame)
