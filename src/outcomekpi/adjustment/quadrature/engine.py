@@ -19,7 +19,14 @@ from outcomekpi.adjustment.quadrature.proposal import Proposal, propose_from_gri
 from outcomekpi.adjustment.quadrature.rows import Rows, sort_rows
 from outcomekpi.adjustment.quadrature.shifts import curve_shifts
 from outcomekpi.adjustment.quadrature.warm_start import some_doctors
-from outcomekpi.adjustment.quadrature.weights import Weights, assess_weights, refusal, resample
+from outcomekpi.adjustment.quadrature.weights import (
+    Weights,
+    assess_weights,
+    refusal,
+    resample,
+    weighted_moments,
+    weighted_sd,
+)
 from outcomekpi.errors import EngineError
 
 __all__ = ["sample_quadrature"]
@@ -145,7 +152,8 @@ def _attempts(target: Target, mode: Mode) -> list[_Attempt]:
     """Proposals in the order in which they are tried."""
     rows = target.kernel.rows
     n = _n_exact(rows.n_rows)
-    rest = [_Attempt("grid", n), _Attempt("tails", _POINTS), _Attempt("recentered", _POINTS)]
+    later = ("tails", "recentered", "recentered")
+    rest = [_Attempt("grid", n), *(_Attempt(name, _POINTS) for name in later)]
     if rows.n_doctors < _FEWEST_DOCTORS_FOR_NORMAL or not _is_positive(mode.information):
         return rest
     error = np.linalg.inv(mode.information)[-1, -1] ** 0.5
@@ -186,17 +194,9 @@ def _weighted_proposal(
                 **weights.diagnostics(proposal.name, check, tried),
             }
             return proposal, weights, diagnostics
-        moments = _moments(proposal, weights) if attempt.name == "tails" else None
+        if attempt.name in ("tails", "recentered"):
+            moments = weighted_moments(weights, proposal.scores[:, :-1])
     raise refusal(tried, _QUADRATURE_TOLERANCE)
-
-
-def _moments(proposal: Proposal, weights: Weights) -> tuple[Array, Array]:
-    """Mean and covariance of the standardized fixed effects under the exact weights."""
-    share = np.exp(weights.log_weights)
-    scores = proposal.scores[: share.size, :-1]
-    mean = np.average(scores, axis=0, weights=share)
-    off = scores - mean
-    return mean, (off.T * (share / share.sum())) @ off
 
 
 def _quadrature_error(
@@ -205,6 +205,4 @@ def _quadrature_error(
     """Return the weighted SD, over thetas, of what twice the nodes change in the log posterior."""
     some = slice(0, max(_FEWEST_CHECKED, min(_CHECKED, exact.size // 8)))
     change = log_posterior(target, anchor, thetas[some], doubled=True) - exact[some]
-    share = np.exp(weights.log_weights[some] - weights.log_weights[some].max())
-    mean = np.average(change, weights=share)
-    return float(np.average((change - mean) ** 2, weights=share) ** 0.5)
+    return weighted_sd(change, weights.log_weights[some])

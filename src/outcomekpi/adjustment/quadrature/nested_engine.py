@@ -18,7 +18,14 @@ from outcomekpi.adjustment.quadrature.nested_proposal import propose_nested
 from outcomekpi.adjustment.quadrature.nesting import NestedTarget
 from outcomekpi.adjustment.quadrature.proposal import Proposal
 from outcomekpi.adjustment.quadrature.shifts import curve_shifts
-from outcomekpi.adjustment.quadrature.weights import Weights, assess_weights, refusal, resample
+from outcomekpi.adjustment.quadrature.weights import (
+    Weights,
+    assess_weights,
+    refusal,
+    resample,
+    weighted_moments,
+    weighted_sd,
+)
 
 __all__ = ["sample_nested"]
 
@@ -26,7 +33,6 @@ Array = NDArray[np.float64]
 Diagnostics = dict[str, float | str]
 
 _POINTS = 4096
-_TAIL_DF = (None, 8.0)
 _TOLERANCE = 0.02
 
 
@@ -126,17 +132,22 @@ def _weighted(
     start = np.concatenate((mode.beta, np.log(mode.sigma * np.array([0.8, 0.6]))))
     finer = replace(target, rule=target.rule.doubled())
     tried: list[str] = []
-    for tail_df in _TAIL_DF:
+    moments: tuple[Array, Array] | None = None
+    for name in ("grid", "tails", "recentered"):
+        tail_df = None if name == "grid" else 8.0
         n_points = max(_POINTS, 2 * draws)
-        proposal = propose_nested(target, base, start, n_points, rng, tail_df=tail_df)
-        n_exact = _n_exact(target.kernel.rows.n_rows) * (1 if tail_df is None else 4)
+        proposal = propose_nested(
+            target, base, start, n_points, rng, tail_df=tail_df, moments=moments
+        )
+        n_exact = _n_exact(target.kernel.rows.n_rows) * (1 if name == "grid" else 4)
         some = slice(0, min(n_exact, n_points))
         exact = nested_log_posterior(target, base, proposal.thetas[some])
         weights = assess_weights(exact - proposal.log_density[some])
         few = slice(0, 16)
-        check = nested_log_posterior(finer, base, proposal.thetas[few]) - exact[few]
-        error = float(np.std(check))
+        change = nested_log_posterior(finer, base, proposal.thetas[few]) - exact[few]
+        error = weighted_sd(change, weights.log_weights[few])
         tried.append(weights.describe(proposal.name, error))
         if weights.acceptable and error < _TOLERANCE:
             return proposal, weights, weights.diagnostics(proposal.name, error, tried)
+        moments = weighted_moments(weights, proposal.scores[:, :-2]) if name == "tails" else None
     raise refusal(tried, _TOLERANCE)

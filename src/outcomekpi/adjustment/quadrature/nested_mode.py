@@ -9,15 +9,16 @@ from outcomekpi.adjustment.quadrature.curves import Curves, spline_curves
 from outcomekpi.adjustment.quadrature.kernels import clipped_exp
 from outcomekpi.adjustment.quadrature.nesting import NestedTarget, Outer, outer_integrals
 from outcomekpi.adjustment.quadrature.priors import log_sd_prior
-from outcomekpi.errors import EngineError
+from outcomekpi.adjustment.quadrature.proposal import inverse_root
 
 __all__ = ["Base", "Conditional", "find_conditional_mode", "nested_log_posterior"]
 
 Array = NDArray[np.float64]
 
 _UNITS = 1 << 12
-_MAX_STEPS = 30
-_DECREMENT = 1e-3
+_MAX_STEPS, _MAX_HALVINGS = 30, 8
+_DECREMENT, _NO_GAIN = 1e-3, 1e-5
+_WIDEST, _SMALLEST = 1.0, 1e-100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,14 +59,19 @@ def nested_log_posterior(target: NestedTarget, base: Base, thetas: Array) -> Arr
     -------
     (theta,)
     """
-    rows = target.kernel.rows
     result = np.empty(thetas.shape[0])
-    step = max(1, _UNITS // rows.n_doctors)
+    step = max(1, _UNITS // target.kernel.rows.n_doctors)
     for first in range(0, thetas.shape[0], step):
         part = thetas[first : first + step]
-        outer = _integrate(target, base, part)
-        result[first : first + step] = outer.log_marginal.reshape(len(part), -1).sum(axis=1)
-    result += thetas[:, :-2] @ rows.xty + target.fixed.log_density(thetas[:, :-2])
+        result[first : first + step] = _density(target, part, _integrate(target, base, part))
+    return result
+
+
+def _density(target: NestedTarget, thetas: Array, outer: Outer) -> Array:
+    """Log posterior of thetas whose integrals are known."""
+    beta = thetas[:, :-2]
+    result: Array = outer.log_marginal.reshape(len(thetas), -1).sum(axis=1)
+    result += beta @ target.kernel.rows.xty + target.fixed.log_density(beta)
     result += log_sd_prior(target.sd_prior, thetas[:, -2])
     result += log_sd_prior(target.sd_hospital_prior, thetas[:, -1])
     return result
@@ -102,38 +108,46 @@ class Conditional:
 
 
 def find_conditional_mode(target: NestedTarget, base: Base, theta: Array) -> Conditional:
-    """Climb to the mode of beta at the SDs of ``theta``.
+    """Climb towards the mode of beta at the SDs of ``theta``.
+
+    Steps are halved while the log posterior falls. Far out, where quadrature and linearization
+    are rough, the climb ends where no step gains anything: that is good enough for a proposal.
 
     Notes
     -----
     The scores use a normal approximation to the distribution of each doctor's total intercept,
-    with its exact mean and variance, and the information is that of the linearized model; what
-    both leave is corrected by the importance weights.
+    with its exact mean and variance (SDs above 1 count as 1: the right tail of a doctor without
+    events is much thinner), corrected so that the residuals of every doctor add up to
+    E[d]/sigma², which they do exactly (integration by parts). The information is that of the
+    linearized model. What both leave is corrected by the importance weights.
     """
-    theta, last, damping = theta.copy(), np.inf, 1.0
+    outer = _integrate(target, base, theta[None])
+    value = float(_density(target, theta[None], outer)[0])
     for _ in range(_MAX_STEPS):
-        outer = _integrate(target, base, theta[None])
         gradient, information = _score(target, theta, outer)
-        step = np.linalg.solve(information, gradient)
-        decrement = float(gradient @ step)
-        if decrement < _DECREMENT:
+        root = inverse_root(information)
+        step = root @ (root.T @ gradient)
+        if gradient @ step < _DECREMENT:
             break
-        if decrement > 0.5 * last:  # the linearized information overshoots
-            damping *= 0.6
-        last = decrement
-        theta[:-2] += step * min(damping, 1.0 / np.abs(step).max())
-    else:
-        raise EngineError(
-            f"The conditional mode of a nested model was not found in {_MAX_STEPS} steps. "
-            "Use engine='nuts'."
-        )
+        scale, trial = min(1.0, 1.0 / float(np.abs(step).max())), theta
+        for _ in range(_MAX_HALVINGS):
+            trial = theta.copy()
+            trial[:-2] += scale * step
+            trial_outer = _integrate(target, base, trial[None])
+            trial_value = float(_density(target, trial[None], trial_outer)[0])
+            if trial_value > value:
+                break
+            scale /= 2
+        gain = trial_value - value
+        if gain > 0:
+            theta, outer, value = trial, trial_outer, trial_value
+        if gain < _NO_GAIN:
+            break
     _, log_determinant = np.linalg.slogdet(information)
-    log_sds = theta[-2:].sum()
-    value = float(nested_log_posterior(target, base, theta[None])[0])
     return Conditional(
         theta=theta,
         information=information,
-        log_density=value - float(log_sds) - 0.5 * float(log_determinant),
+        log_density=value - float(theta[-2:].sum()) - 0.5 * float(log_determinant),
         outer=outer,
     )
 
@@ -148,12 +162,19 @@ def _score(target: NestedTarget, theta: Array, outer: Outer) -> tuple[Array, Arr
     beta, sigma2, omega2 = theta[:-2], np.exp(2 * theta[-2]), np.exp(2 * theta[-1])
     offsets = np.linspace(-4.0, 4.0, 8)[:, None]
     weights = np.exp(-0.5 * offsets**2)
-    weights = np.broadcast_to(weights / weights.sum(), (8, rows.n_doctors))
-    nodes = outer.mean + outer.sd * offsets
-    score = kernel.score(kernel.sizes(beta), clipped_exp(nodes), weights[None])
-    gradient = rows.xty - score.mean + target.fixed.slope(beta)
-
+    weights = np.broadcast_to(weights / weights.sum(), (2, 8, rows.n_doctors))
+    nodes = outer.mean + np.minimum(outer.sd, _WIDEST) * offsets
+    score = kernel.score(kernel.sizes(beta), clipped_exp(nodes), weights)
     total = score.covariates
+    residual = rows.y_doctor - score.loadings[0, 0]
+    excess = residual - outer.mean_doctor / sigma2
+    gradient = (
+        rows.xty
+        - score.mean
+        - total @ (excess / np.maximum(total[0], _SMALLEST))
+        + target.fixed.slope(beta)
+    )
+
     kept = 1.0 / (1.0 + sigma2 * total[0])  # the intercept's total is the doctor's information
     shared = target.by_hospital((total * kept).T)
     pooled = 1.0 / (1.0 / omega2 + target.by_hospital(total[0] * kept))

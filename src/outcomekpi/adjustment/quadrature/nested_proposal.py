@@ -15,13 +15,16 @@ from outcomekpi.adjustment.quadrature.nested_mode import (
     nested_log_posterior,
 )
 from outcomekpi.adjustment.quadrature.nesting import NestedTarget
+from outcomekpi.adjustment.quadrature.priors import largest_log_sigma
 from outcomekpi.adjustment.quadrature.proposal import (
     Proposal,
+    describe_scores,
     draw_scores,
     inverse_root,
     log_determinants,
 )
 from outcomekpi.adjustment.quadrature.scores import stratified_uniforms
+from outcomekpi.errors import EngineError
 
 __all__ = ["propose_nested"]
 
@@ -30,6 +33,7 @@ Array = NDArray[np.float64]
 _SMALLEST_SD, _LARGEST_SD = 1e-3, 50.0
 _NEAR, _FAR = 12.0, 40.0  # log density below the top at which an end of the grid is good
 _SOLVES, _SWEEP, _FINE = 5, 17, 201
+_FLOOR = 60.0  # log densities further below the top are all the same to the spline
 _ROUNDS = 10
 _WARM_STEPS = 6
 
@@ -120,8 +124,10 @@ def _solve_plane(target: NestedTarget, base: Base, theta: Array, sds: Array) -> 
 def _fit_plane(target: NestedTarget, base: Base, start: Array) -> _Plane:
     """Widen or narrow the grid until the density at each of its ends is negligible, not absurd."""
     warm = _warm_start(target, base, start)
-    upper = [getattr(prior, "upper", _LARGEST_SD) for prior in _priors(target)]
-    bounds = np.array([[_SMALLEST_SD, value] for value in upper])
+    priors = (target.sd_prior, target.sd_hospital_prior)
+    bounds = np.array(
+        [[_SMALLEST_SD, min(_LARGEST_SD, np.exp(largest_log_sigma(prior)))] for prior in priors]
+    )
     sds = np.exp(warm.theta[-2:, None]) * np.array([[1 / 3, 2.5]])
     sds = np.clip(sds, bounds[:, :1], bounds[:, 1:])
     for _ in range(_ROUNDS):
@@ -147,10 +153,6 @@ def _fit_plane(target: NestedTarget, base: Base, start: Array) -> _Plane:
     return plane
 
 
-def _priors(target: NestedTarget) -> tuple[Any, Any]:
-    return target.sd_prior, target.sd_hospital_prior
-
-
 def propose_nested(
     target: NestedTarget,
     base: Base,
@@ -159,6 +161,7 @@ def propose_nested(
     rng: np.random.Generator,
     *,
     tail_df: float | None,
+    moments: tuple[Array, Array] | None = None,
 ) -> Proposal:
     """Both SDs from their tabulated joint density, beta normal (or t) given them.
 
@@ -166,22 +169,29 @@ def propose_nested(
     ----------
     start : (column + 2,), theta to begin from
     tail_df : degrees of freedom of a t distribution for beta, None for the normal
+    moments : mean (column,) and covariance of the standardized beta, where weights have shown
+        that they are not 0 and 1
     """
     from scipy.interpolate import RectBivariateSpline
 
     plane = _fit_plane(target, base, start)
+    if not (np.isfinite(plane.log_density).all() and (plane.ends[:, 1] > plane.ends[:, 0]).all()):
+        raise EngineError(
+            "The fast engine found no range of the doctor and hospital SDs in which this nested "
+            "model has its posterior. Use engine='nuts', or stronger priors."
+        )
     axes = [np.linspace(plane.ends[axis, 0], plane.ends[axis, 1], _SWEEP) for axis in range(2)]
     sweep = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
     log_sds = np.log(np.maximum(plane.sds(sweep), _SMALLEST_SD))
     thetas = np.column_stack((plane.betas(sweep), log_sds))
     exact = nested_log_posterior(target, base, thetas) - log_sds.sum(axis=1)
     exact += log_determinants(plane.factors(sweep))
-    exact -= exact.max()
+    exact = np.maximum(exact - exact.max(), -_FLOOR)
     surface = RectBivariateSpline(*axes, exact.reshape(_SWEEP, _SWEEP))
 
     uniforms = stratified_uniforms(n_points, 2, rng)
     xi, log_density = _draw_plane(surface, plane.ends, uniforms)
-    normals, log_scores = draw_scores(n_points, start.size - 2, tail_df, rng)
+    normals, log_scores = draw_scores(n_points, start.size - 2, tail_df, rng, moments=moments)
     factor = plane.factors(xi)
     beta = plane.betas(xi) + np.einsum("mpq,mq->mp", factor, normals)
     log_sds = np.log(np.maximum(plane.sds(xi), _SMALLEST_SD / 2))
@@ -189,7 +199,7 @@ def propose_nested(
         thetas=np.column_stack((beta, log_sds)),
         scores=np.column_stack((normals, ndtri(uniforms))),
         log_density=log_density + log_sds.sum(axis=1) + log_scores - log_determinants(factor),
-        name="grid over both SDs" + ("" if tail_df is None else f", t({tail_df:g}) tails"),
+        name="grid over both SDs" + describe_scores(tail_df, moments),
     )
 
 

@@ -102,7 +102,7 @@ def inner_integrals(curves: Curves, v: Array, sigma: Array, rule: Rule) -> Inner
     log_width = np.log(scale) + rule.log_spacing - np.log(sigma)[:, None] - 0.5 * _LOG_2PI
     log_marginal, weights = log_integral(terms, log_width, axis=-1)
     mean = (weights * nodes).sum(axis=-1)
-    variance = (weights * nodes**2).sum(axis=-1) - mean**2
+    variance = (weights * (nodes - mean[..., None]) ** 2).sum(axis=-1)
     return Inner(log_marginal=log_marginal, mean=mean, variance=variance)
 
 
@@ -115,6 +115,7 @@ class Outer:
     log_marginal : (theta * hospital,)
     center, scale : (theta * hospital,), mode and Laplace SD of the hospital effect
     mean, sd : (unit,), of the doctor's total intercept
+    mean_doctor : (unit,), E[d]
     square_doctor : (unit,), E[d²]
     square_hospital : (theta * hospital,), E[v²]
     """
@@ -124,6 +125,7 @@ class Outer:
     scale: Array
     mean: Array
     sd: Array
+    mean_doctor: Array
     square_doctor: Array
     square_hospital: Array
 
@@ -174,7 +176,8 @@ def outer_integrals(
         center=center,
         scale=scale,
         mean=mean,
-        sd=np.sqrt(shared + own),
+        sd=np.sqrt(np.maximum(shared + own, 1e-12)),
+        mean_doctor=(w * inner.mean).sum(axis=1),
         square_doctor=(w * (inner.variance + inner.mean**2)).sum(axis=1),
         square_hospital=(weights * v**2).sum(axis=1),
     )

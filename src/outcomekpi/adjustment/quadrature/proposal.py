@@ -19,6 +19,7 @@ from outcomekpi.adjustment.quadrature.scores import stratified_normals, stratifi
 
 __all__ = [
     "Proposal",
+    "describe_scores",
     "draw_scores",
     "inverse_root",
     "log_determinants",
@@ -91,9 +92,18 @@ def _log_student(scores: Array, df: float) -> Array:
 
 
 def draw_scores(
-    n_points: int, dimension: int, tail_df: float | None, rng: np.random.Generator
+    n_points: int,
+    dimension: int,
+    tail_df: float | None,
+    rng: np.random.Generator,
+    *,
+    moments: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array]:
     """Standardized normal (or multivariate t) scores with their log density.
+
+    Parameters
+    ----------
+    moments : mean (dimension,) and covariance to give them, None for 0 and 1
 
     Returns
     -------
@@ -102,9 +112,20 @@ def draw_scores(
     """
     scores = stratified_normals(n_points, dimension, rng)
     if tail_df is None:
-        return scores, _log_normal(scores)
-    scores *= np.sqrt(tail_df / rng.chisquare(tail_df, n_points))[:, None]
-    return scores, _log_student(scores, tail_df)
+        log_density = _log_normal(scores)
+    else:
+        scores *= np.sqrt(tail_df / rng.chisquare(tail_df, n_points))[:, None]
+        log_density = _log_student(scores, tail_df)
+    if moments is None:
+        return scores, log_density
+    root = np.linalg.cholesky(moments[1] + 1e-6 * np.eye(dimension))
+    return moments[0] + scores @ root.T, log_density - np.log(np.diag(root)).sum()
+
+
+def describe_scores(tail_df: float | None, moments: tuple[Array, Array] | None) -> str:
+    """Name what was done to the scores of a proposal."""
+    tails = "" if tail_df is None else f", t({tail_df:g}) tails"
+    return tails + ("" if moments is None else ", recentered")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -243,13 +264,7 @@ def propose_from_grid(
     uniforms = stratified_uniforms(n_points, 1, rng)[:, 0]
     xi = np.interp(uniforms * cumulative[-1], cumulative, fine)
 
-    normals, log_scores = draw_scores(n_points, mode.theta.size - 1, tail_df, rng)
-    name = "grid over the doctor SD" + ("" if tail_df is None else f", t({tail_df:g}) tails")
-    if moments is not None:
-        root = np.linalg.cholesky(moments[1] + 1e-6 * np.eye(moments[0].size))
-        normals = moments[0] + normals @ root.T
-        log_scores = log_scores - np.log(np.diag(root)).sum()
-        name += ", recentered"
+    normals, log_scores = draw_scores(n_points, mode.theta.size - 1, tail_df, rng, moments=moments)
     factor = ridge.factors(xi)
     beta = ridge.betas(xi) + np.einsum("mpq,mq->mp", factor, normals)
     log_sigma = np.log(ridge.sigma(xi))
@@ -258,5 +273,5 @@ def propose_from_grid(
         thetas=np.column_stack((beta, log_sigma)),
         scores=np.column_stack((normals, ndtri(uniforms))),
         log_density=curve(xi) - np.log(cumulative[-1]) + log_sigma + log_scores - log_root,
-        name=name,
+        name="grid over the doctor SD" + describe_scores(tail_df, moments),
     )

@@ -122,6 +122,22 @@ def assess_weights(log_weights: Array) -> Weights:
     )
 
 
+def weighted_sd(values: Array, log_weights: Array) -> float:
+    """Return the standard deviation of (point,) values under their weights."""
+    share = np.exp(log_weights - log_weights.max())
+    mean = np.average(values, weights=share)
+    return float(np.average((values - mean) ** 2, weights=share) ** 0.5)
+
+
+def weighted_moments(weights: Weights, scores: Array) -> tuple[Array, Array]:
+    """Mean and covariance of the scores (point, dimension) under the exact weights."""
+    share = np.exp(weights.log_weights)
+    known = scores[: share.size]
+    mean = np.average(known, axis=0, weights=share)
+    off = known - mean
+    return mean, (off.T * (share / share.sum())) @ off
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Resampled:
     """Draws of theta.
