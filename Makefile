@@ -18,6 +18,7 @@ test: $(VENV)/.stamp ## Run the tests
 	$(PY) -m pytest
 
 validate: $(VENV)/.stamp ## Run the long statistical studies and write their tables
+	$(PY) benchmarks/accuracy.py
 	$(PY) benchmarks/sbc.py
 	$(PY) benchmarks/engines_agree.py
 	$(PY) -m pytest -m validate

@@ -349,7 +349,7 @@ def _origin(n_data_sets: int, seed: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-sets", type=int, default=1000)
+    parser.add_argument("--data-sets", type=int, default=500)
     parser.add_argument("--seed", type=int, default=20261)
     parser.add_argument("--studies", nargs="+", default=list(STUDIES), choices=list(STUDIES))
     parser.add_argument("--workers", type=int, default=2)
