@@ -53,6 +53,12 @@ def test_a_threshold_that_no_rate_can_have_is_refused(family, threshold, message
         classify(made_rates(family=family), FlagRule(threshold=threshold))
 
 
+def test_one_false_flag_is_singular():
+    # three doctors, each flagged with probability two thirds
+    found = classify(rates_with([[0.2, 0.2, 0.05]] * 3), FlagRule(probability=0.5))
+    assert repr(found).endswith("; 1 false flag expected")
+
+
 def test_the_threshold_is_the_overall_rate_unless_given():
     rates = made_rates(12)
     assert classify(rates).threshold == rates.reference_rate

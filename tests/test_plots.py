@@ -1,5 +1,6 @@
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -315,6 +316,31 @@ def test_a_check_without_the_columns_of_a_picture_is_refused_by_name():
         ok.plot_calibration(check)
     with pytest.raises(SpecError, match=r"check_predictive.*'Sampling'"):
         plot_predictive(check)
+
+
+def test_the_legend_of_the_spread_keeps_off_the_posterior(posterior):
+    # most of the posterior on the right half of the axis, as with many doctors
+    sd = posterior.draws["posterior"]["sd_doctor"]
+    narrow = posterior.draws.copy()
+    narrow["posterior"] = narrow["posterior"].to_dataset().assign(sd_doctor=0.5 + sd * 0.05)
+    ax = draw(ok.plot_sd(replace(posterior, draws=narrow)))
+    (bars,) = ax.patches
+    inside = [v for v in ax.transData.transform(bars.get_path().vertices) if v[1] > 0]
+    box = ax.get_legend().get_window_extent()
+    assert not any(box.contains(*vertex) for vertex in inside)
+
+
+def test_equal_caseloads_get_an_axis_that_can_be_read():
+    found = made_reliability(12)
+    ax = draw(plot_reliability(replace(found, cases=found.cases * 0 + 12)))
+    low, high = ax.get_xlim()
+    assert sum(low <= tick <= high for tick in ax.get_xticks()) >= 3
+
+
+def test_rates_over_an_exposure_name_their_unit():
+    rates = replace(made_rates(12, family="poisson"), unit="events per unit of exposure")
+    assert "standardized rate per unit of exposure" in plot_caterpillar(rates).get_xlabel()
+    assert "per" not in plot_caterpillar(made_rates(12)).get_xlabel()
 
 
 def test_gaussian_outcomes_are_called_means():

@@ -253,6 +253,22 @@ def test_counts_and_measurements_are_written_in_their_units(tmp_path, family, co
     assert ("Observed" in table) == (family == "poisson")
 
 
+def test_means_are_not_described_as_rates_of_events(tmp_path):
+    page = written(made_fit(family="gaussian"), tmp_path)
+    words = " ".join(Outline(page).text)
+    assert "plus the overall mean" in words
+    assert "(the overall mean)" in words
+    for wrong in ("overall rate", "standardized rate", "raw rate", "expected events"):
+        assert wrong not in words
+
+
+def test_one_event_is_one_event(tmp_path):
+    fit = made_fit(n_doctors=12, seed=4)
+    page = written(fit, tmp_path, rule=ok.FlagRule(probability=0.6))
+    assert "; 1 event in" in page
+    assert not re.search(r"\b1 (events|cases|flags|places)\b", page)
+
+
 def test_the_same_results_give_the_same_bytes(tmp_path):
     results = judged(made_fit())
     first = report(*results, path=tmp_path / "a.html", checks=()).read_bytes()

@@ -171,7 +171,9 @@ class Cases:
         return pd.Series(sums, index=self.doctors, name="observed")
 
     def __repr__(self) -> str:
-        parts = [f"{self.n_cases:,} patients of {len(self.doctors):,} doctors"]
+        # a row over an exposure is a stretch of time or volume, and seldom one patient
+        counted = "patients" if self.exposure is None else "cases"
+        parts = [f"{self.n_cases:,} {counted} of {len(self.doctors):,} doctors"]
         if self.hospitals is not None:
             parts[0] += f" in {count_of(len(self.hospitals), 'hospital')}"
         parts.append(self._describe_outcome())

@@ -10,6 +10,7 @@ from outcomekpi.adjustment.fit import Fit
 from outcomekpi.adjustment.model import Model
 from outcomekpi.adjustment.posterior import PosteriorSamples
 from outcomekpi.checks import CheckResult
+from outcomekpi.columns import count_of
 from outcomekpi.intervals import flatten_draws
 
 __all__ = ["check_prior_sensitivity"]
@@ -68,15 +69,17 @@ def check_prior_sensitivity(fit: Fit, *, draws: int | None = None) -> CheckResul
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("prior")
     table = table.loc[["halved", "as fitted", "doubled"]]
     largest = float(table["largest_move"].max())
+    flags = int(table["flags_changed"].max())
+    spread = table["sd_doctor"].tolist()
+    places = float(table["largest_rank_change"].max())
     return CheckResult(
         name="Sensitivity to the prior of the doctors' spread",
         passed=largest <= LARGEST_MOVE,
         verdict=(
             f"Halving and doubling the prior of the SDs moves a doctor's result by at most "
-            f"{largest:.2f} posterior SD, changes {table['flags_changed'].max():.0f} flags and "
-            f"moves a rank by at most {table['largest_rank_change'].max():.0f} places; the "
-            f"doctors' SD is {table['sd_doctor'].iloc[0]:.3f}, {table['sd_doctor'].iloc[1]:.3f} "
-            f"and {table['sd_doctor'].iloc[2]:.3f}."
+            f"{largest:.2f} posterior SD, changes {count_of(flags, 'flag')} and moves a rank by at "
+            f"most {count_of(round(places), 'place')}; the doctors' SD is "
+            f"{spread[0]:.3f}, {spread[1]:.3f} and {spread[2]:.3f}."
         ),
         table=table,
     )

@@ -12,7 +12,7 @@ from outcomekpi.plots.sides import (
     flags_of,
     percent,
     rate_axis,
-    rate_noun,
+    rate_label,
     sided,
 )
 from outcomekpi.profiling.standardization import StandardizedRates
@@ -69,7 +69,7 @@ def plot_caterpillar(
     label_rows(ax, frame, flag, labels)
     rate_axis(ax.xaxis, rates)
     ax.set_xlabel(
-        sided(f"standardized {rate_noun(rates)}, {percent(level)} intervals", rates.direction)
+        sided(f"standardized {rate_label(rates)}, {percent(level)} intervals", rates.direction)
     )
     draw_reference(ax, rates)
     draw_legend(ax)

@@ -10,7 +10,7 @@ from outcomekpi.errors import check_choice
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.palette import INK, LIMIT, MARKERS, flag_color, open_axes, quiet
 from outcomekpi.plots.rows import Labels
-from outcomekpi.plots.sides import draw_legend, flags_of, percent, rate_axis, rate_noun, sided
+from outcomekpi.plots.sides import draw_legend, flags_of, percent, rate_axis, rate_label, sided
 from outcomekpi.profiling.funnel import FUNNEL_LEVELS, FunnelLimits, funnel_limits
 from outcomekpi.profiling.standardization import StandardizedRates
 
@@ -84,7 +84,7 @@ def plot_funnel(
     ax.set_xlim(curve.index[0] - 0.01 * curve.index[-1], curve.index[-1])
     rate_axis(ax.yaxis, rates)
     ax.set_xlabel("cases" if rates.family == "gaussian" else "expected events")
-    what = f"observed {rate_noun(rates)}, adjusted"
+    what = f"observed {rate_label(rates)}, adjusted"
     ax.set_ylabel(sided(what, rates.direction))
     _name(ax, frame, flag, labels, limits.center)
     draw_legend(ax, loc="upper right")

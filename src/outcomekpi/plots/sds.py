@@ -3,17 +3,20 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from outcomekpi.adjustment.fit import Fit
 from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, HOSPITAL, INK, open_axes, quiet
-from outcomekpi.plots.sides import draw_legend, percent
+from outcomekpi.plots.sides import Corner, draw_legend, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["plot_sd"]
+
+Array = NDArray[np.floating]
 
 
 def plot_sd(fit: Fit, *, level: float = DEFAULT_LEVEL, ax: "Axes | None" = None) -> "Axes":
@@ -70,15 +73,24 @@ def plot_sd(fit: Fit, *, level: float = DEFAULT_LEVEL, ax: "Axes | None" = None)
             label=f"{unit}s, {percent(level)} interval",
         )
     ax.set_xlim(0, top)
-    ax.set_ylim(-0.02 * (len(shown) + 1) * highest, 1.1 * highest)
+    corner, room = _emptier_corner(draws, top)
+    ax.set_ylim(-0.02 * (len(shown) + 1) * highest, room * highest)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     scale = {"gaussian": "units of the outcome"}.get(fit.model.family, _link(fit))
     ax.set_xlabel(f"standard deviation ({scale})", color=INK)
     ax.set_ylabel("density")
-    draw_legend(ax, loc="upper right")
+    draw_legend(ax, loc=corner)
     apply_fonts(ax)
     return ax
+
+
+def _emptier_corner(draws: dict[str, Array], top: float) -> tuple[Corner, float]:
+    """Corner for the legend, and how far above the highest bar the axis has to go for it."""
+    middles = [float(np.quantile(values, 0.5)) / top for values in draws.values()]
+    if max(middles) < 0.5:
+        return "upper right", 1.1
+    return "upper left", 1.1 if min(middles) > 0.65 else 1.6
 
 
 def _link(fit: Fit) -> str:

@@ -15,7 +15,7 @@ from outcomekpi.plots.sides import (
     flags_of,
     percent,
     rate_axis,
-    rate_noun,
+    rate_label,
     sided,
 )
 from outcomekpi.profiling.standardization import StandardizedRates
@@ -70,14 +70,14 @@ def plot_shrinkage(
     if few:
         _draw_rows(ax, frame, level)
         label_rows(ax, frame, flags_of(None, frame.index), labels)
-        ax.set_xlabel(sided(f"raw and standardized {rate_noun(rates)}", rates.direction))
+        ax.set_xlabel(sided(f"raw and standardized {rate_label(rates)}", rates.direction))
         draw_reference(ax, rates)
     else:
         _draw_scatter(ax, frame)
         draw_reference(ax, rates, vertical=False)
         rate_axis(ax.yaxis, rates)
-        ax.set_xlabel(sided(f"raw {rate_noun(rates)}", rates.direction))
-        ax.set_ylabel(f"standardized {rate_noun(rates)}")
+        ax.set_xlabel(sided(f"raw {rate_label(rates)}", rates.direction))
+        ax.set_ylabel(f"standardized {rate_label(rates)}")
     rate_axis(ax.xaxis, rates)
     draw_legend(ax, loc="above" if few else "upper left")
     apply_fonts(ax)

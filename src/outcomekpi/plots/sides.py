@@ -23,10 +23,14 @@ __all__ = [
     "is_share",
     "percent",
     "rate_axis",
+    "rate_label",
     "rate_noun",
     "rate_text",
     "sided",
 ]
+
+
+NARROW = 5.0  # a range of counts, highest over lowest, in which 1, 2 and 5 give too few ticks
 
 
 def percent(level: float) -> str:
@@ -42,6 +46,12 @@ def is_share(rates: StandardizedRates) -> bool:
 def rate_noun(rates: StandardizedRates) -> str:
     """Return what the values are called: a mean of measurements, else a rate of events."""
     return "mean" if rates.family == "gaussian" else "rate"
+
+
+def rate_label(rates: StandardizedRates) -> str:
+    """Return what the values are called on an axis, with their unit where a reader needs it."""
+    noun = rate_noun(rates)
+    return f"{noun} per unit of exposure" if "exposure" in rates.unit else noun
 
 
 def rate_text(rates: StandardizedRates, value: float) -> str:
@@ -69,12 +79,16 @@ def sided(label: str, direction: Direction | None) -> str:
 
 def count_axis(ax: "Axes", counts: pd.Series) -> None:
     """Logarithmic horizontal axis of counts, with plain numbers at 1, 2 and 5 of each decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     low, high = max(float(counts.min()), 0.5) * 0.8, max(float(counts.max()), 1.0) * 1.25
     ax.set_xscale("log")
     ax.set_xlim(low, high)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 2000 else (1.0,)))
+    if high / low < NARROW:
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    else:
+        subs = (1.0, 2.0, 5.0) if high / low < 2000 else (1.0,)
+        ax.xaxis.set_major_locator(LogLocator(subs=subs))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
 

@@ -126,10 +126,11 @@ class Classification:
     def __repr__(self) -> str:
         worse = int((self.flag == "worse").sum())
         better = int((self.flag == "better").sum())
+        wrong = f"{self.expected_false_flags:.2g}"
         return (
-            f"Classification: {worse} of {len(self.flag)} doctors worse, {better} better "
+            f"Classification: {worse:,} of {len(self.flag):,} doctors worse, {better:,} better "
             f"({self.rule}; threshold {self.threshold:.4g} {self.rates.unit}); "
-            f"{self.expected_false_flags:.2g} false flags expected"
+            f"{wrong} false flag{'' if wrong == '1' else 's'} expected"
         )
 
     def _repr_html_(self) -> str:

@@ -174,8 +174,9 @@ def _sentence(
     if flags.rates.family == "gaussian" or pd.isna(row["observed"]):
         return words + "."
     cases = "" if pd.isna(row["cases"]) else f" in {plural(int(row['cases']), 'case')}"
+    events = "event" if row["observed"] == 1 else "events"
     return (
-        f"{words}; {count(row['observed'])} events{cases}, where "
+        f"{words}; {count(row['observed'])} {events}{cases}, where "
         f"{decimal(row['expected'], 1)} were expected."
     )
 

@@ -66,13 +66,14 @@ def _describe_reliability(reliability: Reliability) -> str:
     middle = float(values.median())
     enough = int((values >= JUDGED_ALONE).sum())
     cases = float(plan_caseload(reliability, targets=(JUDGED_ALONE,)).to_frame()["cases"].iloc[0])
-    reach = f"{cases:,.0f}" if isfinite(cases) and cases < OUT_OF_REACH else "far more than 100,000"
+    within_reach = isfinite(cases) and cases < OUT_OF_REACH
+    reach = plural(round(cases), "case") if within_reach else "far more than 100,000 cases"
     return (
         f"The reliability of a typical doctor's result is {middle:.2f}: about {middle:.0%} of the "
         f"differences seen between doctors with such a caseload are real, the other "
         f"{1 - middle:.0%} are luck. {enough or 'None'} of {plural(len(values), 'doctor')} "
         f"{'reaches' if enough < 2 else 'reach'} {JUDGED_ALONE:g}, which is often asked for before "
-        f"a single doctor is judged; it takes about {reach} cases per doctor."
+        f"a single doctor is judged; it takes about {reach} per doctor."
     )
 
 
@@ -86,7 +87,7 @@ def _describe_spread(fit: Fit, style: RateStyle, level: float) -> str:
             f"{style.span(row['lower'], row['upper'])})."
         )
     has_odds = fit.model.family in ("bernoulli", "binomial")
-    what = "odds of the event" if has_odds else "rate of events"
+    what = "odds of the event" if has_odds else "rates of events"
     return (
         f"For like patients, the {what} of two doctors picked at random typically differ by a "
         f"factor of {decimal(row['median'], 2)} ({percent(level)} interval "

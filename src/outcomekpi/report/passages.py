@@ -30,6 +30,13 @@ MEASURES = {
     "times the overall rate; chance in the observed events is not taken out",
     "direct": "direct: the rate that all cases together would have with this doctor",
 }
+MEASURES_OF_MEANS = {
+    "P/E": "the mean that the model predicts for the doctor's cases, less the mean expected of an "
+    "average doctor with the same cases, plus the overall mean",
+    "O/E": "the mean observed, less the mean expected of an average doctor with the same cases, "
+    "plus the overall mean; chance in the observed mean is not taken out",
+    "direct": "direct: the mean that all cases together would have with this doctor",
+}
 FAMILIES = {
     "bernoulli": "a logistic regression of events among cases",
     "binomial": "a logistic regression of events among cases",
@@ -54,7 +61,7 @@ def describe_question(
             "Judged are",
             f"the {len(rates.cases):,} values of {roles['doctor']}, called doctors here",
         ),
-        ("Adjusted for", fit.spec.case_mix or "nothing: rates are compared as they are"),
+        ("Adjusted for", fit.spec.case_mix or f"nothing: {style.noun}s are compared as they are"),
     ]
     if fit.spec.doctor_level:
         facts.append(("Shrunken towards doctors alike in", fit.spec.doctor_level))
@@ -62,9 +69,10 @@ def describe_question(
         within = "an average doctor of the same hospital"
         population = "an average doctor of an average hospital"
         facts.append(("Compared with", within if rates.hospital == "within" else population))
-    named = "the overall rate" if flags.rule.threshold is None else "as chosen"
+    measures = MEASURES_OF_MEANS if rates.family == "gaussian" else MEASURES
+    named = f"the overall {style.noun}" if flags.rule.threshold is None else "as chosen"
     facts += [
-        ("Measure", MEASURES[rates.measure]),
+        ("Measure", measures[rates.measure]),
         ("Benchmark", f"{_with_unit(style, flags.threshold)} ({named})"),
         ("Rule", rule_in_words(flags, style)),
         ("Intervals", f"hold the true value with {percent(level)} probability, given the model"),
@@ -87,9 +95,9 @@ def describe_cases(fit: Fit, rates: StandardizedRates, *, style: RateStyle, mask
     if len(visible):
         low, middle, high = (float(x) for x in np.quantile(visible, [0.0, 0.5, 1.0]))
         among = " (of the counts shown)" if mask.cases.any() else ""
-        facts.append(
-            ("Cases per doctor", f"{count(low)} to {count(high)}, median {count(middle)}{among}")
-        )
+        span = f"{count(low)} to {count(high)}, median {count(middle)}"
+        each = f"{count(low)} each" if low == high else span
+        facts.append(("Cases per doctor", each + among))
     if rates.family != "gaussian" and not mask.observed.any():
         none = int((rates.observed == 0).sum())
         facts.append(("Doctors without events", f"{none:,}"))

@@ -17,6 +17,7 @@ from outcomekpi.plots.reliability import plot_reliability
 from outcomekpi.plots.rows import FEW, Labels, rows_height
 from outcomekpi.plots.sds import plot_sd
 from outcomekpi.plots.shrinkage import plot_shrinkage
+from outcomekpi.plots.sides import rate_noun
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.funnel import FunnelLimits
 from outcomekpi.profiling.ranking import Ranks
@@ -62,10 +63,13 @@ def sketch_funnel(
     n_flagged = int((flags.flag != "").sum())
     labels: Labels = "flagged" if n_flagged <= NAMED_AT_MOST else "none"
     levels = " and ".join(percent(level) for level in limits.levels)
+    of_means = limits.rule.distribution == "normal"
+    against = "his number of cases" if of_means else "how many events were expected"
+    few = "cases" if of_means else "expected events"
     caption = (
-        "Each point is a doctor: what was observed, adjusted for case mix, against how many events "
-        "were expected. Between the curves lies what chance alone would do to a doctor who is just "
-        f"average ({levels} of the time). Doctors with few expected events scatter widely, which "
+        f"Each point is a doctor: what was observed, adjusted for case mix, against {against}. "
+        "Between the curves lies what chance alone would do to a doctor who is just "
+        f"average ({levels} of the time). Doctors with few {few} scatter widely, which "
         "is why the curves open to the left. The point is before, the judgment after chance has "
         "been taken into account, so a doctor may stand out inside the curves, or not outside of "
         f"them.{_explain_beyond_all(limits)}"
@@ -104,8 +108,8 @@ def sketch_rows(
             name="caterpillar",
             heading="Standardized rates.",
             caption="Doctors from best (top) to worst, with the interval in which the standardized "
-            f"rate lies with {percent(level)} probability. Two doctors whose intervals overlap "
-            "widely cannot be told apart.",
+            f"{rate_noun(rates)} lies with {percent(level)} probability. Two doctors whose "
+            "intervals overlap widely cannot be told apart.",
             draw=lambda ax: plot_caterpillar(rates, flags=flags, labels=labels, level=level, ax=ax),
             height=rows_height(n),
             n_marks=n,
@@ -129,12 +133,13 @@ def sketch_shrinkage(shown: StandardizedRates, *, level: float) -> list[Sketch]:
     n = len(shown.cases)
     if n < 2:
         return []
+    noun = rate_noun(shown)
     return [
         Sketch(
             name="shrinkage",
             heading="What adjustment changes.",
-            caption="From the raw rate to the standardized one. Doctors with few cases move most: "
-            "their raw rates are mostly chance.",
+            caption=f"From the raw {noun} to the standardized one. Doctors with few cases move "
+            f"most: their raw {noun}s are mostly chance.",
             draw=lambda ax: plot_shrinkage(shown, level=level, ax=ax),
             height=rows_height(n) if n <= FEW else 5.2,
             n_marks=n,
