@@ -1,7 +1,5 @@
 """The fast engine from start to end: mode, proposal, weights, draws."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +10,13 @@ from outcomekpi.adjustment.quadrature.effects import draw_conditionals
 from outcomekpi.adjustment.quadrature.evaluation import Anchor, anchor_effects, log_posterior
 from outcomekpi.adjustment.quadrature.gaussian import sample_gaussian
 from outcomekpi.adjustment.quadrature.kernels import Kernel, LogisticKernel, PoissonKernel
+from outcomekpi.adjustment.quadrature.ladder import (
+    N_POINTS,
+    Attempt,
+    Moments,
+    climb_ladder,
+    rungs_of_the_grid,
+)
 from outcomekpi.adjustment.quadrature.mode import Mode, Target, find_mode
 from outcomekpi.adjustment.quadrature.nested_engine import sample_nested
 from outcomekpi.adjustment.quadrature.priors import fixed_effect_prior, largest_log_sigma
@@ -19,14 +24,7 @@ from outcomekpi.adjustment.quadrature.proposal import Proposal, propose_from_gri
 from outcomekpi.adjustment.quadrature.rows import Rows, sort_rows
 from outcomekpi.adjustment.quadrature.shifts import curve_shifts
 from outcomekpi.adjustment.quadrature.warm_start import some_doctors
-from outcomekpi.adjustment.quadrature.weights import (
-    Weights,
-    assess_weights,
-    refusal,
-    resample,
-    weighted_moments,
-    weighted_sd,
-)
+from outcomekpi.adjustment.quadrature.weights import Weights, resample
 from outcomekpi.errors import EngineError
 
 __all__ = ["sample_quadrature"]
@@ -36,9 +34,6 @@ Diagnostics = dict[str, float | str]
 
 _FEWEST_DOCTORS_FOR_NORMAL = 50
 _LARGEST_SD_ERROR_FOR_NORMAL = 0.12  # posterior SD of log sigma
-_POINTS = 4096
-_CHECKED, _FEWEST_CHECKED = 32, 8
-_QUADRATURE_TOLERANCE = 0.02
 _START_SIGMA = 0.3
 
 
@@ -142,24 +137,17 @@ def _n_exact(n_rows: int) -> int:
     return 128 if n_rows <= 300_000 else 32
 
 
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    name: str
-    n_exact: int
-
-
-def _attempts(target: Target, mode: Mode) -> list[_Attempt]:
+def _attempts(target: Target, mode: Mode) -> list[Attempt]:
     """Proposals in the order in which they are tried."""
     rows = target.kernel.rows
     n = _n_exact(rows.n_rows)
-    later = ("tails", "recentered", "recentered")
-    rest = [_Attempt("grid", n), *(_Attempt(name, _POINTS) for name in later)]
+    rest = rungs_of_the_grid(n)
     if rows.n_doctors < _FEWEST_DOCTORS_FOR_NORMAL or not _is_positive(mode.information):
         return rest
     error = np.linalg.inv(mode.information)[-1, -1] ** 0.5
     inside = mode.theta[-1] + 4 * error < largest_log_sigma(target.sd_prior)
     if error <= _LARGEST_SD_ERROR_FOR_NORMAL and inside:
-        return [_Attempt("normal", n), *rest]
+        return [Attempt("normal", n), *rest]
     return rest
 
 
@@ -171,38 +159,20 @@ def _weighted_proposal(
     target: Target, anchor: Anchor, mode: Mode, draws: int, rng: np.random.Generator
 ) -> tuple[Proposal, Weights, Diagnostics]:
     """Try proposals until the exact weights of one are good enough."""
-    n_points = max(_POINTS, 2 * draws)
-    tried: list[str] = []
-    moments: tuple[Array, Array] | None = None
-    for attempt in _attempts(target, mode):
-        if attempt.name == "normal":
-            proposal = propose_normal(mode, n_points, rng)
-        else:
-            tail_df = None if attempt.name == "grid" else 8.0
-            proposal = propose_from_grid(
-                target, anchor, mode, n_points, rng, tail_df=tail_df, moments=moments
-            )
-        some = slice(0, min(attempt.n_exact, n_points))
-        exact = log_posterior(target, anchor, proposal.thetas[some])
-        weights = assess_weights(exact - proposal.log_density[some])
-        check = _quadrature_error(target, anchor, proposal.thetas[some], exact, weights)
-        tried.append(weights.describe(proposal.name, check))
-        if weights.acceptable and check < _QUADRATURE_TOLERANCE:
-            diagnostics: Diagnostics = {
-                "newton_steps": float(mode.steps),
-                "newton_decrement": mode.decrement,
-                **weights.diagnostics(proposal.name, check, tried),
-            }
-            return proposal, weights, diagnostics
-        if attempt.name in ("tails", "recentered"):
-            moments = weighted_moments(weights, proposal.scores[:, :-1])
-    raise refusal(tried, _QUADRATURE_TOLERANCE)
+    n_points = max(N_POINTS, 2 * draws)
 
+    def propose(attempt: Attempt, moments: Moments | None) -> Proposal:
+        if attempt.kind == "normal":
+            return propose_normal(mode, n_points, rng)
+        return propose_from_grid(
+            target, anchor, mode, n_points, rng, tail_df=attempt.tail_df, moments=moments
+        )
 
-def _quadrature_error(
-    target: Target, anchor: Anchor, thetas: Array, exact: Array, weights: Weights
-) -> float:
-    """Return the weighted SD, over thetas, of what twice the nodes change in the log posterior."""
-    some = slice(0, max(_FEWEST_CHECKED, min(_CHECKED, exact.size // 8)))
-    change = log_posterior(target, anchor, thetas[some], doubled=True) - exact[some]
-    return weighted_sd(change, weights.log_weights[some])
+    def density(thetas: Array, doubled: bool) -> Array:
+        return log_posterior(target, anchor, thetas, doubled=doubled)
+
+    proposal, weights, diagnostics = climb_ladder(
+        _attempts(target, mode), propose, density, n_sds=1
+    )
+    search = {"newton_steps": float(mode.steps), "newton_decrement": mode.decrement}
+    return proposal, weights, {**search, **diagnostics}

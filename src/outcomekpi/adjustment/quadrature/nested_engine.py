@@ -12,28 +12,25 @@ from outcomekpi.adjustment.quadrature.effects import draw_conditionals
 from outcomekpi.adjustment.quadrature.evaluation import Anchor, anchor_effects
 from outcomekpi.adjustment.quadrature.hospitals import draw_hospitals
 from outcomekpi.adjustment.quadrature.integration import choose_rule
+from outcomekpi.adjustment.quadrature.ladder import (
+    N_POINTS,
+    Attempt,
+    Moments,
+    climb_ladder,
+    rungs_of_the_grid,
+)
 from outcomekpi.adjustment.quadrature.mode import Mode, Target, find_mode
 from outcomekpi.adjustment.quadrature.nested_mode import Base, nested_log_posterior
 from outcomekpi.adjustment.quadrature.nested_proposal import propose_nested
 from outcomekpi.adjustment.quadrature.nesting import NestedTarget
 from outcomekpi.adjustment.quadrature.proposal import Proposal
 from outcomekpi.adjustment.quadrature.shifts import curve_shifts
-from outcomekpi.adjustment.quadrature.weights import (
-    Weights,
-    assess_weights,
-    refusal,
-    resample,
-    weighted_moments,
-    weighted_sd,
-)
+from outcomekpi.adjustment.quadrature.weights import Weights, resample
 
 __all__ = ["sample_nested"]
 
 Array = NDArray[np.float64]
 Diagnostics = dict[str, float | str]
-
-_POINTS = 4096
-_TOLERANCE = 0.02
 
 
 def sample_nested(
@@ -131,23 +128,15 @@ def _weighted(
     """Try proposals until the exact weights of one are good enough."""
     start = np.concatenate((mode.beta, np.log(mode.sigma * np.array([0.8, 0.6]))))
     finer = replace(target, rule=target.rule.doubled())
-    tried: list[str] = []
-    moments: tuple[Array, Array] | None = None
-    for name in ("grid", "tails", "recentered"):
-        tail_df = None if name == "grid" else 8.0
-        n_points = max(_POINTS, 2 * draws)
-        proposal = propose_nested(
-            target, base, start, n_points, rng, tail_df=tail_df, moments=moments
+    n_points = max(N_POINTS, 2 * draws)
+
+    def propose(attempt: Attempt, moments: Moments | None) -> Proposal:
+        return propose_nested(
+            target, base, start, n_points, rng, tail_df=attempt.tail_df, moments=moments
         )
-        n_exact = _n_exact(target.kernel.rows.n_rows) * (1 if name == "grid" else 4)
-        some = slice(0, min(n_exact, n_points))
-        exact = nested_log_posterior(target, base, proposal.thetas[some])
-        weights = assess_weights(exact - proposal.log_density[some])
-        few = slice(0, 16)
-        change = nested_log_posterior(finer, base, proposal.thetas[few]) - exact[few]
-        error = weighted_sd(change, weights.log_weights[few])
-        tried.append(weights.describe(proposal.name, error))
-        if weights.acceptable and error < _TOLERANCE:
-            return proposal, weights, weights.diagnostics(proposal.name, error, tried)
-        moments = weighted_moments(weights, proposal.scores[:, :-2]) if name == "tails" else None
-    raise refusal(tried, _TOLERANCE)
+
+    def density(thetas: Array, doubled: bool) -> Array:
+        return nested_log_posterior(finer if doubled else target, base, thetas)
+
+    rungs = rungs_of_the_grid(_n_exact(target.kernel.rows.n_rows))
+    return climb_ladder(rungs, propose, density, n_sds=2)
