@@ -185,6 +185,8 @@ def test_every_option_reaches_the_model(run, frame):
     )
     assert code == 0
     assert "P(beyond 0.1) > 0.8" in stdout
+    assert "Flags, and the whole report, are about 0.1; p_worse and p_better" in stdout
+    assert "in doctors.csv are about the benchmark, 0.3." in stdout
     table = pd.read_csv(out / "doctors.csv", keep_default_na=False, index_col="doctor")
     posterior = load_fit(out / "fit.nc").draws["posterior"]
     assert (
@@ -473,6 +475,20 @@ def test_notes_reach_the_screen_and_other_warnings_do_not(run, frame, monkeypatc
     monkeypatch.setattr(evaluation, "fit", noisy)
     code, _, err, _ = run(frame)
     assert (code, err) == (0, "outcomekpi: note: worth knowing\n")
+
+
+def test_an_interrupted_run_leaves_no_folder_above_the_results(frame, monkeypatch, tmp_path):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("outcomekpi.commands.evaluation.save_fit", interrupt)
+    frame.to_csv(tmp_path / "cases.csv", index=False)
+    code = main([
+        *("evaluate", str(tmp_path / "cases.csv"), "--outcome", "died", "--doctor", "surgeon"),
+        *("--direction", "lower", "--out", str(tmp_path / "a" / "b" / "results")),
+    ])  # fmt: skip
+    assert code == 130
+    assert {path.name for path in tmp_path.iterdir()} == {"cases.csv"}
 
 
 def test_an_interrupted_run_leaves_nothing(run, frame, monkeypatch, tmp_path):

@@ -42,6 +42,7 @@ def write_folder(folder: Path) -> Iterator[Path]:
     files that this run did not write stay. Whatever goes wrong in the block, nothing is left.
     """
     check_folder(folder)
+    missing = [path for path in folder.absolute().parents if not path.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
@@ -60,6 +61,15 @@ def write_folder(folder: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        _remove_empty(missing)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders that were made on the way, lowest first, where nothing came into them."""
+    for folder in folders:
+        if any(folder.iterdir()):
+            return
+        folder.rmdir()
 
 
 def _publish(staging: Path, folder: Path) -> None:

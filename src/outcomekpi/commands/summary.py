@@ -13,4 +13,10 @@ def print_judgment(judgment: Judgment, out: Path) -> None:
     for sentence in judgment.fit.cases.log:
         print(f"  {sentence}")
     print(repr(judgment.flags))
+    benchmark, threshold = judgment.table.attrs["threshold"], judgment.flags.threshold
+    if benchmark != threshold:
+        print(
+            f"  Flags, and the whole report, are about {threshold:.4g}; p_worse and p_better in "
+            f"doctors.csv are about the benchmark, {benchmark:.4g}."
+        )
     print(f"Report: {out / 'report.html'}")
