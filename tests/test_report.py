@@ -18,6 +18,7 @@ from outcomekpi.report.document import report
 from outcomekpi.report.listing import list_doctors
 from outcomekpi.report.masking import mask_counts
 from outcomekpi.report.numbers import decimal, probability, rate_style
+from outcomekpi.report.sketches import sketch_funnel
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -260,6 +261,19 @@ def test_means_are_not_described_as_rates_of_events(tmp_path):
     assert "(the overall mean)" in words
     for wrong in ("overall rate", "standardized rate", "raw rate", "expected events"):
         assert wrong not in words
+
+
+def test_the_funnel_of_overdispersed_counts_admits_that_its_limits_are_narrow():
+    rates = made_rates(20)
+    flags = ok.classify(rates)
+    said = {
+        family: sketch_funnel(
+            replace(rates, family=family), flags, ok.funnel_limits(replace(rates, family=family))
+        )[0].caption
+        for family in ("poisson", "negative_binomial")
+    }
+    assert "chance alone carries a doctor farther" in said["negative_binomial"]
+    assert "chance alone carries a doctor farther" not in said["poisson"]
 
 
 def test_one_event_is_one_event(tmp_path):

@@ -72,7 +72,7 @@ def sketch_funnel(
         f"average ({levels} of the time). Doctors with few {few} scatter widely, which "
         "is why the curves open to the left. The point is before, the judgment after chance has "
         "been taken into account, so a doctor may stand out inside the curves, or not outside of "
-        f"them.{_explain_beyond_all(limits)}"
+        f"them.{_explain_beyond_all(limits)}{_explain_narrow(shown)}"
     )
     return [
         Sketch(
@@ -93,6 +93,16 @@ def _explain_beyond_all(limits: FunnelLimits) -> str:
     return (
         " A point is observed over expected events, times the overall rate; with very few cases "
         "that can pass 100%."
+    )
+
+
+def _explain_narrow(rates: StandardizedRates) -> str:
+    """Admit that limits of Poisson counts are too narrow where the model has a dispersion."""
+    if rates.family != "negative_binomial":
+        return ""
+    return (
+        " The curves are those of Poisson counts. The model found the counts of like cases more "
+        "scattered than that, so that chance alone carries a doctor farther than they show."
     )
 
 
