@@ -12,6 +12,7 @@ __all__ = [
     "SpecError",
     "StorageError",
     "check_choice",
+    "check_kind",
     "did_you_mean",
 ]
 
@@ -63,3 +64,17 @@ def check_choice(name: str, value: object, options: Iterable[str]) -> None:
         listed = ", ".join(repr(option) for option in known)
         hint = did_you_mean(str(value), known)
         raise SpecError(f"{name} must be one of {listed}; got {value!r}.{hint}")
+
+
+def check_kind(name: str, value: object, kind: type, source: str) -> None:
+    """Raise a :class:`SpecError` unless ``value`` is of the kind that an argument needs.
+
+    Raises
+    ------
+    SpecError
+        Names the argument, the kind wanted and found, and what makes one.
+    """
+    if not isinstance(value, kind):
+        raise SpecError(
+            f"{name} must be {kind.__name__}, as {source} gives; got {type(value).__name__}."
+        )

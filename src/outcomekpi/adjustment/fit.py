@@ -14,7 +14,7 @@ from outcomekpi.adjustment.model import Model, build_model
 from outcomekpi.adjustment.posterior import PosteriorSamples, assemble_draws
 from outcomekpi.adjustment.spec import ModelSpec
 from outcomekpi.cases import Cases
-from outcomekpi.errors import OutcomeKPIWarning, SpecError, check_choice
+from outcomekpi.errors import OutcomeKPIWarning, SpecError, check_choice, check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL, summarize_draws
 from outcomekpi.provenance import Provenance, record_provenance
 
@@ -130,6 +130,8 @@ def fit(
     >>> ok.fit(cases, ok.ModelSpec(case_mix="age + sex"), seed=1).engine
     'quadrature'
     """
+    check_kind("cases", cases, Cases, "Cases.from_frame(...)")
+    check_kind("spec", spec, ModelSpec, "ModelSpec(case_mix=...)")
     check_choice("engine", engine, get_args(Engine))
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < _FEWEST_DRAWS:
         raise SpecError(f"draws must be a whole number of at least {_FEWEST_DRAWS}; got {draws!r}.")

@@ -1,15 +1,16 @@
 """Flags: which doctors lie beyond a threshold, with how much certainty."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from html import escape
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.adjustment.spec import check_rate
-from outcomekpi.errors import OutcomeKPIWarning, SpecError
+from outcomekpi.errors import OutcomeKPIWarning, SpecError, check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, summarize_draws
 from outcomekpi.profiling.standardization import StandardizedRates, require_direction
 
@@ -50,6 +51,7 @@ class FlagRule:
     fdr: float | None = None
 
     def __post_init__(self) -> None:
+        _check_numbers(self)
         if not 0.0 < self.probability < 1.0:
             raise SpecError(
                 f"FlagRule.probability must lie between 0 and 1; got {self.probability!r}."
@@ -80,6 +82,13 @@ class FlagRule:
         if self.fdr is not None:
             return f"beyond {against}, expected share of wrong flags <= {self.fdr:g}"
         return f"P(beyond {against}) > {self.required_probability:g}"
+
+
+def _check_numbers(rule: FlagRule) -> None:
+    for field in fields(rule):
+        value = getattr(rule, field.name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
+            raise SpecError(f"FlagRule.{field.name} must be a number; got {value!r}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -180,6 +189,7 @@ def classify(rates: StandardizedRates, rule: FlagRule | None = None) -> Classifi
     """
     direction = require_direction(rates, "classify")
     rule = FlagRule() if rule is None else rule
+    check_kind("rule", rule, FlagRule, "FlagRule(probability=...)")
     if rates.measure == "O/E":
         warnings.warn(
             "Flags from O/E take the observed events as certain, so that their probabilities are "

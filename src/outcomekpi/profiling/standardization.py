@@ -13,7 +13,7 @@ from outcomekpi.adjustment.fit import Fit
 from outcomekpi.adjustment.model import overall_rate
 from outcomekpi.adjustment.spec import Family
 from outcomekpi.cases import Direction
-from outcomekpi.errors import SpecError, check_choice
+from outcomekpi.errors import SpecError, check_choice, check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.profiling.case_curves import sum_by_curves
 from outcomekpi.profiling.case_sums import AverageDoctor, CaseSums, sum_exactly
@@ -202,6 +202,7 @@ def standardize(
     >>> list(rates.to_frame().columns[-3:])
     ['mean', 'lower', 'upper']
     """
+    check_kind("fit", fit, Fit, "fit(cases, spec)")
     check_choice("measure", measure, get_args(Measure))
     check_choice("average_doctor", average_doctor, get_args(AverageDoctor))
     check_choice("hospital", hospital, get_args(HospitalComparison))
@@ -262,8 +263,9 @@ def require_direction(rates: StandardizedRates, verb: str) -> Direction:
     Raises
     ------
     SpecError
-        The direction was never said.
+        The direction was never said, or these are no rates.
     """
+    check_kind("rates", rates, StandardizedRates, "standardize(fit)")
     if rates.direction is None:
         raise SpecError(
             f"{verb} needs to know whether a higher or a lower outcome is better. "

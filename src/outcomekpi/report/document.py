@@ -9,7 +9,7 @@ from typing import Any
 
 from outcomekpi.adjustment.fit import Fit
 from outcomekpi.checks import CheckResult
-from outcomekpi.errors import StorageError
+from outcomekpi.errors import StorageError, check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.doctor_table import doctor_table
@@ -102,6 +102,10 @@ def report(
     >>> results = fit, rates, ok.rank(rates), ok.classify(rates)
     >>> ok.report(*results, path="2026-surgery.html", checks=[])  # doctest: +SKIP
     """
+    check_kind("fit", fit, Fit, "fit(cases, spec)")
+    check_kind("rates", rates, StandardizedRates, "standardize(fit)")
+    check_kind("ranks", ranks, Ranks, "rank(rates)")
+    check_kind("flags", flags, Classification, "classify(rates)")
     check_level(level)
     target = Path(path)
     if target.is_dir():
