@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,13 +152,13 @@ def test_draws_do_not_depend_on_how_doctors_are_split_up():
     sigma = np.exp(rng.normal(np.log(0.5), 0.1, 400))
     shifts = curve_shifts(target.kernel, anchor, betas)
     curves = curves_of(target, mode, (sigma.min(), sigma.max()), shifts.ranges())
-    every = draw_conditionals(curves, shifts, sigma, seed=3)
+    every = draw_conditionals(curves, shifts, sigma, seed=3, compiled=False)
     some = replace(
         shifts,
         covariate=shifts.covariate[:70],
         table=shifts.table[:70],
     )
-    first = draw_conditionals(curves.part(slice(0, 70)), some, sigma, seed=3)
+    first = draw_conditionals(curves.part(slice(0, 70)), some, sigma, seed=3, compiled=False)
     np.testing.assert_allclose(every[:70], first, rtol=0, atol=1e-12)
 
 
@@ -169,9 +170,9 @@ def test_compiled_draws_have_the_quantiles_of_the_array_draws(monkeypatch):
     sigma = np.exp(rng.normal(np.log(0.5), 0.1, 2000))
     shifts = curve_shifts(target.kernel, anchor, betas)
     curves = curves_of(target, mode, (sigma.min(), sigma.max()), shifts.ranges())
-    plain = draw_conditionals(curves, shifts, sigma, seed=3)
+    plain = draw_conditionals(curves, shifts, sigma, seed=3, compiled=False)
     monkeypatch.setattr(effects, "_SINGLE_PRECISION_FROM", 0)
-    compiled = draw_conditionals(curves, shifts, sigma, seed=3)
+    compiled = draw_conditionals(curves, shifts, sigma, seed=3, compiled=True)
     assert compiled.dtype == np.float32
     scale = plain.std(axis=1, keepdims=True)
     # Other random orders of the same stratified scores: means agree far within 1/sqrt(2000) = .022
@@ -191,3 +192,21 @@ def test_no_doctor_shares_his_scores_with_a_hospital():
     hospitals = [shuffled_midpoints(50, "hospital", index, 1) for index in range(30)]
     orders = {tuple(scores) for scores in doctors + hospitals}
     assert len(orders) == 60
+
+
+def test_fits_of_few_cases_compile_nothing_however_many_doctors():
+    import subprocess
+    import sys
+
+    script = """
+import sys
+import numpy as np
+sys.path.insert(0, {folder!r})
+from worlds import simulate
+from outcomekpi.adjustment.quadrature.engine import sample_quadrature
+samples = sample_quadrature(simulate(counts=[2] * 2500), draws=2000, seed=1)
+assert samples.doctor_effect.dtype == np.float32
+assert "numba" not in sys.modules
+"""
+    folder = str(Path(__file__).parent)
+    subprocess.run([sys.executable, "-c", script.format(folder=folder)], check=True)

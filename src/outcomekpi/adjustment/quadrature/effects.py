@@ -18,7 +18,7 @@ _CHUNK = 1 << 15
 
 
 def draw_conditionals(
-    curves: Curves, shifts: Shifts, sigma: Array, *, seed: int
+    curves: Curves, shifts: Shifts, sigma: Array, *, seed: int, compiled: bool
 ) -> NDArray[np.floating]:
     """Draw every doctor's effect u, given his curve's shift and the doctor SD of every draw.
 
@@ -27,12 +27,12 @@ def draw_conditionals(
     Each doctor has a random stream of his own, so that his draws do not depend on how doctors
     are split up, and his scores are stratified: the midpoints of equally likely strata in random
     order, so that the draws of one doctor reproduce his posterior with little Monte Carlo error.
-    From four million draws on they are made by compiled code in threads and kept in single
-    precision.
+    From four million draws on they are kept in single precision.
 
     Parameters
     ----------
     sigma : (draw,)
+    compiled : draw by compiled code, in threads; same distribution, other random orders
 
     Returns
     -------
@@ -53,7 +53,7 @@ def draw_conditionals(
             shifts=(lowest[part], highest[part]),
             largest_score=float(midpoints[-1]),
         )
-        if many:
+        if compiled:
             from outcomekpi.adjustment.quadrature.compiled_surfaces import draw_compiled
 
             draw_compiled(surfaces, shifts.of(part), sigma, midpoints, result, part, seed)
@@ -61,7 +61,7 @@ def draw_conditionals(
             _draw(surfaces, shifts.of(part), sigma, result[part], first, seed)
 
     firsts = list(range(0, n_doctors, _TABLE))
-    if many:
+    if compiled:
         from outcomekpi.adjustment.quadrature.compiled import in_threads
 
         in_threads(work, firsts)

@@ -79,7 +79,9 @@ def _sample_doctors(
         sigmas=(float(sigma.min()), float(sigma.max())),
         shifts=shifts.ranges(),
     )
-    effects = draw_conditionals(curves, shifts, sigma, seed=seed)
+    effects = draw_conditionals(
+        curves, shifts, sigma, seed=seed, compiled=target.kernel.rows.is_large
+    )
     return PosteriorSamples(
         intercept=thetas[:, 0],
         coefficient=thetas[:, 1:-1],
@@ -130,8 +132,6 @@ def _n_exact(n_rows: int) -> int:
     """Points with exact weights: more where a weight is cheap and the posterior less normal."""
     if n_rows <= 2_000:
         return 2048
-    if n_rows <= 10_000:
-        return 384
     if n_rows <= 50_000:
         return 256
     return 128 if n_rows <= 300_000 else 32

@@ -74,7 +74,7 @@ def climb_ladder(
         thetas = proposal.thetas[: attempt.n_exact]
         exact = density(thetas, False)
         weights = assess_weights(exact - proposal.log_density[: attempt.n_exact])
-        some = slice(0, max(_FEWEST_CHECKED, min(_CHECKED, exact.size // 8)))
+        some = slice(0, max(_FEWEST_CHECKED, min(_CHECKED, exact.size // 16)))
         change = density(thetas[some], True) - exact[some]
         error = weighted_sd(change, weights.log_weights[some])
         tried.append(weights.describe(proposal.name, error))

@@ -67,7 +67,9 @@ def sample_nested(
         intercept=thetas[:, 0],
         coefficient=thetas[:, 1:-2],
         sd_doctor=sigma,
-        doctor_effect=draw_conditionals(curves, shifts, sigma, seed=seed),
+        doctor_effect=draw_conditionals(
+            curves, shifts, sigma, seed=seed, compiled=flat.kernel.rows.is_large
+        ),
         hospital_effect=hospital,
         sd_hospital=omega,
         n_chains=chains_for(draws),

@@ -149,15 +149,18 @@ class _Ridge:
     def _scaled(self, xi: Array) -> Array:
         return (2 * xi - self.lower - self.upper) / (self.upper - self.lower)
 
+    def _mix(self, xi: Array, coefficients: Array) -> Array:
+        """Evaluate polynomials with (order, ...) coefficients at every xi, (point, ...)."""
+        basis = np.asarray(chebyshev.chebvander(self._scaled(xi), _SOLVES - 1), dtype=float)
+        return np.tensordot(basis, coefficients, axes=1)
+
     def betas(self, xi: Array) -> Array:
         """Conditional modes (point, column)."""
-        result: Array = np.asarray(chebyshev.chebval(self._scaled(xi), self.beta), dtype=float).T
-        return result
+        return self._mix(xi, self.beta)
 
     def factors(self, xi: Array) -> Array:
         """Lower triangular roots of the conditional covariances, (point, column, column)."""
-        values = np.asarray(chebyshev.chebval(self._scaled(xi), self.factor), dtype=float)
-        result: Array = np.tril(np.moveaxis(values, -1, 0))
+        result: Array = np.tril(self._mix(xi, self.factor))
         diagonal = np.arange(result.shape[1])
         result[:, diagonal, diagonal] = np.exp(result[:, diagonal, diagonal])
         return result
