@@ -4,10 +4,7 @@ They are compiled on first use (about ten seconds, then cached on disk), run wit
 interpreter lock, and are called from several threads, each on its own blocks of doctors.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from os import cpu_count
 
 import numpy as np
 from numba import njit
@@ -19,21 +16,13 @@ from outcomekpi.adjustment.quadrature.kernels import (
     empty_score,
 )
 from outcomekpi.adjustment.quadrature.rows import Block, Rows
+from outcomekpi.adjustment.quadrature.threads import THREADS, in_threads
 
-__all__ = ["CompiledLogisticKernel", "in_threads"]
+__all__ = ["CompiledLogisticKernel"]
 
 Array = NDArray[np.float64]
 
-_THREADS = min(cpu_count() or 1, 4)
 _LARGEST_LOG = 690.0  # products up to exp(690) fit in a double
-
-
-def in_threads[T, R](work: Callable[[T], R], items: list[T]) -> list[R]:
-    """Apply ``work`` to every item, in a few threads."""
-    if len(items) < 2 or _THREADS == 1:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(work, items))
 
 
 @njit(nogil=True, cache=True, fastmath=True)
@@ -264,5 +253,5 @@ def _odds(betas: NDArray[np.floating], x: NDArray[np.floating]) -> Array:
 
 def _groups(blocks: tuple[Block, ...]) -> list[list[Block]]:
     """Deal the blocks to the threads, neighbors together."""
-    size = -(-len(blocks) // _THREADS)
+    size = -(-len(blocks) // THREADS)
     return [list(blocks[first : first + size]) for first in range(0, len(blocks), size)]

@@ -7,6 +7,7 @@ from outcomekpi.adjustment.quadrature.curves import Curves
 from outcomekpi.adjustment.quadrature.scores import normal_midpoints, shuffled_midpoints
 from outcomekpi.adjustment.quadrature.shifts import Shifts
 from outcomekpi.adjustment.quadrature.surfaces import Surfaces, build_surfaces
+from outcomekpi.adjustment.quadrature.threads import in_threads
 
 __all__ = ["draw_conditionals"]
 
@@ -62,8 +63,6 @@ def draw_conditionals(
 
     firsts = list(range(0, n_doctors, _TABLE))
     if compiled:
-        from outcomekpi.adjustment.quadrature.compiled import in_threads
-
         in_threads(work, firsts)
     else:
         for first in firsts:

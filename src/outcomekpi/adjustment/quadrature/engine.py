@@ -134,7 +134,7 @@ def _n_exact(n_rows: int) -> int:
         return 2048
     if n_rows <= 50_000:
         return 256
-    return 128 if n_rows <= 300_000 else 32
+    return 128 if n_rows <= 300_000 else 24
 
 
 def _attempts(target: Target, mode: Mode) -> list[Attempt]:

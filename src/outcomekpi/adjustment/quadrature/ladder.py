@@ -24,7 +24,7 @@ Kind = Literal["normal", "grid", "tails", "recentered"]
 
 N_POINTS = 4096
 _TAIL_DF = 8.0
-_CHECKED, _FEWEST_CHECKED = 32, 8
+_CHECKED, _FEWEST_CHECKED = 32, 4
 _QUADRATURE_TOLERANCE = 0.02
 
 

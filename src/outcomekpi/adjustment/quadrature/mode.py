@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 
 _MAX_STEPS = 40
 _DECREMENT = 1e-4
+_DECREMENT_OF_LARGE = 2e-2  # .14 posterior SD, where another step reads all rows again
 _DECREMENT_AT_NOISE = 2e-2  # .14 posterior SD: near enough for a proposal that weights correct
 _DECREMENT_OF_RIDGE = 1.0  # one posterior SD, at doctor SDs that hardly count
 _LOSS_ALLOWED = 1e-3  # the quadrature nodes move between evaluations
@@ -180,7 +181,7 @@ def find_mode(target: Target, theta: Array, *, start: Array, fix_sigma: bool = F
         at_end = mode.theta[-1] >= end and mode.gradient[-1] > 0
         free = slice(0, -1) if fix_sigma or at_end else slice(None)
         step, decrement = _newton_step(mode, free)
-        if decrement < _DECREMENT:
+        if decrement < (_DECREMENT_OF_LARGE if target.kernel.rows.is_large else _DECREMENT):
             return replace(mode, steps=steps, decrement=decrement)
         trial, scale = _accepted_step(target, mode, step, free)
         if scale < 1 and decrement < _DECREMENT_AT_NOISE:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.adjustment.model import Model
+from outcomekpi.adjustment.quadrature.threads import in_threads
 from outcomekpi.errors import EngineError
 
 __all__ = ["Block", "Rows", "sort_rows"]
@@ -100,10 +101,18 @@ def sort_rows(model: Model) -> Rows:
     x = np.empty((model.matrix.shape[1] + 1, code.size), dtype=dtype)
     xty = np.empty(x.shape[0])
     x[0], xty[0] = 1.0, outcome.sum()
-    for column in range(1, x.shape[0]):
+
+    def lay_out(column: int) -> None:
         values = model.matrix[:, column - 1]
         xty[column] = values @ model.outcome
         x[column] = values[order]
+
+    columns = list(range(1, x.shape[0]))
+    if code.size > _LARGE:
+        in_threads(lay_out, columns)
+    else:
+        for column in columns:
+            lay_out(column)
     weight = model.trials if model.trials is not None else model.exposure
     return Rows(
         x=x,
