@@ -26,48 +26,57 @@ _LARGEST_LOG = 690.0  # products up to exp(690) fit in a double
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _log_product(size, f, turns):  # type: ignore[no-untyped-def]
-    """Sum log(1 + E f), eight products side by side, one logarithm for ``turns`` times eight."""
-    total, at = 0.0, 0
-    while True:
+def _log_products(size, f, rows, out):  # type: ignore[no-untyped-def]
+    """Sum log(1 + E f) at eight nodes side by side, one logarithm for so many ``rows``."""
+    f0, f1, f2, f3, f4, f5, f6, f7 = f[0], f[1], f[2], f[3], f[4], f[5], f[6], f[7]
+    out[:] = 0.0
+    for first in range(0, size.size, rows):
         p0 = p1 = p2 = p3 = p4 = p5 = p6 = p7 = 1.0
-        stop = min(turns, (size.size - at) // 8)
-        for _ in range(stop):
-            p0 *= 1.0 + size[at] * f
-            p1 *= 1.0 + size[at + 1] * f
-            p2 *= 1.0 + size[at + 2] * f
-            p3 *= 1.0 + size[at + 3] * f
-            p4 *= 1.0 + size[at + 4] * f
-            p5 *= 1.0 + size[at + 5] * f
-            p6 *= 1.0 + size[at + 6] * f
-            p7 *= 1.0 + size[at + 7] * f
-            at += 8
-        product = ((p0 * p1) * (p2 * p3)) * ((p4 * p5) * (p6 * p7))
-        if size.size - at < 8:
-            for row in range(at, size.size):
-                product *= 1.0 + size[row] * f
-            return total + np.log(product)
-        total += np.log(product)
+        for row in range(first, min(first + rows, size.size)):
+            e = np.float64(size[row])
+            p0 *= 1.0 + e * f0
+            p1 *= 1.0 + e * f1
+            p2 *= 1.0 + e * f2
+            p3 *= 1.0 + e * f3
+            p4 *= 1.0 + e * f4
+            p5 *= 1.0 + e * f5
+            p6 *= 1.0 + e * f6
+            p7 *= 1.0 + e * f7
+        out[0] += np.log(p0)
+        out[1] += np.log(p1)
+        out[2] += np.log(p2)
+        out[3] += np.log(p3)
+        out[4] += np.log(p4)
+        out[5] += np.log(p5)
+        out[6] += np.log(p6)
+        out[7] += np.log(p7)
 
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _partition(size, factor, starts, counts, largest, out):  # type: ignore[no-untyped-def]
     """Sum log(1 + E F) over the rows of each doctor, by products that cannot overflow."""
     n_nodes = factor.shape[1]
+    f, sums = np.empty(8), np.empty(8)
     for theta in range(factor.shape[0]):
         for doctor in range(starts.size):
             own = size[theta, starts[doctor] : starts[doctor] + counts[doctor]]
             steepest = largest[theta] * factor[theta, :, doctor].max()
-            turns = int(_LARGEST_LOG / (8.0 * np.log1p(steepest))) - 1
-            for node in range(n_nodes):
-                f = factor[theta, node, doctor]
-                if turns > 0:
-                    out[theta, node, doctor] = _log_product(own, f, turns)
-                else:
+            rows = int(min(_LARGEST_LOG / np.log1p(steepest), 1e9))
+            if rows < 2:
+                for node in range(n_nodes):
                     total = 0.0
                     for row in range(own.size):
-                        total += np.log1p(own[row] * f)
+                        total += np.log1p(own[row] * factor[theta, node, doctor])
                     out[theta, node, doctor] = total
+                continue
+            for group in range(0, n_nodes, 8):
+                n = min(8, n_nodes - group)
+                f[:] = 0.0  # log(1 + 0) = 0 where there are fewer than eight nodes
+                for node in range(n):
+                    f[node] = factor[theta, group + node, doctor]
+                _log_products(own, f, rows, sums)
+                for node in range(n):
+                    out[theta, group + node, doctor] = sums[node]
 
 
 @njit(nogil=True, cache=True, fastmath=True)
