@@ -169,3 +169,12 @@ def test_the_citation_names_the_version_that_is_installed():
     assert "{{The outcomekpi developers}}" in cite(style="bibtex")
     with pytest.raises(SpecError, match="Did you mean 'bibtex'"):
         cite(style="bibtx")
+
+
+def test_a_table_is_recorded_by_its_cells_and_not_by_its_index(frame):
+    changed = frame.copy()
+    changed.loc[17, "age"] += 1e-9
+    same = record_provenance(frame.set_axis(range(5, 5 + len(frame))), "rule", seed=1, seconds=0.0)
+    one = record_provenance(frame, "rule", seed=1, seconds=0.0)
+    other = record_provenance(changed, "rule", seed=1, seconds=0.0)
+    assert one.data_hash == same.data_hash != other.data_hash

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from outcomekpi.cases import Cases
 from outcomekpi.errors import StorageError, check_choice
 
-__all__ = ["Provenance", "cite", "hash_cases", "record_provenance"]
+__all__ = ["Provenance", "cite", "hash_cases", "hash_frame", "record_provenance"]
 
 PACKAGES = (
     "outcomekpi",
@@ -27,9 +27,13 @@ PACKAGES = (
     "xarray",
     "formulaic",
     "numba",
+    "statsmodels",
     "pymc",
     "nutpie",
     "arviz",
+    "rddensity",
+    "diff-diff",
+    "pyfixest",
 )
 """What can change a number; the interpreter is recorded beside them."""
 
@@ -108,21 +112,23 @@ class Provenance:
         return f"<p>{escape(repr(self))}</p><table>{rows}</table>"
 
 
-def record_provenance(cases: Cases, spec: object, *, seed: int, seconds: float) -> Provenance:
-    """Record what produced a fit, so that a reader can tell whether two results are comparable.
+def record_provenance(
+    data: Cases | pd.DataFrame, spec: object, *, seed: int, seconds: float
+) -> Provenance:
+    """Record what produced a result, so that a reader can tell whether two are comparable.
 
     Parameters
     ----------
-    cases : the cases that were fitted
+    data : the cases that were fitted, or the table that was read
     spec : the specification; its printed form, which names every choice and prior, is hashed
     seed : the seed that the user gave
-    seconds : wall time of the fit
+    seconds : wall time of the work
     """
     return Provenance(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=dict(_versions()),
         seed=int(seed),
-        data_hash=hash_cases(cases),
+        data_hash=hash_cases(data) if isinstance(data, Cases) else hash_frame(data),
         spec_hash=hashlib.sha256(repr(spec).encode()).hexdigest()[:HASH_LENGTH],
         seconds=float(seconds),
     )
@@ -157,6 +163,18 @@ def hash_cases(cases: Cases) -> str:
         if name not in in_arrays:
             digest.update(repr(name).encode())
             digest.update(_column_sums(cases.frame[name]))
+    return digest.hexdigest()[:HASH_LENGTH]
+
+
+def hash_frame(frame: pd.DataFrame) -> str:
+    """Return a fingerprint of a table: it changes with any cell, row order or column name.
+
+    The index takes no part. Computed as :func:`hash_cases` says.
+    """
+    digest = hashlib.sha256()
+    for name in frame.columns:
+        digest.update(repr(name).encode())
+        digest.update(_column_sums(frame[name]))
     return digest.hexdigest()[:HASH_LENGTH]
 
 
