@@ -366,7 +366,7 @@ def test_a_very_long_list_keeps_everyone_who_stands_out(monkeypatch):
     surest = np.maximum(flags.p_worse, flags.p_better).nlargest(10).min()
     assert len(listing.rows) == 10
     assert all(
-        max(flags.p_worse[r.doctor], flags.p_better[r.doctor]) >= surest for r in listing.rows
+        max(flags.p_worse[r.name], flags.p_better[r.name]) >= surest for r in listing.rows
     )
     assert "30 doctors" in listing.notes[0]
 

@@ -1,53 +1,16 @@
 """The answer in words: who stands out, how sure that is, and how much of it is luck."""
 
-from dataclasses import dataclass
-
 import pandas as pd
 
 from outcomekpi.cases import Direction
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.ranking import Ranks
 from outcomekpi.report.numbers import RateStyle, count, decimal, percent, plural, probability
+from outcomekpi.report.statements import Answer, Named, Part, Side
 
-__all__ = ["Answer", "Named", "Part", "Side", "rule_in_words", "write_answer"]
+__all__ = ["rule_in_words", "write_answer"]
 
 NAMED_AT_MOST = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
-    """One doctor who stands out, and the sentence about him."""
-
-    doctor: str
-    words: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
-    """The doctors who stand out on one side."""
-
-    kind: str
-    heading: str
-    lines: tuple[Named, ...]
-    more: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A heading and its paragraphs."""
-
-    heading: str
-    paragraphs: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """First sentence, its context, the doctors who stand out, and what to make of it."""
-
-    lead: str
-    context: str
-    sides: tuple[Side, ...]
-    parts: tuple[Part, ...]
 
 
 def write_answer(
@@ -146,7 +109,7 @@ def _side(
     found = table[table["flag"] == kind].sort_values(chance, ascending=False, kind="stable")
     above = _is_above(kind, flags.rates.direction)
     lines = tuple(
-        Named(doctor=str(doctor), words=_sentence(row, kind, style, level, flags))
+        Named(name=str(doctor), words=_sentence(row, kind, style, level, flags))
         for doctor, row in found.head(NAMED_AT_MOST).iterrows()
     )
     hidden = len(found) - len(lines)

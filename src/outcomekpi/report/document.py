@@ -1,15 +1,12 @@
 """The report: one HTML file with the answer, the table, the pictures, the checks and the model."""
 
-from base64 import b64encode
 from collections.abc import Sequence
-from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from outcomekpi.adjustment.fit import Fit
 from outcomekpi.checks import CheckResult
-from outcomekpi.errors import StorageError, check_kind
+from outcomekpi.errors import check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.doctor_table import doctor_table
@@ -17,7 +14,6 @@ from outcomekpi.profiling.funnel import funnel_limits
 from outcomekpi.profiling.ranking import Ranks
 from outcomekpi.profiling.reliability import reliability
 from outcomekpi.profiling.standardization import StandardizedRates
-from outcomekpi.provenance import cite
 from outcomekpi.report import passages
 from outcomekpi.report.answer import write_answer
 from outcomekpi.report.chance import write_chance
@@ -25,6 +21,7 @@ from outcomekpi.report.figures import draw_pictures
 from outcomekpi.report.listing import list_doctors
 from outcomekpi.report.masking import Mask, keep_shown, mask_counts
 from outcomekpi.report.numbers import RateStyle, plural, rate_style
+from outcomekpi.report.page import check_target, render_page, write_page
 from outcomekpi.report.reading import explain_words, state_limits
 from outcomekpi.report.sketches import (
     sketch_checks,
@@ -35,7 +32,6 @@ from outcomekpi.report.sketches import (
     sketch_spread,
 )
 from outcomekpi.report.verdicts import describe_checks, quick_checks
-from outcomekpi.tables import write_text_atomic
 
 __all__ = ["report"]
 
@@ -107,24 +103,12 @@ def report(
     check_kind("ranks", ranks, Ranks, "rank(rates)")
     check_kind("flags", flags, Classification, "classify(rates)")
     check_level(level)
-    target = Path(path)
-    if target.is_dir():
-        raise StorageError(f"A report needs the name of a file; {str(target)!r} is a folder.")
+    target = check_target(path)
     mask = mask_counts(rates, below=suppress_below)
     if checks is None:
         checks = quick_checks(fit, level=level)
     context = _gather(fit, rates, ranks, flags, checks=checks, title=title, level=level, mask=mask)
-    page = _render(context)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_text_atomic(target, page)
-    except StorageError:
-        raise
-    except OSError as error:
-        raise StorageError(
-            f"The report cannot be written to {str(target)!r}: {error.strerror or error}."
-        ) from error
-    return target
+    return write_page(target, render_page("doctors", context))
 
 
 def _gather(
@@ -190,8 +174,6 @@ def _gather(
         "glossary": explain_words(rates, style=style, level=level),
         "limits": state_limits(fit, rates),
         "provenance": passages.describe_provenance(fit),
-        "citation": cite(),
-        "bibtex": cite(style="bibtex"),
         "version": fit.provenance.versions.get("outcomekpi", ""),
     }
 
@@ -203,22 +185,3 @@ def _subtitle(fit: Fit, rates: StandardizedRates, style: RateStyle) -> str:
         f"{' over ' + roles['exposure'] if 'exposure' in roles else ''}; a {rates.direction} "
         f"{style.noun} of {roles['outcome']} is better. Fitted on {fit.provenance.created[:10]}."
     )
-
-
-def _render(context: dict[str, Any]) -> str:
-    """Fill the template; every value is escaped, and only the file's own script may run."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    folder = files("outcomekpi.report").joinpath("templates")
-    style = folder.joinpath("report.css").read_text(encoding="utf-8")
-    script = folder.joinpath("report.js").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=PackageLoader("outcomekpi.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    script_hash = b64encode(sha256(script.encode()).digest()).decode("ascii")
-    template = environment.get_template("report.html.j2")
-    return template.render(**context, style=style, script=script, script_hash=script_hash)

@@ -1,74 +1,20 @@
-"""The table of doctors and the small tables of the report, as cells that a template writes."""
+"""The table of doctors, as cells that a template writes."""
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 from outcomekpi.adjustment.fit import Fit
 from outcomekpi.profiling.classification import Classification
+from outcomekpi.report.cells import Cell, Column, Listing, Row, interval_bar, number_cell
 from outcomekpi.report.masking import Mask
 from outcomekpi.report.numbers import RateStyle, count, decimal, percent, plural, probability
 
-__all__ = ["Cell", "Column", "DoctorListing", "PlainTable", "Row", "list_doctors", "plain_table"]
+__all__ = ["list_doctors"]
 
 ROWS_AT_MOST = 10_000
-PLAIN_ROWS_AT_MOST = 24
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """Heading of a column; ``kind`` is how it sorts, "text" or "number"."""
-
-    label: str
-    kind: str = "number"
-    hint: str = ""
-    sortable: bool = True
-    sorted: str = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What is read; what is sorted by, None for the text itself; position of an interval."""
-
-    text: str
-    sort: str | None = None
-    bar: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One doctor: name, flag, cells, the text a search looks through."""
-
-    doctor: str
-    flag: str
-    found_by: str | None
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DoctorListing:
-    """The table of doctors."""
-
-    intro: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    reference: str
-    any_flag: bool
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlainTable:
-    """A small table: headings, rows, which columns are text, and what was left out."""
-
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    is_text: tuple[bool, ...]
-    remark: str = ""
 
 
 def list_doctors(
@@ -79,7 +25,7 @@ def list_doctors(
     style: RateStyle,
     mask: Mask,
     level: float,
-) -> DoctorListing:
+) -> Listing:
     """Lay out the doctors, the worst standardized rate first.
 
     Parameters
@@ -109,7 +55,8 @@ def list_doctors(
         )
     if left_out:
         notes.append(f"{left_out:,} doctors near the benchmark are not listed here.")
-    return DoctorListing(
+    return Listing(
+        noun="doctor",
         intro=(
             f"All {plural(len(table), 'doctor')}, the worst standardized {style.noun} first. "
             "Choose a heading to sort by it. The line in the interval marks the benchmark of "
@@ -117,33 +64,11 @@ def list_doctors(
         ),
         columns=_columns(style, level, worst_is_high, hospitals is not None, _gaussian(flags)),
         rows=rows,
-        reference=f"{100 * (flags.threshold - low) / width:.1f}",
-        any_flag=bool((table["flag"] != "").any()),
+        positions=(f"{100 * (flags.threshold - low) / width:.1f}",),
+        find="Find a doctor",
+        only="only those who stand out" if (table["flag"] != "").any() else "",
         notes=tuple(notes),
     )
-
-
-def plain_table(frame: pd.DataFrame, *, index: bool = True) -> PlainTable:
-    """Lay out the numbers of a frame to four digits, the first rows where there are many."""
-    shown = frame.head(PLAIN_ROWS_AT_MOST)
-    names = [str(frame.index.name or "")] if index else []
-    rows = []
-    for label, values in zip(shown.index, shown.itertuples(index=False), strict=True):
-        cells = [_plain(value) for value in values]
-        rows.append((str(label), *cells) if index else tuple(cells))
-    remark = f"The first {len(shown)} of {len(frame):,} rows." if len(shown) < len(frame) else ""
-    headings = tuple(names + [str(column).replace("_", " ") for column in frame.columns])
-    is_text = [True] * index + [not is_numeric_dtype(dtype) for dtype in frame.dtypes]
-    return PlainTable(headings=headings, rows=tuple(rows), is_text=tuple(is_text), remark=remark)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if isinstance(value, int | float | np.number):
-        number = float(value)
-        return f"{number:,.4g}" if np.isfinite(number) else "–"
-    return str(value)
 
 
 def _gaussian(flags: Classification) -> bool:
@@ -211,13 +136,9 @@ def _row(
     counts = [_count(number["cases"], hidden=bool(mask.cases[doctor]), mask=mask)]
     if not gaussian:
         counts.append(_count(number["observed"], hidden=bool(mask.observed[doctor]), mask=mask))
-        counts.append(_number(decimal(number["expected"], 1), number["expected"]))
+        counts.append(number_cell(decimal(number["expected"], 1), number["expected"]))
     lower, upper = number["rate_lower"], number["rate_upper"]
     low, width = scale
-    bar = (
-        f"--l:{100 * (lower - low) / width:.1f};--w:{100 * (upper - lower) / width:.1f};"
-        f"--m:{100 * (number['rate'] - low) / width:.1f}"
-    )
     places = f"{number['rank_lower']:,.0f}–{number['rank_upper']:,.0f}"
     flag = str(values["flag"])
     found_by = None if hospital is None else f"{doctor} {hospital}"
@@ -225,22 +146,18 @@ def _row(
         Cell(flag),
         *(() if hospital is None else (Cell(hospital),)),
         *counts,
-        _number(style.bare(number["rate"]), number["rate"]),
-        Cell("", bar=bar),
-        _number(style.bare(lower), lower),
-        _number(style.bare(upper), upper),
-        _number(probability(number["p_worse"]), number["p_worse"]),
-        _number(probability(number["p_better"]), number["p_better"]),
-        _number(decimal(number["expected_rank"], 1), number["expected_rank"]),
-        _number(places, number["rank_lower"]),
-        _number(decimal(number["reliability"], 2), number["reliability"]),
+        number_cell(style.bare(number["rate"]), number["rate"]),
+        interval_bar(number["rate"], lower, upper, low=low, width=width),
+        number_cell(style.bare(lower), lower),
+        number_cell(style.bare(upper), upper),
+        number_cell(probability(number["p_worse"]), number["p_worse"]),
+        number_cell(probability(number["p_better"]), number["p_better"]),
+        number_cell(decimal(number["expected_rank"], 1), number["expected_rank"]),
+        number_cell(places, number["rank_lower"]),
+        number_cell(decimal(number["reliability"], 2), number["reliability"]),
     )
-    return Row(doctor=doctor, flag=flag, found_by=found_by, cells=cells)
-
-
-def _number(text: str, value: float) -> Cell:
-    return Cell(text, sort=f"{value:.6g}" if np.isfinite(value) else "")
+    return Row(name=doctor, flag=flag, found_by=found_by, cells=cells)
 
 
 def _count(value: float, *, hidden: bool, mask: Mask) -> Cell:
-    return Cell(mask.text, sort="-1") if hidden else _number(count(value), value)
+    return Cell(mask.text, sort="-1") if hidden else number_cell(count(value), value)

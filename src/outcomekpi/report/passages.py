@@ -7,7 +7,7 @@ from outcomekpi.adjustment.fit import Fit
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.standardization import StandardizedRates
 from outcomekpi.report.answer import rule_in_words
-from outcomekpi.report.listing import PlainTable, plain_table
+from outcomekpi.report.cells import PlainTable, plain_table
 from outcomekpi.report.masking import Mask
 from outcomekpi.report.numbers import RateStyle, count, decimal, percent, plural
 

@@ -11,7 +11,7 @@ from outcomekpi.adjustment.fit import Fit
 from outcomekpi.adjustment.predictive import check_predictive
 from outcomekpi.adjustment.sensitivity import check_prior_sensitivity
 from outcomekpi.checks import CheckResult
-from outcomekpi.report.listing import PlainTable, plain_table
+from outcomekpi.report.cells import PlainTable, plain_table
 from outcomekpi.report.numbers import plural
 
 __all__ = ["Checks", "Verdict", "describe_checks", "quick_checks"]
