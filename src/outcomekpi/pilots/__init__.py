@@ -1,0 +1,1 @@
+"""Did the program work? One design per rung of evidence, one result, one wording."""

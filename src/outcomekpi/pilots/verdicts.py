@@ -1,0 +1,79 @@
+"""The strongest sentence that each rung of evidence allows, and no stronger one."""
+
+from outcomekpi.cases import Direction
+from outcomekpi.pilots.estimates import Estimate
+from outcomekpi.pilots.findings import Rung
+
+__all__ = ["CLAIMS", "RUNGS", "word_verdict"]
+
+RUNGS: dict[Rung, str] = {
+    0: "published aggregates",
+    1: "before and after, patients",
+    2: "one interrupted series",
+    3: "controlled series",
+    4: "difference in differences",
+    5: "hierarchical effect",
+    6: "stepped wedge",
+}
+"""Rung -> its name."""
+
+CLAIMS: dict[Rung, tuple[str, str]] = {
+    0: ("a change", "The cause of it is not identified."),
+    1: (
+        "a change after adjustment",
+        "Whether the program made it cannot be told from these data: nothing shows what would "
+        "have happened without it.",
+    ),
+    2: (
+        "a departure from the trend before the program",
+        "It is the program's effect only if nothing else happened at the same time.",
+    ),
+    3: (
+        "a departure from the trend of the controls",
+        "It is the program's effect only if nothing else happened to the treated units alone.",
+    ),
+    4: (
+        "an effect if trends would have been parallel",
+        "How large a break of the parallel trends would undo it is given with the sensitivity.",
+    ),
+    5: (
+        "a change after adjustment that is shared by the doctors",
+        "Whether the program made it depends on the comparison that it rests on.",
+    ),
+    6: (
+        "an effect, given that the start times were randomized",
+        "It rests on the randomization and on the model of time.",
+    ),
+}
+"""Rung -> what may be claimed, and the sentence that must follow."""
+
+
+def word_verdict(
+    rung: Rung, estimate: Estimate, *, direction: Direction | None, level: float
+) -> str:
+    """Say what the main estimate shows, in the words of its rung.
+
+    Parameters
+    ----------
+    rung : of the design
+    estimate : the main effect
+    direction : whether higher or lower is better; None leaves out better and worse
+    level : probability of the interval
+    """
+    claim, caution = CLAIMS[rung]
+    lower, upper = estimate.interval(level=level)
+    number = f"{estimate.name} {estimate.value:.4g}"
+    clear = estimate.excludes_null(level=level)
+    if clear is None:
+        return f"The figures say {claim} ({number}; no interval can be given). {caution}"
+    span = f"{number}, {level:.0%} interval {lower:.4g} to {upper:.4g}"
+    if not clear:
+        return (
+            f"These data do not show {claim} ({span}); they do not show that there is none "
+            "either: the interval says which sizes remain possible."
+        )
+    side = ""
+    if direction is not None:
+        better = (estimate.value > estimate.null) == (direction == "higher")
+        side = " for the better" if better else " for the worse"
+    return f"These data show {claim}{side} ({span}). {caution}"
