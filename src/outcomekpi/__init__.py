@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from outcomekpi.profiling.variation import Variation, describe_variation, median_odds_ratio
     from outcomekpi.provenance import Provenance, cite
     from outcomekpi.report.document import report
+    from outcomekpi.thresholds.rules import CycleResults, Rule
+    from outcomekpi.thresholds.settings import Setting
 
     __version__: str
 
@@ -78,6 +80,7 @@ __all__ = [
     "CasesError",
     "CheckResult",
     "Classification",
+    "CycleResults",
     "Divergence",
     "EngineError",
     "ExactTest",
@@ -100,6 +103,8 @@ __all__ = [
     "Ranks",
     "Reliability",
     "ReportCard",
+    "Rule",
+    "Setting",
     "SpecError",
     "StandardizedRates",
     "StorageError",
@@ -249,6 +254,11 @@ _ROOMS = {
         "cite",
     ),
     "report.document": ("report",),
+    "thresholds.rules": (
+        "CycleResults",
+        "Rule",
+    ),
+    "thresholds.settings": ("Setting",),
 }
 """Module -> the public names that live in it."""
 
