@@ -14,6 +14,7 @@ from made_results import made_rates
 
 import outcomekpi as ok
 from outcomekpi.errors import SpecError, StorageError
+from outcomekpi.report.bar import name_bar
 from outcomekpi.report.document import report
 from outcomekpi.report.listing import list_doctors
 from outcomekpi.report.masking import mask_counts
@@ -315,6 +316,33 @@ def test_results_of_different_doctors_are_refused(tmp_path):
         report(fit, rates, ranks, other[3], path=tmp_path / "r.html", checks=())
 
 
+def test_a_threshold_of_the_flags_is_never_called_the_benchmark(tmp_path):
+    page = written(made_fit(), tmp_path, rule=ok.FlagRule(threshold=0.4))
+    words = " ".join(Outline(page).text)
+    assert "benchmark" not in words.lower()
+    assert "Stands out as worse: a rate above 40.0%" in words
+    assert "worse than the threshold" in words
+    assert "The line in the interval marks the threshold of 40.0%; both probabilities" in words
+    hints = [value for _, name, value in Outline(page).attributes if name == "title"]
+    assert "worse than the threshold of 40.0%" in hints
+
+
+@pytest.mark.parametrize("benchmark", [None, 0.4])
+def test_a_benchmark_is_never_called_a_threshold(tmp_path, benchmark):
+    rule = ok.FlagRule(threshold=benchmark)
+    page = written(made_fit(), tmp_path, rule=rule, benchmark=benchmark)
+    words = " ".join(Outline(page).text)
+    assert "threshold" not in words.lower()
+    assert "marks the benchmark of" in words
+
+
+def test_a_report_about_a_threshold_says_what_the_other_files_are_about(tmp_path):
+    page = written(made_fit(), tmp_path, rule=ok.FlagRule(threshold=0.4), benchmark=0.3)
+    words = " ".join(Outline(page).text)
+    assert "30.0% of cases; p_worse and p_better in doctors.csv are about it" in words
+    assert "all probabilities in this report about the threshold" in words
+
+
 def test_small_counts_are_withheld_and_cannot_be_had_by_subtraction():
     rates = made_rates(30)
     mask = mask_counts(rates, below=11)
@@ -362,12 +390,11 @@ def test_a_very_long_list_keeps_everyone_who_stands_out(monkeypatch):
         style=rate_style(fit, rates),
         mask=mask_counts(rates, below=None),
         level=0.95,
+        bar=name_bar(flags, None, rate_style(fit, rates)),
     )
     surest = np.maximum(flags.p_worse, flags.p_better).nlargest(10).min()
     assert len(listing.rows) == 10
-    assert all(
-        max(flags.p_worse[r.name], flags.p_better[r.name]) >= surest for r in listing.rows
-    )
+    assert all(max(flags.p_worse[r.name], flags.p_better[r.name]) >= surest for r in listing.rows)
     assert "30 doctors" in listing.notes[0]
 
 

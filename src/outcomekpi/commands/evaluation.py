@@ -164,6 +164,12 @@ def _write_files(judgment: Judgment, folder: Path, choices: Choices) -> None:
     save_fit(judgment.fit, folder / "fit.nc")
     results = (judgment.fit, judgment.rates, judgment.ranks, judgment.flags)
     page = folder / "report.html"
-    report(*results, path=page, level=choices.level, title=choices.title)
+    report(
+        *results,
+        path=page,
+        level=choices.level,
+        title=choices.title,
+        benchmark=float(judgment.table.attrs["threshold"]),
+    )
     record = judgment.fit.provenance.to_json()
     (folder / "provenance.json").write_text(record, encoding="utf-8")

@@ -5,6 +5,7 @@ import pandas as pd
 from outcomekpi.cases import Direction
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.ranking import Ranks
+from outcomekpi.report.bar import Bar
 from outcomekpi.report.numbers import RateStyle, count, decimal, percent, plural, probability
 from outcomekpi.report.statements import Answer, Named, Part, Side
 
@@ -20,6 +21,7 @@ def write_answer(
     *,
     style: RateStyle,
     level: float,
+    bar: Bar,
     luck: tuple[str, ...],
 ) -> Answer:
     """Say in words what the table of doctors says.
@@ -31,10 +33,13 @@ def write_answer(
     flags : flags and their rule
     style : how rates are written
     level : probability of the intervals
+    bar : the rate that flags are about
     luck : paragraphs on chance, see :func:`outcomekpi.report.chance.write_chance`
     """
     n_flagged = int((flags.flag != "").sum())
-    sides = [_side(table, kind, flags, style, level) for kind in ("worse", "better")]
+    sides = [
+        _side(table, kind, flags, style=style, level=level, bar=bar) for kind in ("worse", "better")
+    ]
     return Answer(
         lead=_lead(n_flagged, len(table)),
         context=_context(table, flags, style),
@@ -42,7 +47,7 @@ def write_answer(
         parts=(
             Part(
                 heading="How sure is this?",
-                paragraphs=_certainty(table, ranks, flags, style=style, level=level),
+                paragraphs=_certainty(table, ranks, flags, style=style, level=level, bar=bar),
             ),
             Part(
                 heading="How much of it is luck?",
@@ -52,9 +57,9 @@ def write_answer(
     )
 
 
-def rule_in_words(flags: Classification, style: RateStyle) -> str:
+def rule_in_words(flags: Classification, style: RateStyle, bar: Bar) -> str:
     """Say when a doctor stands out."""
-    against = f"the benchmark of {style.full(flags.threshold)}"
+    against = bar.words(style)
     if flags.rule.fdr is not None:
         return (
             f"Those doctors stand out who most probably lie beyond {against}, as many of them as "
@@ -103,13 +108,22 @@ def _closest(table: pd.DataFrame) -> str:
 
 
 def _side(
-    table: pd.DataFrame, kind: str, flags: Classification, style: RateStyle, level: float
+    table: pd.DataFrame,
+    kind: str,
+    flags: Classification,
+    *,
+    style: RateStyle,
+    level: float,
+    bar: Bar,
 ) -> Side:
     chance = f"p_{kind}"
     found = table[table["flag"] == kind].sort_values(chance, ascending=False, kind="stable")
     above = _is_above(kind, flags.rates.direction)
+    gaussian = flags.rates.family == "gaussian"
     lines = tuple(
-        Named(name=str(doctor), words=_sentence(row, kind, style, level, flags))
+        Named(
+            name=str(doctor), words=_sentence(row, kind, style, level, bar=bar, gaussian=gaussian)
+        )
         for doctor, row in found.head(NAMED_AT_MOST).iterrows()
     )
     hidden = len(found) - len(lines)
@@ -127,14 +141,14 @@ def _is_above(kind: str, direction: Direction | None) -> bool:
 
 
 def _sentence(
-    row: pd.Series, kind: str, style: RateStyle, level: float, flags: Classification
+    row: pd.Series, kind: str, style: RateStyle, level: float, *, bar: Bar, gaussian: bool
 ) -> str:
     words = (
         f"{style.write(row['rate'])} ({percent(level)} interval "
         f"{style.span(row['rate_lower'], row['rate_upper'])}), "
-        f"with probability {probability(row[f'p_{kind}'])} {kind} than the benchmark"
+        f"with probability {probability(row[f'p_{kind}'])} {kind} than the {bar.noun}"
     )
-    if flags.rates.family == "gaussian" or pd.isna(row["observed"]):
+    if gaussian or pd.isna(row["observed"]):
         return words + "."
     cases = "" if pd.isna(row["cases"]) else f" in {plural(int(row['cases']), 'case')}"
     events = "event" if row["observed"] == 1 else "events"
@@ -145,9 +159,15 @@ def _sentence(
 
 
 def _certainty(
-    table: pd.DataFrame, ranks: Ranks, flags: Classification, *, style: RateStyle, level: float
+    table: pd.DataFrame,
+    ranks: Ranks,
+    flags: Classification,
+    *,
+    style: RateStyle,
+    level: float,
+    bar: Bar,
 ) -> tuple[str, ...]:
-    paragraphs = [rule_in_words(flags, style)]
+    paragraphs = [rule_in_words(flags, style, bar)]
     n_flagged = int((flags.flag != "").sum())
     if n_flagged:
         wrong = flags.expected_false_flags

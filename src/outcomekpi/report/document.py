@@ -16,6 +16,7 @@ from outcomekpi.profiling.reliability import reliability
 from outcomekpi.profiling.standardization import StandardizedRates
 from outcomekpi.report import passages
 from outcomekpi.report.answer import write_answer
+from outcomekpi.report.bar import name_bar
 from outcomekpi.report.chance import write_chance
 from outcomekpi.report.figures import draw_pictures
 from outcomekpi.report.listing import list_doctors
@@ -59,6 +60,7 @@ def report(
     checks: Sequence[CheckResult] | None = None,
     title: str | None = None,
     level: float = DEFAULT_LEVEL,
+    benchmark: float | None = None,
     suppress_below: int | None = None,
 ) -> Path:
     """Write one HTML file that tells a head of department what the data say about the doctors.
@@ -75,6 +77,8 @@ def report(
         report says so
     title : heading of the report; None names the outcome
     level : probability of every interval
+    benchmark : rate that doctors are compared with elsewhere, where the flags have a threshold of
+        their own; the report then tells the two apart
     suppress_below : for publication, withhold counts of cases and events below this (see
         :func:`outcomekpi.report.masking.mask_counts`)
 
@@ -107,7 +111,17 @@ def report(
     mask = mask_counts(rates, below=suppress_below)
     if checks is None:
         checks = quick_checks(fit, level=level)
-    context = _gather(fit, rates, ranks, flags, checks=checks, title=title, level=level, mask=mask)
+    context = _gather(
+        fit,
+        rates,
+        ranks,
+        flags,
+        checks=checks,
+        title=title,
+        level=level,
+        benchmark=benchmark,
+        mask=mask,
+    )
     return write_page(target, render_page("doctors", context))
 
 
@@ -120,10 +134,12 @@ def _gather(
     checks: Sequence[CheckResult],
     title: str | None,
     level: float,
+    benchmark: float | None,
     mask: Mask,
 ) -> dict[str, Any]:
     """Bring together everything the template writes."""
     style = rate_style(fit, rates)
+    bar = name_bar(flags, benchmark, style)
     reliabilities = reliability(fit)
     table = doctor_table(fit, rates, ranks, flags, level=level, reliabilities=reliabilities)
     shown = keep_shown(rates, mask)
@@ -143,6 +159,7 @@ def _gather(
             flags,
             style=style,
             level=level,
+            bar=bar,
             luck=write_chance(
                 fit,
                 table,
@@ -152,10 +169,10 @@ def _gather(
                 level=level,
             ),
         ),
-        "asked": passages.describe_question(fit, rates, flags, style=style, level=level),
+        "asked": passages.describe_question(fit, rates, flags, style=style, level=level, bar=bar),
         "case_facts": passages.describe_cases(fit, rates, style=style, mask=mask),
         "case_log": fit.cases.log,
-        "table": list_doctors(table, fit, flags, style=style, mask=mask, level=level),
+        "table": list_doctors(table, fit, flags, style=style, mask=mask, level=level, bar=bar),
         "figures": draw_pictures(
             [
                 *sketch_funnel(shown, flags, limits),
@@ -171,7 +188,7 @@ def _gather(
         "terms": passages.describe_terms(fit, level=level),
         "terms_note": passages.describe_scale(fit, level=level),
         "priors": passages.describe_priors(fit),
-        "glossary": explain_words(rates, style=style, level=level),
+        "glossary": explain_words(rates, style=style, level=level, bar=bar),
         "limits": state_limits(fit, rates),
         "provenance": passages.describe_provenance(fit),
         "version": fit.provenance.versions.get("outcomekpi", ""),

@@ -8,6 +8,7 @@ import pandas as pd
 
 from outcomekpi.adjustment.fit import Fit
 from outcomekpi.profiling.classification import Classification
+from outcomekpi.report.bar import Bar
 from outcomekpi.report.cells import Cell, Column, Listing, Row, interval_bar, number_cell
 from outcomekpi.report.masking import Mask
 from outcomekpi.report.numbers import RateStyle, count, decimal, percent, plural, probability
@@ -25,6 +26,7 @@ def list_doctors(
     style: RateStyle,
     mask: Mask,
     level: float,
+    bar: Bar,
 ) -> Listing:
     """Lay out the doctors, the worst standardized rate first.
 
@@ -32,15 +34,16 @@ def list_doctors(
     ----------
     table : indexed by doctor, columns of ``doctors.csv``
     fit : for the hospitals
-    flags : for the benchmark and the direction
+    flags : for the direction
     style, mask, level : how rates are written, what is withheld, probability of the intervals
+    bar : the rate that flags and probabilities are about
     """
     worst_is_high = flags.rates.direction == "lower"
     ordered = table.sort_values("rate", ascending=not worst_is_high, kind="stable")
     ordered = _most_telling(ordered)
     hospitals = _hospital_of(fit)
     low, high = float(ordered["rate_lower"].min()), float(ordered["rate_upper"].max())
-    low, high = min(low, flags.threshold), max(high, flags.threshold)
+    low, high = min(low, bar.value), max(high, bar.value)
     width = (high - low) or 1.0
     rows = tuple(
         _row(str(doctor), values, hospitals, style, mask, (low, width), _gaussian(flags))
@@ -54,17 +57,24 @@ def list_doctors(
             "100% where little is known."
         )
     if left_out:
-        notes.append(f"{left_out:,} doctors near the benchmark are not listed here.")
+        notes.append(f"{left_out:,} doctors near the {bar.noun} are not listed here.")
     return Listing(
         noun="doctor",
         intro=(
             f"All {plural(len(table), 'doctor')}, the worst standardized {style.noun} first. "
-            "Choose a heading to sort by it. The line in the interval marks the benchmark of "
-            f"{style.full(flags.threshold)}."
+            f"Choose a heading to sort by it. The line in the interval marks {bar.words(style)}"
+            f"{'.' if bar.noun == 'benchmark' else '; both probabilities are about it.'}"
         ),
-        columns=_columns(style, level, worst_is_high, hospitals is not None, _gaussian(flags)),
+        columns=_columns(
+            style,
+            level,
+            worst_is_high,
+            hospitals=hospitals is not None,
+            gaussian=_gaussian(flags),
+            bar=bar,
+        ),
         rows=rows,
-        positions=(f"{100 * (flags.threshold - low) / width:.1f}",),
+        positions=(f"{100 * (bar.value - low) / width:.1f}",),
         find="Find a doctor",
         only="only those who stand out" if (table["flag"] != "").any() else "",
         notes=tuple(notes),
@@ -92,7 +102,13 @@ def _hospital_of(fit: Fit) -> dict[str, str] | None:
 
 
 def _columns(
-    style: RateStyle, level: float, worst_is_high: bool, hospitals: bool, gaussian: bool
+    style: RateStyle,
+    level: float,
+    worst_is_high: bool,
+    *,
+    hospitals: bool,
+    gaussian: bool,
+    bar: Bar,
 ) -> tuple[Column, ...]:
     by_rate = "descending" if worst_is_high else "ascending"
     counts = (
@@ -114,8 +130,8 @@ def _columns(
         Column(label=f"{percent(level)} interval", sortable=False),
         Column(label="from", hint="lower end of the interval"),
         Column(label="to", hint="upper end of the interval"),
-        Column(label="Prob. worse", hint="worse than the benchmark"),
-        Column(label="Prob. better", hint="better than the benchmark"),
+        Column(label="Prob. worse", hint=f"worse than {bar.words(style)}"),
+        Column(label="Prob. better", hint=f"better than {bar.words(style)}"),
         Column(label="Expected rank", hint="1 is best"),
         Column(label="Rank interval", hint="sorted by its lower end"),
         Column(label="Reliability", hint="share of differences that is real"),

@@ -7,6 +7,7 @@ from outcomekpi.adjustment.fit import Fit
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.standardization import StandardizedRates
 from outcomekpi.report.answer import rule_in_words
+from outcomekpi.report.bar import Bar
 from outcomekpi.report.cells import PlainTable, plain_table
 from outcomekpi.report.masking import Mask
 from outcomekpi.report.numbers import RateStyle, count, decimal, percent, plural
@@ -47,7 +48,13 @@ FAMILIES = {
 
 
 def describe_question(
-    fit: Fit, rates: StandardizedRates, flags: Classification, *, style: RateStyle, level: float
+    fit: Fit,
+    rates: StandardizedRates,
+    flags: Classification,
+    *,
+    style: RateStyle,
+    level: float,
+    bar: Bar,
 ) -> Facts:
     """List what was asked: outcome, direction, doctors, adjustment, benchmark, rule."""
     roles = fit.cases.roles
@@ -70,14 +77,26 @@ def describe_question(
         population = "an average doctor of an average hospital"
         facts.append(("Compared with", within if rates.hospital == "within" else population))
     measures = MEASURES_OF_MEANS if rates.family == "gaussian" else MEASURES
-    named = f"the overall {style.noun}" if flags.rule.threshold is None else "as chosen"
     facts += [
         ("Measure", measures[rates.measure]),
-        ("Benchmark", f"{_with_unit(style, flags.threshold)} ({named})"),
-        ("Rule", rule_in_words(flags, style)),
+        (bar.noun.capitalize(), f"{_with_unit(style, bar.value)} ({bar.origin})"),
+        *_other_benchmark(bar, style),
+        ("Rule", rule_in_words(flags, style, bar)),
         ("Intervals", f"hold the true value with {percent(level)} probability, given the model"),
     ]
     return facts
+
+
+def _other_benchmark(bar: Bar, style: RateStyle) -> Facts:
+    if bar.benchmark is None:
+        return []
+    return [
+        (
+            "Benchmark",
+            f"{_with_unit(style, bar.benchmark)}; p_worse and p_better in doctors.csv are about "
+            f"it, all probabilities in this report about the {bar.noun}",
+        )
+    ]
 
 
 def describe_cases(fit: Fit, rates: StandardizedRates, *, style: RateStyle, mask: Mask) -> Facts:

@@ -2,13 +2,14 @@
 
 from outcomekpi.adjustment.fit import Fit
 from outcomekpi.profiling.standardization import StandardizedRates
+from outcomekpi.report.bar import Bar
 from outcomekpi.report.numbers import RateStyle, percent
 
 __all__ = ["explain_words", "state_limits"]
 
 
 def explain_words(
-    rates: StandardizedRates, *, style: RateStyle, level: float
+    rates: StandardizedRates, *, style: RateStyle, level: float, bar: Bar
 ) -> list[tuple[str, str]]:
     """Explain the words of the table and the pictures to someone who is no statistician."""
     noun = style.noun
@@ -26,8 +27,8 @@ def explain_words(
         ),
         (
             "Probability worse, probability better",
-            f"How probable it is that the standardized {noun} lies on that side of the benchmark. "
-            "50% is a coin toss.",
+            f"How probable it is that the standardized {noun} lies on that side of "
+            f"{_of(bar, style)}. 50% is a coin toss.",
         ),
         (
             "Stands out",
@@ -56,6 +57,10 @@ def explain_words(
             ),
         )
     return words
+
+
+def _of(bar: Bar, style: RateStyle) -> str:
+    return "the benchmark" if bar.noun == "benchmark" else bar.words(style)
 
 
 def state_limits(fit: Fit, rates: StandardizedRates) -> list[str]:
