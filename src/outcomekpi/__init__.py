@@ -68,6 +68,13 @@ if TYPE_CHECKING:
     from outcomekpi.profiling.variation import Variation, describe_variation, median_odds_ratio
     from outcomekpi.provenance import Provenance, cite
     from outcomekpi.report.document import report
+    from outcomekpi.thresholds.awards import (
+        AbsoluteRule,
+        PercentileRule,
+        PosteriorRule,
+        ProportionalRule,
+        RelativeRule,
+    )
     from outcomekpi.thresholds.rules import CycleResults, Rule
     from outcomekpi.thresholds.settings import Setting
 
@@ -75,6 +82,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_LEVEL",
+    "AbsoluteRule",
     "CaseloadPlan",
     "Cases",
     "CasesError",
@@ -97,10 +105,14 @@ __all__ = [
     "Normal",
     "OutcomeKPIError",
     "OutcomeKPIWarning",
+    "PercentileRule",
+    "PosteriorRule",
     "Priors",
+    "ProportionalRule",
     "Provenance",
     "RValues",
     "Ranks",
+    "RelativeRule",
     "Reliability",
     "ReportCard",
     "Rule",
@@ -254,6 +266,13 @@ _ROOMS = {
         "cite",
     ),
     "report.document": ("report",),
+    "thresholds.awards": (
+        "AbsoluteRule",
+        "PercentileRule",
+        "PosteriorRule",
+        "ProportionalRule",
+        "RelativeRule",
+    ),
     "thresholds.rules": (
         "CycleResults",
         "Rule",

@@ -1,1 +1,1 @@
-"""Is the bar in the right place, and what does the rule do by chance?"""
+"""Thresholds: is the bar in the right place, and what the rule does by chance."""
