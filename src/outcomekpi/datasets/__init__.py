@@ -1,7 +1,8 @@
 """Tables to try the package on: real patients from an extra, and simulated ones."""
 
+from outcomekpi.datasets.completion import simulate_history
 from outcomekpi.datasets.medpar import load_medpar
 from outcomekpi.datasets.simulated import Truth, simulate_cases
 from outcomekpi.datasets.synthetic import load_synthetic_cases
 
-__all__ = ["Truth", "load_medpar", "load_synthetic_cases", "simulate_cases"]
+__all__ = ["Truth", "load_medpar", "load_synthetic_cases", "simulate_cases", "simulate_history"]
