@@ -75,6 +75,15 @@ if TYPE_CHECKING:
         ProportionalRule,
         RelativeRule,
     )
+    from outcomekpi.thresholds.criteria import ConsecutiveCriterion, JointCriterion, TargetCriterion
+    from outcomekpi.thresholds.criterion_performance import (
+        CriterionPerformance,
+        assess_criterion,
+        normal_levels,
+    )
+    from outcomekpi.thresholds.drop_criteria import DropCriterion
+    from outcomekpi.thresholds.misclassification import Misclassification, misclassify
+    from outcomekpi.thresholds.normal_cuts import CutMisclassification, cut_misclassification
     from outcomekpi.thresholds.rules import CycleResults, Rule
     from outcomekpi.thresholds.settings import Setting
 
@@ -88,8 +97,12 @@ __all__ = [
     "CasesError",
     "CheckResult",
     "Classification",
+    "ConsecutiveCriterion",
+    "CriterionPerformance",
+    "CutMisclassification",
     "CycleResults",
     "Divergence",
+    "DropCriterion",
     "EngineError",
     "ExactTest",
     "Exponential",
@@ -101,6 +114,8 @@ __all__ = [
     "GammaPrecision",
     "HalfNormal",
     "HalfStudentT",
+    "JointCriterion",
+    "Misclassification",
     "ModelSpec",
     "Normal",
     "OutcomeKPIError",
@@ -120,10 +135,12 @@ __all__ = [
     "SpecError",
     "StandardizedRates",
     "StorageError",
+    "TargetCriterion",
     "TierMisclassification",
     "Uniform",
     "Variation",
     "__version__",
+    "assess_criterion",
     "check_calibration",
     "check_predictive",
     "check_prior_sensitivity",
@@ -131,6 +148,7 @@ __all__ = [
     "cite",
     "classify",
     "count_limits",
+    "cut_misclassification",
     "datasets",
     "describe_variation",
     "divergence_test",
@@ -142,7 +160,9 @@ __all__ = [
     "load_fit",
     "median_cut_misclassification",
     "median_odds_ratio",
+    "misclassify",
     "misclassify_tiers",
+    "normal_levels",
     "plan_caseload",
     "plot_calibration",
     "plot_caterpillar",
@@ -272,6 +292,25 @@ _ROOMS = {
         "PosteriorRule",
         "ProportionalRule",
         "RelativeRule",
+    ),
+    "thresholds.criteria": (
+        "ConsecutiveCriterion",
+        "JointCriterion",
+        "TargetCriterion",
+    ),
+    "thresholds.criterion_performance": (
+        "CriterionPerformance",
+        "assess_criterion",
+        "normal_levels",
+    ),
+    "thresholds.drop_criteria": ("DropCriterion",),
+    "thresholds.misclassification": (
+        "Misclassification",
+        "misclassify",
+    ),
+    "thresholds.normal_cuts": (
+        "CutMisclassification",
+        "cut_misclassification",
     ),
     "thresholds.rules": (
         "CycleResults",

@@ -1,0 +1,389 @@
+"""Who is awarded by mistake, on the user's own posterior: the rule's awards against each draw."""
+
+from dataclasses import dataclass
+from html import escape
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcomekpi.adjustment.spec import check_rate
+from outcomekpi.cases import Direction
+from outcomekpi.errors import SpecError, check_choice
+from outcomekpi.intervals import DEFAULT_LEVEL, check_level, flatten_draws, summarize_draws
+from outcomekpi.profiling.standardization import StandardizedRates, require_direction
+from outcomekpi.thresholds.awards import AbsoluteRule
+from outcomekpi.thresholds.rules import CycleResults, Rule, apply_rule
+
+__all__ = [
+    "Misclassification",
+    "Results",
+    "Side",
+    "awarded_direction",
+    "deserved_awards",
+    "misclassify",
+    "require_truth",
+    "tally_awards",
+]
+
+Array = NDArray[np.float64]
+Results = Literal["O/E", "raw", "posterior"]
+Side = Literal["better", "worse"]
+
+BLOCK_NUMBERS = 1 << 21  # doctors x draws that a rule sees at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Misclassification:
+    """Awards given, and the awards deserved in each draw of the true rates.
+
+    Attributes
+    ----------
+    rates : standardized rates that the awards are judged by
+    rule : what gave the awards, in words
+    truth : what deserves an award, in words
+    results : what the rule saw: "O/E", "raw" or "posterior"; "given" for awards in use
+    side : "better", the award is for good doctors; "worse", a flag or penalty for bad ones
+    result : (doctor,), the number that the rule saw; for awards in use the posterior mean
+    award : (doctor,), share of the full award that each doctor gets, in [0, 1]
+    deserved : (doctor, sample), share that he deserves in each draw of the true rates
+    amount : money of a full award
+    """
+
+    rates: StandardizedRates
+    rule: str
+    truth: str
+    results: str
+    side: Side
+    result: pd.Series
+    award: pd.Series
+    deserved: NDArray[np.float32]
+    amount: float
+
+    @property
+    def money_paid(self) -> float:
+        """Money that the awards cost."""
+        return float(self.amount * self.award.sum())
+
+    @property
+    def p_deserved(self) -> pd.Series:
+        """Posterior probability (or mean share, if graded) of the award: (doctor,)."""
+        mean = self.deserved.mean(axis=1, dtype=np.float64)
+        return pd.Series(mean, index=self.award.index, name="p_deserved")
+
+    def to_frame(self, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
+        """One row per measure of misclassification.
+
+        Returns
+        -------
+        DataFrame indexed by ``measure``: sensitivity, specificity, ppv, npv, misclassified (share
+        of the doctors), money_to_wrong, money_withheld (in the unit of the amount). ``mean,
+        lower, upper`` over the draws in which the measure is defined; ``defined``, their share
+        (a sensitivity needs somebody who deserves the award).
+        """
+        check_level(level)
+        tail = (1 - level) / 2
+        rows = {}
+        for name, values in self.samples().items():
+            known = values[~np.isnan(values)]
+            lower, upper = np.quantile(known, [tail, 1 - tail]) if known.size else (np.nan, np.nan)
+            mean = known.mean() if known.size else np.nan
+            rows[name] = (mean, lower, upper, known.size / values.size)
+        frame = pd.DataFrame.from_dict(
+            rows, orient="index", columns=["mean", "lower", "upper", "defined"]
+        ).rename_axis("measure")
+        frame.attrs.update(level=level, rule=self.rule, truth=self.truth, amount=self.amount)
+        return frame
+
+    def doctors_frame(self, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
+        """One row per doctor, in the order of the labels.
+
+        Returns
+        -------
+        DataFrame indexed by doctor: ``cases``; ``result``, what the rule saw; ``mean, lower,
+        upper`` of the standardized rate; ``award``; ``p_deserved``; ``p_wrong``, posterior
+        probability that the award, or going without one, is a mistake (mean share of it, if
+        graded); ``money_to_wrong``, ``money_withheld``, expected, in the unit of the amount.
+        """
+        frame = summarize_draws(self.rates.draws, level=level)[["mean", "lower", "upper"]]
+        frame.insert(0, "result", self.result.to_numpy())
+        frame.insert(0, "cases", self.rates.cases.to_numpy())
+        given = self.award.to_numpy()[:, None]
+        over = np.clip(given - self.deserved, 0, None).mean(axis=1, dtype=np.float64)
+        under = np.clip(self.deserved - given, 0, None).mean(axis=1, dtype=np.float64)
+        frame["award"] = self.award.to_numpy()
+        frame["p_deserved"] = self.p_deserved.to_numpy()
+        frame["p_wrong"] = over + under
+        frame["money_to_wrong"] = self.amount * over
+        frame["money_withheld"] = self.amount * under
+        frame.attrs.update(level=level, unit=self.rates.unit, rule=self.rule, truth=self.truth)
+        return frame
+
+    def samples(self) -> dict[str, Array]:
+        """Return every measure of :meth:`to_frame` in each draw: name -> (sample,)."""
+        return tally_awards(self.award.to_numpy(), self.deserved, amount=self.amount)
+
+    def __repr__(self) -> str:
+        mean = self.to_frame()["mean"]
+        paid = f"{self.award.sum():.3g} of {len(self.award)} doctors awarded ({self.rule})"
+        wrong = f"{mean['money_to_wrong']:.4g} of {self.money_paid:.4g} to the wrong ones"
+        return (
+            f"Misclassification: {paid}, {wrong}, {mean['misclassified']:.0%} of all doctors "
+            f"misclassified (deserving: {self.truth})"
+        )
+
+    def _repr_html_(self) -> str:
+        table = self.to_frame().to_html(float_format="{:.3f}".format)
+        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+
+
+def misclassify(
+    rates: StandardizedRates,
+    rule: Rule | pd.Series,
+    *,
+    bar: float | None = None,
+    truth: Rule | None = None,
+    results: Results = "O/E",
+    side: Side = "better",
+    amount: float = 1.0,
+) -> Misclassification:
+    """Posterior of how many awards go to the wrong doctors, and what that costs.
+
+    Parameters
+    ----------
+    rates : standardized rates (P/E or direct)
+    rule : gives the awards; or the awards in use, in [0, 1], indexed by doctor
+    bar : a doctor deserves the award if his true rate is beyond this; or
+    truth : a rule that says from the true rates who deserves it; None takes the rule itself, as
+        it would decide if the true rates were known (its ``with_certainty``, if it has one)
+    results : what the rule sees: "O/E" times the overall rate, the "raw" rates, or the
+        "posterior" means. A rule with a method ``decide_posterior`` (PosteriorRule,
+        ProportionalRule) sees the posterior draws instead
+    side : "better", the award is for good doctors; "worse", it is a flag for bad ones
+    amount : money of a full award
+
+    Raises
+    ------
+    SpecError
+        The direction is unknown or the rule is for the other side; rates that are O/E, whose
+        draws are no true rates; a bar that is no possible rate; awards outside [0, 1] or for
+        other doctors.
+
+    Notes
+    -----
+    What is estimated: the awards a_j that these data gave are fixed; the true rates vary over
+    their posterior given the same data, and with them the awards d_js deserved in draw s. In
+    each draw, sensitivity = sum min(a, d) / sum d, PPV = sum min(a, d) / sum a, specificity and
+    NPV the same of 1 - a and 1 - d, misclassified = mean |a - d|, money to the wrong doctors =
+    amount x sum max(a - d, 0), withheld = amount x sum max(d - a, 0). So this is how wrong *these*
+    awards are, not how wrong the rule would be in other years: that is
+    ``operating_characteristics``. It is as good as the model: case mix that is not in it counts
+    as the doctor's.
+
+    Examples
+    --------
+    >>> import outcomekpi as ok
+    >>> cases = ok.datasets.load_synthetic_cases()
+    >>> rates = ok.standardize(ok.fit(cases, ok.ModelSpec(), draws=400))
+    >>> rule = ok.PercentileRule(share=0.2, direction=rates.direction)
+    >>> bool(0 < ok.misclassify(rates, rule).to_frame().loc["ppv", "mean"] < 1)
+    True
+    """
+    direction = require_truth(rates, "misclassify")
+    check_choice("results", results, get_args(Results))
+    check_choice("side", side, get_args(Side))
+    if not np.isfinite(amount) or amount < 0:
+        raise SpecError(f"amount must be a sum of money, not negative; got {amount!r}.")
+    wanted = awarded_direction(direction, side)
+    if isinstance(rule, pd.Series):
+        seen, result, award = "given", _posterior_mean(rates), _given_awards(rule, rates)
+    else:
+        _check_side(rule, wanted, side, direction)
+        if hasattr(rule, "bar"):
+            check_rate("The rule's bar", rule.bar, rates.family)
+        seen, result, award = _apply(rule, rates, results)
+    right = _truth(rates, rule, bar, truth, wanted)
+    return Misclassification(
+        rates=rates,
+        rule="awards in use" if isinstance(rule, pd.Series) else str(rule),
+        truth=str(right),
+        results=seen,
+        side=side,
+        result=result.rename("result"),
+        award=pd.Series(award, index=rates.cases.index, name="award"),
+        deserved=deserved_awards(rates, right),
+        amount=float(amount),
+    )
+
+
+def require_truth(rates: StandardizedRates, verb: str) -> Direction:
+    """Return the direction of rates whose draws can stand for true rates, or refuse.
+
+    Raises
+    ------
+    SpecError
+        These are no rates, have no direction, or are O/E.
+    """
+    direction = require_direction(rates, verb)
+    if rates.measure == "O/E":
+        raise SpecError(
+            f"{verb} compares awards with true rates; the draws of O/E hold the observed events, "
+            "chance included. Use standardize(fit) (P/E) or measure='direct'."
+        )
+    return direction
+
+
+def awarded_direction(direction: Direction, side: Side) -> Direction:
+    """Whether high or low rates are awarded, given which are better and the side of the award."""
+    if side == "better":
+        return direction
+    return "lower" if direction == "higher" else "higher"
+
+
+def deserved_awards(rates: StandardizedRates, truth: Rule) -> NDArray[np.float32]:
+    """Awards that a rule gives to the true rates of each draw: (doctor, sample), in [0, 1]."""
+    draws = flatten_draws(rates.draws)
+    n_doctors, n_samples = draws.shape
+    exposure = rates.exposure.to_numpy(dtype=np.float64)[None, :, None]
+    deserved = np.empty((n_doctors, n_samples), dtype=np.float32)
+    per_block = max(1, BLOCK_NUMBERS // n_doctors)
+    for start in range(0, n_samples, per_block):
+        block = slice(start, start + per_block)
+        true = draws[:, block].T[:, :, None].astype(np.float64)
+        seen = CycleResults(events=true * exposure, trials=exposure)
+        awards = apply_rule(truth, seen)
+        _require_doctors(truth, awards)
+        deserved[:, block] = _checked(awards, str(truth)).T
+    return deserved
+
+
+def tally_awards(
+    award: Array, deserved: NDArray[np.floating], *, amount: float = 1.0
+) -> dict[str, Array]:
+    """Measure in each draw how far the awards are from those deserved.
+
+    Parameters
+    ----------
+    award : (doctor,), in [0, 1]
+    deserved : (doctor, sample), in [0, 1]
+    amount : money of a full award
+
+    Returns
+    -------
+    name -> (sample,), missing where a measure is not defined
+    """
+    n_doctors = award.size
+    given = award.astype(np.float64)
+    both = np.minimum(given[:, None], deserved).sum(axis=0, dtype=np.float64)
+    paid, due = given.sum(), deserved.sum(axis=0, dtype=np.float64)
+    neither = n_doctors - paid - due + both
+    over, under = paid - both, due - both
+    return {
+        "sensitivity": _quotient(both, due),
+        "specificity": _quotient(neither, n_doctors - due),
+        "ppv": _quotient(both, np.full_like(both, paid)),
+        "npv": _quotient(neither, np.full_like(both, n_doctors - paid)),
+        "misclassified": (over + under) / n_doctors,
+        "money_to_wrong": amount * over,
+        "money_withheld": amount * under,
+    }
+
+
+def _quotient(part: Array, whole: Array) -> Array:
+    found = np.full(part.shape, np.nan)
+    # sums of single-precision shares miss zero by rounding
+    np.divide(part, whole, out=found, where=whole > 1e-6)
+    return found
+
+
+def _posterior_mean(rates: StandardizedRates) -> pd.Series:
+    mean = flatten_draws(rates.draws).mean(axis=1, dtype=np.float64)
+    return pd.Series(mean, index=rates.cases.index)
+
+
+def _apply(rule: Rule, rates: StandardizedRates, results: Results) -> tuple[str, pd.Series, Array]:
+    """Return what the rule saw, in a word and in numbers, and its awards: (doctor,)."""
+    decide_posterior = getattr(rule, "decide_posterior", None)
+    if decide_posterior is not None:
+        award = np.asarray(decide_posterior(flatten_draws(rates.draws)), dtype=np.float64)
+        return "posterior", _posterior_mean(rates), _checked(award, str(rule))
+    result = {"raw": _raw, "O/E": _observed_over_expected, "posterior": _posterior_mean}[results](
+        rates
+    )
+    exposure = rates.exposure.to_numpy(dtype=np.float64)[None, :, None]
+    seen = CycleResults(events=result.to_numpy()[None, :, None] * exposure, trials=exposure)
+    award = apply_rule(rule, seen)
+    _require_doctors(rule, award)
+    return results, result, _checked(award[0], str(rule))
+
+
+def _raw(rates: StandardizedRates) -> pd.Series:
+    return rates.raw_rate
+
+
+def _observed_over_expected(rates: StandardizedRates) -> pd.Series:
+    expected = flatten_draws(rates.expected).mean(axis=1, dtype=np.float64)
+    if rates.family == "gaussian":
+        return rates.reference_rate + (rates.observed - expected) / rates.exposure
+    return rates.observed / expected * rates.reference_rate
+
+
+def _truth(
+    rates: StandardizedRates,
+    rule: Rule | pd.Series,
+    bar: float | None,
+    truth: Rule | None,
+    wanted: Direction,
+) -> Rule:
+    if bar is not None and truth is not None:
+        raise SpecError("misclassify takes bar or truth, not both.")
+    if bar is not None:
+        check_rate("bar", bar, rates.family)
+        return AbsoluteRule(bar=bar, direction=wanted, strict=True)
+    if truth is not None:
+        return truth
+    if isinstance(rule, pd.Series):
+        raise SpecError("Awards in use do not say who deserves one; pass bar= or truth=.")
+    own: Rule = getattr(rule, "with_certainty", rule)
+    return own
+
+
+def _check_side(rule: Rule, wanted: Direction, side: Side, direction: Direction) -> None:
+    own = getattr(rule, "direction", None)
+    if own is not None and own != wanted:
+        raise SpecError(
+            f"The rule is for {own} rates, but {direction} is better and side is {side!r}. "
+            f"Pass direction={wanted!r} to the rule, or "
+            f"side={'worse' if side == 'better' else 'better'!r} to misclassify."
+        )
+
+
+def _require_doctors(rule: Rule, awards: Array) -> None:
+    if awards.ndim != 2:
+        raise SpecError(
+            f"{type(rule).__name__} decides about the indicator, not about each doctor; "
+            "misclassify needs one decision per doctor."
+        )
+
+
+def _given_awards(award: pd.Series, rates: StandardizedRates) -> Array:
+    given = award.reindex(rates.cases.index)
+    missing = given.index[given.isna()]
+    if len(missing):
+        raise SpecError(
+            f"The awards in use say nothing about {len(missing)} of {len(given)} doctors, the "
+            f"first {missing[0]!r}. Give 0 to those without an award."
+        )
+    return _checked(given.to_numpy(dtype=np.float64), "the awards in use")
+
+
+def _checked(award: Array, name: str) -> Array:
+    wrong = award[(award < 0) | (award > 1)]
+    if wrong.size:
+        raise SpecError(
+            f"Awards must be shares of a full award, in [0, 1]; {name} gives {wrong.size} "
+            f"others, the first {wrong[0]:g}. Divide points by their maximum, and judge penalties "
+            "on their own with side='worse'."
+        )
+    return award
