@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from outcomekpi import datasets
     from outcomekpi.adjustment.calibration import check_calibration
+    from outcomekpi.adjustment.calibration_assessment import assess_calibration, assess_predictions
+    from outcomekpi.adjustment.calibration_result import Calibration
     from outcomekpi.adjustment.diagnostics import check_sampling
     from outcomekpi.adjustment.fit import Fit, fit
     from outcomekpi.adjustment.likelihood import pointwise_log_likelihood
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_LEVEL",
     "AbsoluteRule",
+    "Calibration",
     "CaseloadPlan",
     "Cases",
     "CasesError",
@@ -141,6 +144,8 @@ __all__ = [
     "Variation",
     "__version__",
     "assess_criterion",
+    "assess_calibration",
+    "assess_predictions",
     "check_calibration",
     "check_predictive",
     "check_prior_sensitivity",
@@ -184,6 +189,11 @@ __all__ = [
 
 _ROOMS = {
     "adjustment.calibration": ("check_calibration",),
+    "adjustment.calibration_assessment": (
+        "assess_calibration",
+        "assess_predictions",
+    ),
+    "adjustment.calibration_result": ("Calibration",),
     "adjustment.diagnostics": ("check_sampling",),
     "adjustment.fit": (
         "Fit",
