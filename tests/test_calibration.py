@@ -9,7 +9,7 @@ from handmade import make_cases
 from scipy import integrate, stats
 from scipy.special import expit, logit
 
-from outcomekpi.adjustment.calibration import MEASURES, check_calibration, population_rate
+from outcomekpi.adjustment.calibration import MEASURES, check_calibration
 from outcomekpi.adjustment.calibration_measures import (
     Predictions,
     bin_predictions,
@@ -20,6 +20,7 @@ from outcomekpi.adjustment.calibration_measures import (
     integrated_calibration_index,
     risk_groups,
 )
+from outcomekpi.adjustment.calibration_predictions import population_rate
 from outcomekpi.adjustment.fit import fit
 from outcomekpi.adjustment.spec import ModelSpec
 

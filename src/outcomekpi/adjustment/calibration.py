@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import chdtrc, expit, logit
+from scipy.special import chdtrc
 
 from outcomekpi.adjustment.calibration_measures import (
     LOGIT_FAMILIES,
@@ -18,10 +18,16 @@ from outcomekpi.adjustment.calibration_measures import (
     integrated_calibration_index,
     risk_groups,
 )
-from outcomekpi.adjustment.families import conditional, mean_outcome
+from outcomekpi.adjustment.calibration_predictions import (
+    BY_CASE_MIX,
+    BY_DOCTOR,
+    affordable_draws,
+    predict_draw,
+)
+from outcomekpi.adjustment.families import conditional
 from outcomekpi.adjustment.fit import Fit
 from outcomekpi.adjustment.model import Model
-from outcomekpi.adjustment.predictor import FlatDraws, linear_predictor, read_draws
+from outcomekpi.adjustment.predictor import FlatDraws, read_draws
 from outcomekpi.checks import CheckResult
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 
@@ -29,14 +35,11 @@ __all__ = ["check_calibration"]
 
 Array = NDArray[np.float64]
 
-MOST_DRAWS, FEWEST_DRAWS = 100, 5
-VALUES_IN_ALL = 10_000_000
 BINS = 2000
 """Above this number of cases, neighbors in predicted risk are added up before measuring."""
 CHANCE = 0.01
 RELEVANT = 0.05
 """A mean distance from the diagonal below this share of the overall rate does not matter."""
-BY_CASE_MIX, BY_DOCTOR = "case mix", "case mix and doctor"
 MEASURES = ("concordance", "brier", "in_the_large", "slope", "ici")
 
 
@@ -105,12 +108,11 @@ def check_calibration(fit: Fit, *, level: float = DEFAULT_LEVEL) -> CheckResult:
     """
     check_level(level)
     model = fit.model
-    wanted = max(FEWEST_DRAWS, min(MOST_DRAWS, VALUES_IN_ALL // model.outcome.size))
-    draws = read_draws(fit.draws, at_most=wanted)
+    draws = read_draws(fit.draws, at_most=affordable_draws(model.outcome.size))
     every: dict[str, list[Assessment]] = {BY_CASE_MIX: [], BY_DOCTOR: []}
     average = {name: np.zeros_like(model.outcome) for name in every}
     for sample in range(draws.n_samples):
-        for name, given in _predict(fit, draws, sample).items():
+        for name, given in predict_draw(fit, draws, sample).items():
             every[name].append(_assess(given, model))
             average[name] += given.rate / draws.n_samples
     tables = [_table(model, found, name, level=level) for name, found in every.items()]
@@ -137,46 +139,6 @@ def _verdict(overall: pd.Series, off: float, p_value: float, unit: str) -> str:
         f"slope {overall['slope']:.2f}, {discrimination}mean distance from perfect calibration "
         f"{off:.1%} of the {unit}, deciles of risk p = {p_value:.2g}."
     )
-
-
-def _predict(fit: Fit, draws: FlatDraws, sample: int) -> dict[str, Predictions]:
-    """Rates of every case under one draw, for a new doctor and for his own."""
-    model = fit.model
-    part = slice(sample, sample + 1)
-    given = conditional(model)
-    size = given.size[:, 0]
-    own = (mean_outcome(given, linear_predictor(model, draws, samples=part)) / given.size)[:, 0]
-    no_effect = np.zeros((model.n_doctors, 1))
-    eta = linear_predictor(
-        model, draws, samples=part, doctor_effect=no_effect, skip=fit.design.doctor_level
-    )[:, 0]
-    variance = draws.sd_doctor[sample] ** 2
-    if draws.sd_hospital is not None:
-        variance += draws.sd_hospital[sample] ** 2
-    rates = {BY_CASE_MIX: population_rate(model, eta, float(variance)), BY_DOCTOR: own}
-    return {
-        name: Predictions(family=model.family, rate=rate, outcome=model.outcome, size=size)
-        for name, rate in rates.items()
-    }
-
-
-def population_rate(model: Model, eta: Array, variance: float) -> Array:
-    """Mean rate over the population of doctors, of cases with linear predictor ``eta``.
-
-    Notes
-    -----
-    Normal effects: exp(eta + variance/2) for counts; for probabilities 31-point Gauss-Hermite
-    on 201 values of eta, interpolated on the logit scale. Student-t effects are treated as
-    normal with the same SD.
-    """
-    if model.family == "gaussian":
-        return eta
-    if model.family not in LOGIT_FAMILIES:
-        return np.exp(eta + 0.5 * variance)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(31)
-    grid = np.linspace(eta.min() - 1e-6, eta.max() + 1e-6, 201)
-    rate = expit(grid[:, None] + np.sqrt(variance) * nodes) @ (weights / weights.sum())
-    return np.asarray(expit(np.interp(eta, grid, logit(rate))))
 
 
 def _spread(draws: FlatDraws) -> float:

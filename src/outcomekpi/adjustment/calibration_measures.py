@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv, expit, gammaincinv, logit, ndtri
 
+from outcomekpi.adjustment.calibration_curve import PLACES, spline_columns
 from outcomekpi.adjustment.spec import Family
 
 __all__ = [
@@ -219,17 +220,6 @@ def _orthogonal(basis: Array) -> Array:
 
 
 def _restricted_spline(score: Array) -> Array:
-    """Natural cubic spline that is linear beyond the outer knots (Harrell's basis)."""
-    knots = np.unique(np.quantile(score, [0.05, 0.275, 0.5, 0.725, 0.95]))
-    columns = [np.ones_like(score)]
-    if np.ptp(score) > 1e-9:
-        columns.append(score)
-    if knots.size >= 3:
-        width = (knots[-1] - knots[0]) ** 2
-        last, before = knots[-1], knots[-2]
-        cube = [np.maximum(score - knot, 0.0) ** 3 for knot in knots]
-        for k in range(knots.size - 2):
-            right = cube[-2] * (last - knots[k]) / (last - before)
-            left = cube[-1] * (before - knots[k]) / (last - before)
-            columns.append((cube[k] - right + left) / width)
-    return np.column_stack(columns)
+    """Natural cubic spline with up to five knots; a constant where all predictions are equal."""
+    knots = np.unique(np.quantile(score, PLACES[5]))
+    return spline_columns(score, knots)[:, : None if np.ptp(score) > 1e-9 else 1]
