@@ -70,6 +70,8 @@ if TYPE_CHECKING:
     from outcomekpi.profiling.variation import Variation, describe_variation, median_odds_ratio
     from outcomekpi.provenance import Provenance, cite
     from outcomekpi.report.document import report
+    from outcomekpi.thresholds import programs
+    from outcomekpi.thresholds.award_choice import ThresholdChoice, choose_threshold
     from outcomekpi.thresholds.awards import (
         AbsoluteRule,
         PercentileRule,
@@ -139,6 +141,7 @@ __all__ = [
     "StandardizedRates",
     "StorageError",
     "TargetCriterion",
+    "ThresholdChoice",
     "TierMisclassification",
     "Uniform",
     "Variation",
@@ -150,6 +153,7 @@ __all__ = [
     "check_predictive",
     "check_prior_sensitivity",
     "check_sampling",
+    "choose_threshold",
     "cite",
     "classify",
     "count_limits",
@@ -178,6 +182,7 @@ __all__ = [
     "plot_sd",
     "plot_shrinkage",
     "pointwise_log_likelihood",
+    "programs",
     "r_values",
     "rank",
     "reliability",
@@ -296,6 +301,10 @@ _ROOMS = {
         "cite",
     ),
     "report.document": ("report",),
+    "thresholds.award_choice": (
+        "ThresholdChoice",
+        "choose_threshold",
+    ),
     "thresholds.awards": (
         "AbsoluteRule",
         "PercentileRule",
@@ -355,6 +364,8 @@ def __getattr__(name: str) -> Any:
         value: Any = version("outcomekpi")
     elif name == "datasets":
         value = import_module("outcomekpi.datasets")
+    elif name == "programs":
+        value = import_module("outcomekpi.thresholds.programs")
     elif name in _HOME:
         value = getattr(import_module(f"outcomekpi.{_HOME[name]}"), name)
     else:

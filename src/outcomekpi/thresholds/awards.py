@@ -1,7 +1,6 @@
 """Rules that award doctors: beyond a bar, better than the mean, among the best, probably good."""
 
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Literal, get_args
 
 import numpy as np
@@ -9,6 +8,17 @@ from numpy.typing import NDArray
 
 from outcomekpi.cases import Direction
 from outcomekpi.errors import SpecError, check_choice
+from outcomekpi.thresholds.award_kernels import (
+    Ties,
+    best_places,
+    beyond,
+    check_number,
+    check_rule,
+    check_share,
+    enough_cases,
+    event_rates,
+    pool_cycles,
+)
 from outcomekpi.thresholds.beta_posteriors import (
     Prior,
     certain_beyond,
@@ -24,15 +34,10 @@ __all__ = [
     "PosteriorRule",
     "ProportionalRule",
     "RelativeRule",
-    "best_places",
-    "pool_cycles",
 ]
 
 Array = NDArray[np.float64]
 Center = Literal["cases", "doctors"]
-Ties = Literal["award", "withhold"]
-
-SAME = 1e-12  # rates closer than this are one rate: means of equal rates differ by rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +68,8 @@ class AbsoluteRule:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        _check_rule(self)
-        _check_number("AbsoluteRule.bar", self.bar)
+        check_rule(self)
+        check_number("AbsoluteRule.bar", self.bar)
 
     @property
     def with_certainty(self) -> "AbsoluteRule":
@@ -74,9 +79,9 @@ class AbsoluteRule:
     def decide(self, results: CycleResults) -> NDArray[np.bool_]:
         """Say who is awarded: (replicate, unit)."""
         events, trials = pool_cycles(results, self.cycles)
-        rates = _rates(events, trials)
-        good = _beyond(rates, np.float64(self.bar), self.direction, strict=self.strict)
-        return good & _counts(trials, self.minimum_cases)
+        rates = event_rates(events, trials)
+        good = beyond(rates, np.float64(self.bar), self.direction, strict=self.strict)
+        return good & enough_cases(trials, self.minimum_cases)
 
     def __str__(self) -> str:
         side = "at least" if self.direction == "higher" else "at most"
@@ -117,16 +122,16 @@ class RelativeRule:
     minimum_cases: float = 0
 
     def __post_init__(self) -> None:
-        _check_rule(self)
+        check_rule(self)
         check_choice("RelativeRule.center", self.center, get_args(Center))
         if (self.factor is None) == (self.difference is None):
             raise SpecError("RelativeRule needs either factor or difference, and not both.")
         if self.factor is not None:
-            _check_number("RelativeRule.factor", self.factor)
+            check_number("RelativeRule.factor", self.factor)
             if self.factor <= 0:
                 raise SpecError(f"RelativeRule.factor must be positive; got {self.factor!r}.")
         else:
-            _check_number("RelativeRule.difference", self.difference)
+            check_number("RelativeRule.difference", self.difference)
 
     @property
     def with_certainty(self) -> "RelativeRule":
@@ -136,8 +141,8 @@ class RelativeRule:
     def decide(self, results: CycleResults) -> NDArray[np.bool_]:
         """Say who is awarded: (replicate, unit)."""
         events, trials = pool_cycles(results, self.cycles)
-        rates = _rates(events, trials)
-        counted = _counts(trials, self.minimum_cases)
+        rates = event_rates(events, trials)
+        counted = enough_cases(trials, self.minimum_cases)
         weight = np.where(counted, trials if self.center == "cases" else 1.0, 0.0)
         total = weight.sum(axis=1, keepdims=True)
         with np.errstate(invalid="ignore"):
@@ -146,7 +151,7 @@ class RelativeRule:
         bar = (
             mean + better * (self.difference or 0.0) if self.factor is None else mean * self.factor
         )
-        return _beyond(rates, bar, self.direction, strict=True) & counted
+        return beyond(rates, bar, self.direction, strict=True) & counted
 
     def __str__(self) -> str:
         if self.factor is not None:
@@ -184,9 +189,9 @@ class PercentileRule:
     minimum_cases: float = 0
 
     def __post_init__(self) -> None:
-        _check_rule(self)
+        check_rule(self)
         check_choice("PercentileRule.ties", self.ties, get_args(Ties))
-        _check_share("PercentileRule.share", self.share)
+        check_share("PercentileRule.share", self.share)
 
     @property
     def with_certainty(self) -> "PercentileRule":
@@ -196,8 +201,8 @@ class PercentileRule:
     def decide(self, results: CycleResults) -> NDArray[np.bool_]:
         """Say who is awarded: (replicate, unit)."""
         events, trials = pool_cycles(results, self.cycles)
-        rates = _rates(events, trials)
-        counted = _counts(trials, self.minimum_cases)
+        rates = event_rates(events, trials)
+        counted = enough_cases(trials, self.minimum_cases)
         score = rates if self.direction == "higher" else -rates
         score = np.where(counted, score, -np.inf)
         places = np.rint(self.share * counted.sum(axis=1)).astype(np.intp)
@@ -250,9 +255,9 @@ class PosteriorRule:
     minimum_cases: float = 0
 
     def __post_init__(self) -> None:
-        _check_rule(self)
-        _check_number("PosteriorRule.bar", self.bar)
-        _check_number("PosteriorRule.probability", self.probability)
+        check_rule(self)
+        check_number("PosteriorRule.bar", self.bar)
+        check_number("PosteriorRule.probability", self.probability)
         if not 0.0 <= self.probability < 1.0:
             hint = f" Did you mean {self.probability / 100:g}?" if self.probability > 1 else ""
             raise SpecError(
@@ -326,8 +331,8 @@ class ProportionalRule:
     minimum_cases: float = 0
 
     def __post_init__(self) -> None:
-        _check_rule(self)
-        _check_share("ProportionalRule.share", self.share)
+        check_rule(self)
+        check_share("ProportionalRule.share", self.share)
         if self.prior is not None:
             known_prior(*self.prior)
 
@@ -355,91 +360,8 @@ class ProportionalRule:
         return f"pay by P(among the best {self.share:.3g} of the doctors)"
 
 
-def best_places(
-    score: NDArray[np.floating], places: NDArray[np.intp], *, ties: Ties
-) -> NDArray[np.bool_]:
-    """Mark the best of each row.
-
-    Parameters
-    ----------
-    score : (replicate, unit), higher is better
-    places : (replicate,), how many are to be marked
-    ties : whether all or none of those who share the last place are marked
-
-    Returns
-    -------
-    (replicate, unit)
-    """
-    n_units = score.shape[1]
-    ordered = -np.sort(-score, axis=1)
-    places = np.clip(places, 0, n_units)[:, None]
-    if ties == "award":
-        edge = np.take_along_axis(ordered, np.maximum(places - 1, 0), axis=1)
-        return np.asarray((score >= edge) & (places > 0))
-    edge = np.take_along_axis(ordered, np.minimum(places, n_units - 1), axis=1)
-    return np.asarray((score > edge) | (places == n_units))
-
-
-def pool_cycles(results: CycleResults, cycles: int) -> tuple[Array, Array]:
-    """Events and trials of the latest cycles together: two (replicate, unit).
-
-    Raises
-    ------
-    SpecError
-        Fewer cycles in the results than are to be pooled.
-    """
-    n_cycles = results.events.shape[2]
-    if cycles > n_cycles:
-        raise SpecError(f"The rule pools the latest {cycles} cycles; the results have {n_cycles}.")
-    latest = results.latest(cycles)
-    events = latest.events.sum(axis=2, dtype=np.float64)
-    return events, latest.trials.sum(axis=2, dtype=np.float64)
-
-
 def _prior(events: Array, trials: Array, known: tuple[float, float] | None) -> Prior:
     if known is None:
         return empirical_bayes(events, trials)
     a, b = known_prior(*known)
     return np.full((events.shape[0], 1), a), np.full((events.shape[0], 1), b)
-
-
-def _rates(events: Array, trials: Array) -> Array:
-    """Events per trial, missing without trials."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(trials > 0, events / trials, np.nan)
-
-
-def _counts(trials: Array, minimum_cases: float) -> NDArray[np.bool_]:
-    return np.asarray((trials > 0) & (trials >= minimum_cases))
-
-
-def _beyond(
-    rates: Array, bar: Array | np.float64, direction: Direction, *, strict: bool
-) -> NDArray[np.bool_]:
-    lead = rates - bar if direction == "higher" else bar - rates
-    edge = SAME * np.maximum(1.0, np.abs(bar))
-    return np.asarray(lead > edge if strict else lead >= -edge)
-
-
-def _check_rule(
-    rule: AbsoluteRule | RelativeRule | PercentileRule | PosteriorRule | ProportionalRule,
-) -> None:
-    name = type(rule).__name__
-    check_choice(f"{name}.direction", rule.direction, ("higher", "lower"))
-    if isinstance(rule.cycles, bool) or not isinstance(rule.cycles, int) or rule.cycles < 1:
-        raise SpecError(f"{name}.cycles must be a whole number from 1; got {rule.cycles!r}.")
-    _check_number(f"{name}.minimum_cases", rule.minimum_cases)
-    if rule.minimum_cases < 0:
-        raise SpecError(f"{name}.minimum_cases must not be negative; got {rule.minimum_cases!r}.")
-
-
-def _check_number(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
-        raise SpecError(f"{name} must be a finite number; got {value!r}.")
-
-
-def _check_share(name: str, share: float) -> None:
-    _check_number(name, share)
-    if not 0.0 < share < 1.0:
-        hint = f" Did you mean {share / 100:g}?" if 1 < share < 100 else ""
-        raise SpecError(f"{name} must lie strictly between 0 and 1; got {share!r}.{hint}")

@@ -78,9 +78,9 @@ class Misclassification:
         Returns
         -------
         DataFrame indexed by ``measure``: sensitivity, specificity, ppv, npv, misclassified (share
-        of the doctors), money_to_wrong, money_withheld (in the unit of the amount). ``mean,
-        lower, upper`` over the draws in which the measure is defined; ``defined``, their share
-        (a sensitivity needs somebody who deserves the award).
+        of the doctors), overpaid (money to the wrong doctors), withheld (money kept from the
+        right ones). ``mean, lower, upper`` over the draws in which the measure is defined;
+        ``defined``, their share (a sensitivity needs somebody who deserves the award).
         """
         check_level(level)
         tail = (1 - level) / 2
@@ -104,7 +104,7 @@ class Misclassification:
         DataFrame indexed by doctor: ``cases``; ``result``, what the rule saw; ``mean, lower,
         upper`` of the standardized rate; ``award``; ``p_deserved``; ``p_wrong``, posterior
         probability that the award, or going without one, is a mistake (mean share of it, if
-        graded); ``money_to_wrong``, ``money_withheld``, expected, in the unit of the amount.
+        graded); ``overpaid``, ``withheld``, money to him or kept from him by mistake, expected.
         """
         frame = summarize_draws(self.rates.draws, level=level)[["mean", "lower", "upper"]]
         frame.insert(0, "result", self.result.to_numpy())
@@ -115,8 +115,8 @@ class Misclassification:
         frame["award"] = self.award.to_numpy()
         frame["p_deserved"] = self.p_deserved.to_numpy()
         frame["p_wrong"] = over + under
-        frame["money_to_wrong"] = self.amount * over
-        frame["money_withheld"] = self.amount * under
+        frame["overpaid"] = self.amount * over
+        frame["withheld"] = self.amount * under
         frame.attrs.update(level=level, unit=self.rates.unit, rule=self.rule, truth=self.truth)
         return frame
 
@@ -127,7 +127,7 @@ class Misclassification:
     def __repr__(self) -> str:
         mean = self.to_frame()["mean"]
         paid = f"{self.award.sum():.3g} of {len(self.award)} doctors awarded ({self.rule})"
-        wrong = f"{mean['money_to_wrong']:.4g} of {self.money_paid:.4g} to the wrong ones"
+        wrong = f"{mean['overpaid']:.4g} of {self.money_paid:.4g} to the wrong ones"
         return (
             f"Misclassification: {paid}, {wrong}, {mean['misclassified']:.0%} of all doctors "
             f"misclassified (deserving: {self.truth})"
@@ -285,8 +285,8 @@ def tally_awards(
         "ppv": _quotient(both, np.full_like(both, paid)),
         "npv": _quotient(neither, np.full_like(both, n_doctors - paid)),
         "misclassified": (over + under) / n_doctors,
-        "money_to_wrong": amount * over,
-        "money_withheld": amount * under,
+        "overpaid": amount * over,
+        "withheld": amount * under,
     }
 
 
