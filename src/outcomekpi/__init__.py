@@ -88,6 +88,10 @@ if TYPE_CHECKING:
     from outcomekpi.thresholds.drop_criteria import DropCriterion
     from outcomekpi.thresholds.misclassification import Misclassification, misclassify
     from outcomekpi.thresholds.normal_cuts import CutMisclassification, cut_misclassification
+    from outcomekpi.thresholds.operating import (
+        OperatingCharacteristics,
+        operating_characteristics,
+    )
     from outcomekpi.thresholds.rules import CycleResults, Rule
     from outcomekpi.thresholds.settings import Setting
 
@@ -123,6 +127,7 @@ __all__ = [
     "Misclassification",
     "ModelSpec",
     "Normal",
+    "OperatingCharacteristics",
     "OutcomeKPIError",
     "OutcomeKPIWarning",
     "PercentileRule",
@@ -172,6 +177,7 @@ __all__ = [
     "misclassify",
     "misclassify_tiers",
     "normal_levels",
+    "operating_characteristics",
     "plan_caseload",
     "plot_calibration",
     "plot_caterpillar",
@@ -330,6 +336,10 @@ _ROOMS = {
     "thresholds.normal_cuts": (
         "CutMisclassification",
         "cut_misclassification",
+    ),
+    "thresholds.operating": (
+        "OperatingCharacteristics",
+        "operating_characteristics",
     ),
     "thresholds.rules": (
         "CycleResults",
