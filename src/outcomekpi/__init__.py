@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from outcomekpi.report.document import report
     from outcomekpi.thresholds import programs
     from outcomekpi.thresholds.award_choice import ThresholdChoice, choose_threshold
+    from outcomekpi.thresholds.award_plan import AwardPlan, plan_awards
+    from outcomekpi.thresholds.award_scenarios import AwardScenarios, tabulate_awards
     from outcomekpi.thresholds.awards import (
         AbsoluteRule,
         PercentileRule,
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
         ProportionalRule,
         RelativeRule,
     )
+    from outcomekpi.thresholds.count_cuts import caseload_misclassification
     from outcomekpi.thresholds.criteria import ConsecutiveCriterion, JointCriterion, TargetCriterion
     from outcomekpi.thresholds.criterion_performance import (
         CriterionPerformance,
@@ -86,12 +89,15 @@ if TYPE_CHECKING:
         normal_levels,
     )
     from outcomekpi.thresholds.drop_criteria import DropCriterion
+    from outcomekpi.thresholds.history import CycleHistory
     from outcomekpi.thresholds.misclassification import Misclassification, misclassify
     from outcomekpi.thresholds.normal_cuts import CutMisclassification, cut_misclassification
     from outcomekpi.thresholds.operating import (
         OperatingCharacteristics,
         operating_characteristics,
     )
+    from outcomekpi.thresholds.review import ThresholdReview, review_thresholds
+    from outcomekpi.thresholds.review_rule import PosteriorReviewRule, ReviewJudgment, ReviewRule
     from outcomekpi.thresholds.rules import CycleResults, Rule
     from outcomekpi.thresholds.settings import Setting
 
@@ -100,6 +106,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_LEVEL",
     "AbsoluteRule",
+    "AwardPlan",
+    "AwardScenarios",
     "Calibration",
     "CaseloadPlan",
     "Cases",
@@ -109,6 +117,7 @@ __all__ = [
     "ConsecutiveCriterion",
     "CriterionPerformance",
     "CutMisclassification",
+    "CycleHistory",
     "CycleResults",
     "Divergence",
     "DropCriterion",
@@ -131,6 +140,7 @@ __all__ = [
     "OutcomeKPIError",
     "OutcomeKPIWarning",
     "PercentileRule",
+    "PosteriorReviewRule",
     "PosteriorRule",
     "Priors",
     "ProportionalRule",
@@ -140,6 +150,8 @@ __all__ = [
     "RelativeRule",
     "Reliability",
     "ReportCard",
+    "ReviewJudgment",
+    "ReviewRule",
     "Rule",
     "Setting",
     "SpecError",
@@ -147,6 +159,7 @@ __all__ = [
     "StorageError",
     "TargetCriterion",
     "ThresholdChoice",
+    "ThresholdReview",
     "TierMisclassification",
     "Uniform",
     "Variation",
@@ -154,6 +167,7 @@ __all__ = [
     "assess_calibration",
     "assess_criterion",
     "assess_predictions",
+    "caseload_misclassification",
     "check_calibration",
     "check_predictive",
     "check_prior_sensitivity",
@@ -178,6 +192,7 @@ __all__ = [
     "misclassify_tiers",
     "normal_levels",
     "operating_characteristics",
+    "plan_awards",
     "plan_caseload",
     "plot_calibration",
     "plot_caterpillar",
@@ -194,8 +209,10 @@ __all__ = [
     "reliability",
     "report",
     "report_card",
+    "review_thresholds",
     "save_fit",
     "standardize",
+    "tabulate_awards",
 ]
 
 _ROOMS = {
@@ -311,6 +328,14 @@ _ROOMS = {
         "ThresholdChoice",
         "choose_threshold",
     ),
+    "thresholds.award_plan": (
+        "AwardPlan",
+        "plan_awards",
+    ),
+    "thresholds.award_scenarios": (
+        "AwardScenarios",
+        "tabulate_awards",
+    ),
     "thresholds.awards": (
         "AbsoluteRule",
         "PercentileRule",
@@ -318,6 +343,7 @@ _ROOMS = {
         "ProportionalRule",
         "RelativeRule",
     ),
+    "thresholds.count_cuts": ("caseload_misclassification",),
     "thresholds.criteria": (
         "ConsecutiveCriterion",
         "JointCriterion",
@@ -329,6 +355,7 @@ _ROOMS = {
         "normal_levels",
     ),
     "thresholds.drop_criteria": ("DropCriterion",),
+    "thresholds.history": ("CycleHistory",),
     "thresholds.misclassification": (
         "Misclassification",
         "misclassify",
@@ -340,6 +367,15 @@ _ROOMS = {
     "thresholds.operating": (
         "OperatingCharacteristics",
         "operating_characteristics",
+    ),
+    "thresholds.review": (
+        "ThresholdReview",
+        "review_thresholds",
+    ),
+    "thresholds.review_rule": (
+        "PosteriorReviewRule",
+        "ReviewJudgment",
+        "ReviewRule",
     ),
     "thresholds.rules": (
         "CycleResults",

@@ -84,8 +84,8 @@ class AbsoluteRule:
         return good & enough_cases(trials, self.minimum_cases)
 
     def __str__(self) -> str:
-        side = "at least" if self.direction == "higher" else "at most"
-        return f"rate {'beyond' if self.strict else side} {self.bar:g}"
+        words = ("above", "below") if self.strict else ("at least", "at most")
+        return f"rate {words[self.direction == 'lower']} {self.bar:.4g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +209,7 @@ class PercentileRule:
         return best_places(score, places, ties=self.ties) & counted
 
     def __str__(self) -> str:
-        return f"the best {self.share:.3g} of the doctors"
+        return f"best {self.share:.3g} of the doctors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +287,7 @@ class PosteriorRule:
 
     def __str__(self) -> str:
         side = "above" if self.direction == "higher" else "below"
-        return f"P(rate {side} {self.bar:g}) > {self.probability:g}"
+        return f"P(rate {side} {self.bar:.4g}) > {self.probability:.4g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,7 +127,7 @@ class Misclassification:
     def __repr__(self) -> str:
         mean = self.to_frame()["mean"]
         paid = f"{self.award.sum():.3g} of {len(self.award)} doctors awarded ({self.rule})"
-        wrong = f"{mean['overpaid']:.4g} of {self.money_paid:.4g} to the wrong ones"
+        wrong = f"{_money(mean['overpaid'])} of {_money(self.money_paid)} to the wrong ones"
         return (
             f"Misclassification: {paid}, {wrong}, {mean['misclassified']:.0%} of all doctors "
             f"misclassified (deserving: {self.truth})"
@@ -288,6 +288,10 @@ def tally_awards(
         "overpaid": amount * over,
         "withheld": amount * under,
     }
+
+
+def _money(sum_: float) -> str:
+    return f"{sum_:,.0f}" if sum_ >= 100 else f"{sum_:.3g}"
 
 
 def _quotient(part: Array, whole: Array) -> Array:

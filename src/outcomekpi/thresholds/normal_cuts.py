@@ -25,6 +25,7 @@ class CutMisclassification:
     deserving : share whose true rate is beyond the cut
     both : (value,), share who are awarded and deserve it
     cut : the rule, in words
+    cases : (value,), caseload with that reliability; None where only the reliability is known
     """
 
     reliability: Array
@@ -32,6 +33,7 @@ class CutMisclassification:
     deserving: float
     both: Array
     cut: str
+    cases: NDArray[np.int64] | None = None
 
     @property
     def misclassified(self) -> Array:
@@ -61,11 +63,12 @@ class CutMisclassification:
         return _share(neither, 1 - self.awarded)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per reliability.
+        """One row per reliability, or caseload.
 
         Returns
         -------
-        DataFrame indexed by ``reliability``: ``awarded``, ``deserving`` (shares of the doctors),
+        DataFrame indexed by ``reliability``, or by ``cases`` with a column ``reliability`` where
+        the caseloads are known: ``awarded``, ``deserving`` (shares of the doctors),
         ``sensitivity``, ``specificity``, ``ppv``, ``npv``, ``misclassified`` (share of the
         doctors), ``wrong_money`` (share of the money paid that goes to the wrong doctors).
         """
@@ -82,6 +85,8 @@ class CutMisclassification:
             },
             index=pd.Index(self.reliability, name="reliability"),
         )
+        if self.cases is not None:
+            frame = frame.reset_index().set_index(pd.Index(self.cases, name="cases"))
         frame.attrs.update(cut=self.cut)
         return frame
 
