@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         ProportionalRule,
         RelativeRule,
     )
+    from outcomekpi.thresholds.cliffs import DensityTest, density_test
     from outcomekpi.thresholds.count_cuts import caseload_misclassification
     from outcomekpi.thresholds.criteria import ConsecutiveCriterion, JointCriterion, TargetCriterion
     from outcomekpi.thresholds.criterion_performance import (
@@ -119,6 +120,7 @@ __all__ = [
     "CutMisclassification",
     "CycleHistory",
     "CycleResults",
+    "DensityTest",
     "Divergence",
     "DropCriterion",
     "EngineError",
@@ -178,6 +180,7 @@ __all__ = [
     "count_limits",
     "cut_misclassification",
     "datasets",
+    "density_test",
     "describe_variation",
     "divergence_test",
     "doctor_table",
@@ -342,6 +345,10 @@ _ROOMS = {
         "PosteriorRule",
         "ProportionalRule",
         "RelativeRule",
+    ),
+    "thresholds.cliffs": (
+        "DensityTest",
+        "density_test",
     ),
     "thresholds.count_cuts": ("caseload_misclassification",),
     "thresholds.criteria": (
