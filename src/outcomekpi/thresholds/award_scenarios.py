@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from outcomekpi.errors import SpecError
 from outcomekpi.intervals import DEFAULT_LEVEL
@@ -17,7 +18,7 @@ from outcomekpi.thresholds.settings import Setting
 __all__ = ["AwardScenarios", "tabulate_awards"]
 
 SHARES = ("sensitivity", "specificity", "ppv", "npv", "misclassified")
-COLUMNS = {"fires": "awarded"} | {name: name for name in (*SHARES, "overpaid", "withheld")}
+COLUMNS = ("awarded", *SHARES, "overpaid", "withheld")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,16 +42,17 @@ class AwardScenarios:
         Returns
         -------
         DataFrame indexed by ``sd`` and ``cases`` (per doctor, in all cycles that the rule looks
-        at): ``reliability`` of the results; ``awarded``, share of the doctors with any award;
-        ``sensitivity``, ``specificity``, ``ppv``, ``npv``, ``misclassified``; ``overpaid``,
-        ``withheld``, money per round of awards to the wrong doctors and kept from the right ones.
+        at): ``reliability`` of the results; ``awarded``, mean award; ``sensitivity``,
+        ``specificity``, ``ppv``, ``npv``, ``misclassified`` (of graded awards, shares of the
+        money); ``overpaid``, ``withheld``, money per round of awards to the wrong doctors and
+        kept from the right ones.
         """
         long = self.long_frame(level=level)
         frame = long.pivot(
             index=["sd", "cases", "reliability"], columns="measure", values="mean"
         ).reset_index("reliability")
         frame.columns.name = None
-        frame = frame[["reliability", *COLUMNS.values()]]
+        frame = frame[["reliability", *COLUMNS]]
         frame.attrs.update(level=level, rule=str(self.rule))
         return frame
 
@@ -60,21 +62,15 @@ class AwardScenarios:
         Returns
         -------
         DataFrame: ``sd, cases, reliability, measure, mean, mc_error, lower, upper``; error and
-        interval are those of the simulation (0 and no width where it is exact).
+        interval are those of the simulation (0 and no width where it is exact; for graded
+        awards the error of a share is an upper bound).
         """
         parts = []
         for sd, run in self.runs.items():
-            part = run.quantities_frame(level=level)
-            part = part[part["quantity"].isin(COLUMNS)]
+            part = _measures(run, level)
             cases = part["caseload"].to_numpy() * _cycles(self.rule, run.setting)
             size = sum(known_prior(self.mean, sd))
-            part = part.assign(
-                measure=part["quantity"].map(COLUMNS),
-                sd=sd,
-                cases=cases,
-                reliability=cases / (cases + size),
-            )
-            parts.append(part)
+            parts.append(part.assign(sd=sd, cases=cases, reliability=cases / (cases + size)))
         names = ["sd", "cases", "reliability", "measure", "mean", "mc_error", "lower", "upper"]
         frame = pd.concat(parts, ignore_index=True)[names]
         frame.attrs.update(level=level, rule=str(self.rule))
@@ -164,6 +160,49 @@ def tabulate_awards(
             )
         runs[float(spread)] = found
     return AwardScenarios(rule=rule, mean=float(mean), runs=runs)
+
+
+def _measures(run: OperatingCharacteristics, level: float) -> pd.DataFrame:
+    """One row per caseload and measure, shares of graded awards weighted by money."""
+    long = run.quantities_frame(level=level).rename(columns={"quantity": "measure"})
+    mean, error = (
+        long.pivot(index="caseload", columns="measure", values=name)
+        for name in ("mean", "mc_error")
+    )
+    long["measure"] = long["measure"].replace({"award": "awarded"})
+    long = long[long["measure"].isin(COLUMNS)]
+    if np.allclose(mean["award"], mean["fires"], rtol=0, atol=1e-9):
+        return long
+    graded = _graded_shares(mean, error, run.setting.amount * run.setting.n_units, level)
+    return pd.concat([long[~long["measure"].isin(SHARES)], graded], ignore_index=True)
+
+
+def _graded_shares(
+    mean: pd.DataFrame, error: pd.DataFrame, money: float, level: float
+) -> pd.DataFrame:
+    """Shares of right decisions for graded awards: 1 less the money gone wrong over the whole."""
+    paid, due = mean["award"], mean["deserved"]
+    both = ("overpaid", "withheld")
+    # what went wrong, the whole that it is a share of, and the Monte Carlo error of the whole
+    wholes = {
+        "sensitivity": (both[1:], due, error["deserved"]),
+        "specificity": (both[:1], 1 - due, error["deserved"]),
+        "ppv": (both[:1], paid, error["award"]),
+        "npv": (both[1:], 1 - paid, error["award"]),
+        "misclassified": (both, paid * 0 + 1, paid * 0),
+    }
+    rows = []
+    for measure, (parts, whole, whole_error) in wholes.items():
+        lost = mean[list(parts)].sum(axis=1) / money / whole
+        # sd(u - q v) <= sd(u) + q sd(v): a bound that needs no covariance
+        spread = error[list(parts)].sum(axis=1) / money / whole + lost * whole_error / whole
+        share = lost if measure == "misclassified" else 1 - lost
+        half = float(ndtri((1 + level) / 2)) * spread
+        found = {"mean": share, "mc_error": spread, "lower": share - half, "upper": share + half}
+        rows.append(pd.DataFrame(found).assign(measure=measure).reset_index())
+    frame = pd.concat(rows, ignore_index=True)
+    frame[["lower", "upper"]] = frame[["lower", "upper"]].clip(0, 1)
+    return frame
 
 
 def _cycles(rule: Rule, setting: Setting) -> int:
