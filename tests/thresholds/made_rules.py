@@ -53,5 +53,7 @@ class BestShare:
         rates = results.rates[:, :, -1]
         best = round(self.share * rates.shape[1])
         awarded = np.zeros(rates.shape, dtype=bool)
-        np.put_along_axis(awarded, np.argsort(-rates, axis=1, kind="stable")[:, :best], True, axis=1)
+        np.put_along_axis(
+            awarded, np.argsort(-rates, axis=1, kind="stable")[:, :best], True, axis=1
+        )
         return awarded

@@ -87,7 +87,7 @@ def expected_scores(
     """
     decided = _decide_all(rule, setting, caseload)
     check_awards_meet_bars(rule, setting, decided.awards)
-    awards, shares = _deserved_shares(rule, setting, decided, per_unit=per_unit)
+    awards, shares, known = _deserved_shares(rule, setting, decided, per_unit=per_unit)
     if setting.icc > 0 and setting.persistence == 0:
         per_award = _by_products(setting, decided, awards)
         found = np.einsum("kcl,lk->cl", per_award, shares[:, :, 0])
@@ -95,8 +95,11 @@ def expected_scores(
         totals = _pmf_by_level(setting, decided.trials * decided.cycles)
         found = np.einsum("kcs,lks,ls->cl", _by_totals(setting, decided, awards), shares, totals)
     names = score_decisions(np.zeros((1, 1)), np.zeros(1), setting.amount)
+    scores = dict(zip(names, found, strict=True))
+    if known is not None:  # without the rounding of the sums
+        scores |= {"deserved": known, "due": (known != 0).astype(np.float64)}
     first = None if setting.horizon is None else expected_first_fires(setting, decided)
-    return dict(zip(names, found, strict=True)), first
+    return scores, first
 
 
 def expected_first_fires(setting: Setting, decided: _Decided) -> Array:
@@ -149,8 +152,13 @@ def _counts(start: int, stop: int, n: int, k: int) -> NDArray[np.intp]:
 
 def _deserved_shares(
     rule: Rule, setting: Setting, decided: _Decided, *, per_unit: bool
-) -> tuple[Array, Array]:
-    """Awards that may be deserved, and how probable each is: (award,), (level, award, total)."""
+) -> tuple[Array, Array, Array | None]:
+    """Awards that may be deserved, how probable each is, and which it is where that is certain.
+
+    Returns
+    -------
+    (award,); (level, award, total events); (level,) or None
+    """
     levels, total = np.array(setting.levels), decided.trials * decided.cycles
     found = split_at_cuts(rule, setting) if per_unit and setting.icc > 0 else None
     if found is None:
@@ -161,7 +169,7 @@ def _deserved_shares(
         )
         awards, which = np.unique(due, return_inverse=True)
         shares = (which[:, None] == np.arange(awards.size)).astype(np.float64)
-        return awards, np.repeat(shares[:, :, None], total + 1, axis=2)
+        return awards, np.repeat(shares[:, :, None], total + 1, axis=2), due
     cuts, awards = found
     edges = np.r_[0.0, cuts, 1.0]
     events = np.arange(total + 1.0)
@@ -174,7 +182,7 @@ def _deserved_shares(
         else:
             a, b = shapes[0] + events, shapes[1] + total - events
             shares[row] = np.diff(betainc(a, b, edges[:, None]), axis=0)
-    return awards, shares
+    return awards, shares, None
 
 
 def _by_totals(setting: Setting, decided: _Decided, due: Array) -> Array:
@@ -183,7 +191,7 @@ def _by_totals(setting: Setting, decided: _Decided, due: Array) -> Array:
     in_cycle, in_all = _log_choose(n), _log_choose(n * k)
     sums = []
     for award in due:
-        found: Array | float = 0.0
+        found, certain = np.zeros(()), np.zeros(n * k + 1)
         for start in range(0, decided.awards.size, BLOCK):
             awards = decided.awards[start : start + BLOCK]
             counts = _counts(start, start + awards.size, n, k)
@@ -193,7 +201,9 @@ def _by_totals(setting: Setting, decided: _Decided, due: Array) -> Array:
             found = found + np.stack(
                 [np.bincount(total, chance * score, minlength=n * k + 1) for score in scores]
             )
-        sums.append(found)
+            certain += np.bincount(total, chance, minlength=n * k + 1)
+        # the chances of the tables with one total add up to 1 but for the rounding of log-gamma
+        sums.append(found / certain)
     return np.stack(sums)
 
 
