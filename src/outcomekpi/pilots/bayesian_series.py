@@ -1,0 +1,126 @@
+"""Exact posterior of a series with first-order autoregressive noise, on a grid of rho."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from outcomekpi.pilots.segmented import restricted_log_likelihood
+
+__all__ = ["RHO_PRIORS", "RhoPrior", "SeriesPosterior", "fit_posterior"]
+
+Floats = NDArray[np.float64]
+RhoPrior = Literal["uniform", "positive", "reference"]
+RHO_PRIORS: dict[RhoPrior, str] = {
+    "uniform": "rho uniform from -1 to 1",
+    "positive": "rho uniform from 0 to 1",
+    "reference": "rho with density 1 / sqrt(1 - rho^2)",
+}
+"""Prior of the autocorrelation -> its words. Coefficients flat, variance 1/variance, in each."""
+
+NODES = 161
+EDGE = 2.9
+BISECTIONS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SeriesPosterior:
+    """Posterior as a mixture over the autocorrelation.
+
+    Given rho, the coefficients are normal and the innovation variance inverse gamma.
+
+    Attributes
+    ----------
+    rho : (node,), grid of autocorrelations
+    log_likelihood : (node,), restricted
+    widths : (node,), width of each node's stretch of rho
+    coefficients : (node, term), conditional means
+    roots : (node, term, term), R^-1 of the whitened terms
+    squares : (node,), whitened residual sums of squares
+    degrees : of freedom of the conditional t distributions
+    """
+
+    rho: Floats
+    log_likelihood: Floats
+    widths: Floats
+    coefficients: Floats
+    roots: Floats
+    squares: Floats
+    degrees: int
+
+    def weights(self, prior: RhoPrior) -> Floats:
+        """(node,), posterior probability of each node."""
+        density = {
+            "uniform": np.ones_like(self.rho),
+            "positive": (self.rho > 0).astype(np.float64),
+            "reference": 1.0 / np.sqrt(1.0 - self.rho**2),
+        }[prior]
+        mass = density * self.widths * np.exp(self.log_likelihood - self.log_likelihood.max())
+        return np.asarray(mass / mass.sum())
+
+    def draw(self, count: int, prior: RhoPrior, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """Draw coefficients (draw, term) and autocorrelations (draw,)."""
+        node = rng.choice(self.rho.size, size=count, p=self.weights(prior))
+        spread = np.sqrt(self.squares[node] / rng.chisquare(self.degrees, count))
+        normal = rng.standard_normal((count, self.coefficients.shape[1]))
+        shift = np.einsum("dij,dj->di", self.roots[node], normal) * spread[:, None]
+        return self.coefficients[node] + shift, self.rho[node]
+
+    def interval(self, weights: Floats, *, prior: RhoPrior, level: float) -> tuple[float, float]:
+        """Equal-tailed interval of a linear combination, from the mixture of t distributions.
+
+        Parameters
+        ----------
+        weights : (term,)
+        prior : of rho
+        level : probability in (0, 1)
+        """
+        mass = self.weights(prior)
+        means = self.coefficients @ weights
+        loads = np.einsum("nij,i->nj", self.roots, weights)
+        errors = np.sqrt((loads**2).sum(axis=1) * self.squares / self.degrees)
+        tail = (1.0 - level) / 2.0
+        found = [_quantile(p, mass, means, errors, self.degrees) for p in (tail, 1.0 - tail)]
+        return found[0], found[1]
+
+
+def _quantile(p: float, mass: Floats, means: Floats, errors: Floats, degrees: int) -> float:
+    low, high = (means - 1e3 * errors).min(), (means + 1e3 * errors).max()
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2.0
+        below = float(mass @ stdtr(degrees, (middle - means) / errors))
+        low, high = (middle, high) if below < p else (low, middle)
+    return float((low + high) / 2.0)
+
+
+def fit_posterior(
+    terms: Floats, outcome: Floats, *, missing: int = 0, nodes: int = NODES
+) -> SeriesPosterior:
+    """Work out the posterior at each node of a grid of rho.
+
+    Parameters
+    ----------
+    terms : (time, term), with one indicator column for each missing time, placed last
+    outcome : (time,)
+    missing : number of missing times, which are integrated out
+    nodes : number of grid nodes, evenly spaced in arctanh(rho)
+
+    Notes
+    -----
+    p(rho | y) is proportional to prior(rho) times the restricted likelihood, which is what is
+    left when flat coefficients and a variance with density 1/variance are integrated out.
+    """
+    rho = np.tanh(np.linspace(-EDGE, EDGE, nodes))
+    results = [restricted_log_likelihood(np.array([one]), terms, outcome) for one in rho]
+    kept = terms.shape[1] - missing
+    return SeriesPosterior(
+        rho=rho,
+        log_likelihood=np.array([one[0] for one in results]),
+        widths=np.gradient(rho),
+        coefficients=np.array([one[1] for one in results])[:, :kept],
+        roots=np.array([one[2] for one in results])[:, :kept, :],
+        squares=np.array([one[3] for one in results]),
+        degrees=outcome.size - terms.shape[1],
+    )
