@@ -11,6 +11,7 @@ __all__ = [
     "check_design",
     "cluster_starts",
     "inside_fences",
+    "mean_cut_points",
     "outer_fences",
     "run_cut_points",
 ]
@@ -112,3 +113,13 @@ def run_cut_points(ordered: Floats, stars: int, groups: int, rng: np.random.Gene
     return np.stack(
         [cluster_starts(ordered[group != out], clusters=stars)[1:] for out in range(groups)]
     )
+
+
+def mean_cut_points(run_cuts: Floats) -> Floats:
+    """Mean over the runs, (star - 1,), with the same last digit in whatever order they come.
+
+    A cut that every run agrees on is returned as it is: a unit that scores exactly there must not
+    lose a star to the rounding of a sum.
+    """
+    ordered = np.sort(run_cuts, axis=0)
+    return np.asarray(ordered[0] + (ordered - ordered[0]).mean(axis=0))

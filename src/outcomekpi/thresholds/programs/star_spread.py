@@ -11,7 +11,12 @@ from outcomekpi.cases import Direction
 from outcomekpi.errors import check_choice
 from outcomekpi.intervals import DEFAULT_LEVEL, interval
 from outcomekpi.thresholds.programs.bars import Floats, Scale, as_scores, check_minimum
-from outcomekpi.thresholds.programs.clusters import check_design, inside_fences, run_cut_points
+from outcomekpi.thresholds.programs.clusters import (
+    check_design,
+    inside_fences,
+    mean_cut_points,
+    run_cut_points,
+)
 from outcomekpi.thresholds.programs.stars import star_ratings
 
 __all__ = ["StarSpread", "star_cut_spread"]
@@ -119,9 +124,8 @@ def star_cut_spread(
     check_design(stars, groups)
     ordered, _, _ = inside_fences(scores, fences, direction, scale)
     rng = np.random.default_rng(seed)
-    # means of equal numbers differ in the last bit; no program has twelve decimals
-    draws = np.round(
-        [run_cut_points(ordered, stars, groups, rng).mean(axis=0) for _ in range(splits)], 12
+    draws = np.stack(
+        [mean_cut_points(run_cut_points(ordered, stars, groups, rng)) for _ in range(splits)]
     )
     draws = -draws if direction == "lower" else draws
     found = as_scores("scores", scores, scale=scale)

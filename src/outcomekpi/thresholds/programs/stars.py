@@ -19,6 +19,7 @@ from outcomekpi.thresholds.programs.bars import (
 from outcomekpi.thresholds.programs.clusters import (
     check_design,
     inside_fences,
+    mean_cut_points,
     outer_fences,
     run_cut_points,
 )
@@ -33,6 +34,8 @@ __all__ = [
 
 CAPS = {"fraction": 0.05, "percent": 5.0}
 """Guardrail: five percentage points, on either scale of them."""
+
+NEAR = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -143,7 +146,7 @@ def star_cut_points(
     ordered, limits, outliers = inside_fences(scores, fences, direction, scale)
     rng = np.random.default_rng(seed)
     run_cuts = run_cut_points(ordered, stars, groups, rng)
-    free = run_cuts.mean(axis=0)
+    free = mean_cut_points(run_cuts)
     if direction == "lower":
         run_cuts, free = -run_cuts, -free
     cuts = _guard(free, previous_cuts, previous_scores, cap, fences, scale)
@@ -168,7 +171,7 @@ def star_ratings(scores: ArrayLike, *, cuts: ArrayLike, direction: Direction = "
 
     Returns
     -------
-    (...,), 1 … stars; a score at a cut has the better star; nan where a score is missing
+    (...,), 1 … stars; a score at a cut (to 1e-9 of it) has the better star; nan where missing
 
     Raises
     ------
@@ -194,7 +197,8 @@ def star_ratings(scores: ArrayLike, *, cuts: ArrayLike, direction: Direction = "
             f"{np.asarray(cuts).tolist()}."
         )
     found = sign * np.asarray(scores, dtype=np.float64)
-    stars = 1.0 + np.searchsorted(bars, found, side="right")
+    # a mean of cuts may lie a binary digit above the score that it equals in decimals
+    stars = 1.0 + np.searchsorted(bars - NEAR * np.abs(bars), found, side="right")
     return np.where(np.isnan(found), np.nan, stars)
 
 
