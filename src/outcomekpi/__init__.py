@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from outcomekpi.intervals import DEFAULT_LEVEL
     from outcomekpi.plots.calibration import plot_calibration
     from outcomekpi.plots.caterpillar import plot_caterpillar
+    from outcomekpi.plots.decision_curve import plot_decision_curve
     from outcomekpi.plots.funnel import plot_funnel
     from outcomekpi.plots.predictive import plot_predictive
     from outcomekpi.plots.rank_intervals import plot_rank_intervals
@@ -92,12 +93,19 @@ if TYPE_CHECKING:
     from outcomekpi.thresholds.drop_criteria import DropCriterion
     from outcomekpi.thresholds.history import CycleHistory
     from outcomekpi.thresholds.misclassification import Misclassification, misclassify
+    from outcomekpi.thresholds.no_effect import ChangeRule, UnearnedRewards, rewards_without_effect
     from outcomekpi.thresholds.normal_cuts import CutMisclassification, cut_misclassification
     from outcomekpi.thresholds.operating import (
         OperatingCharacteristics,
         operating_characteristics,
     )
-    from outcomekpi.thresholds.review import ThresholdReview, review_thresholds
+    from outcomekpi.thresholds.regression import (
+        expected_regression,
+        improvement_by_chance,
+        regression_share,
+    )
+    from outcomekpi.thresholds.review import review_thresholds
+    from outcomekpi.thresholds.review_result import ThresholdReview
     from outcomekpi.thresholds.review_rule import PosteriorReviewRule, ReviewJudgment, ReviewRule
     from outcomekpi.thresholds.rules import CycleResults, Rule
     from outcomekpi.thresholds.settings import Setting
@@ -113,6 +121,7 @@ __all__ = [
     "CaseloadPlan",
     "Cases",
     "CasesError",
+    "ChangeRule",
     "CheckResult",
     "Classification",
     "ConsecutiveCriterion",
@@ -163,6 +172,7 @@ __all__ = [
     "ThresholdChoice",
     "ThresholdReview",
     "TierMisclassification",
+    "UnearnedRewards",
     "Uniform",
     "Variation",
     "__version__",
@@ -185,9 +195,11 @@ __all__ = [
     "divergence_test",
     "doctor_table",
     "exact_test",
+    "expected_regression",
     "fit",
     "fit_beta_binomial",
     "funnel_limits",
+    "improvement_by_chance",
     "load_fit",
     "median_cut_misclassification",
     "median_odds_ratio",
@@ -199,6 +211,7 @@ __all__ = [
     "plan_caseload",
     "plot_calibration",
     "plot_caterpillar",
+    "plot_decision_curve",
     "plot_funnel",
     "plot_predictive",
     "plot_rank_intervals",
@@ -209,10 +222,12 @@ __all__ = [
     "programs",
     "r_values",
     "rank",
+    "regression_share",
     "reliability",
     "report",
     "report_card",
     "review_thresholds",
+    "rewards_without_effect",
     "save_fit",
     "standardize",
     "tabulate_awards",
@@ -262,6 +277,7 @@ _ROOMS = {
     "intervals": ("DEFAULT_LEVEL",),
     "plots.calibration": ("plot_calibration",),
     "plots.caterpillar": ("plot_caterpillar",),
+    "plots.decision_curve": ("plot_decision_curve",),
     "plots.funnel": ("plot_funnel",),
     "plots.predictive": ("plot_predictive",),
     "plots.rank_intervals": ("plot_rank_intervals",),
@@ -367,6 +383,11 @@ _ROOMS = {
         "Misclassification",
         "misclassify",
     ),
+    "thresholds.no_effect": (
+        "ChangeRule",
+        "UnearnedRewards",
+        "rewards_without_effect",
+    ),
     "thresholds.normal_cuts": (
         "CutMisclassification",
         "cut_misclassification",
@@ -375,10 +396,13 @@ _ROOMS = {
         "OperatingCharacteristics",
         "operating_characteristics",
     ),
-    "thresholds.review": (
-        "ThresholdReview",
-        "review_thresholds",
+    "thresholds.regression": (
+        "expected_regression",
+        "improvement_by_chance",
+        "regression_share",
     ),
+    "thresholds.review": ("review_thresholds",),
+    "thresholds.review_result": ("ThresholdReview",),
     "thresholds.review_rule": (
         "PosteriorReviewRule",
         "ReviewJudgment",
