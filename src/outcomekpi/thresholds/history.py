@@ -11,10 +11,10 @@ import pandas as pd
 from outcomekpi.columns import count_of, list_values, read_labels
 from outcomekpi.errors import CasesError, check_choice, did_you_mean
 from outcomekpi.roles import open_table
+from outcomekpi.thresholds.completion import Reading
 from outcomekpi.thresholds.cycle_order import order_cycles
 from outcomekpi.thresholds.history_counts import read_counts, read_targets
 from outcomekpi.thresholds.history_gaps import name_gaps
-from outcomekpi.thresholds.review_rule import Reading
 
 __all__ = ["CycleHistory", "HistoryCounts", "Reading"]
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.errors import EngineError
+from outcomekpi.thresholds.completion import TIE
 from outcomekpi.thresholds.cycle_drift import draw_drift_sd, next_counts, next_shift
 from outcomekpi.thresholds.history import CycleHistory
 from outcomekpi.thresholds.indicator_table import IndicatorTable, read_indicator
@@ -17,7 +18,6 @@ from outcomekpi.thresholds.rate_draws import (
     hierarchical_rates,
 )
 from outcomekpi.thresholds.review_rule import (
-    TIE,
     ReviewJudgment,
     ReviewModel,
     ReviewRule,
@@ -125,7 +125,8 @@ def review_indicator(
         by_cycle[cycle] = table.complete(found.rates, table.cycle == cycle, rule)
     pooled = _pool(table, found, window, rule, rng)
     drift_sd, next_rates = _predict(table, found, judgment, rng)
-    rule_reason, reason = find_silence(table.totals, history.cycles, rule, judgment)
+    noun = "case" if history.numerator_counts == "events" else "doctor"
+    rule_reason, reason = find_silence(table.totals, history.cycles, rule, judgment, noun=noun)
     margin = TIE if rule.strict else -TIE
     return IndicatorReview(
         indicator=indicator,
@@ -166,7 +167,7 @@ def _draw_rates(
             note = "all counts are at one end, so that units do not differ"
         else:
             try:
-                return table, hierarchical_rates(table, draws=draws, seed=seed), ""
+                return table, hierarchical_rates(table, draws=draws, seed=seed, rng=rng), ""
             except EngineError as error:
                 note = f"the hierarchical model could not be computed ({error})"
     if table.target is None:

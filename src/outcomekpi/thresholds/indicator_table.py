@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from outcomekpi.columns import list_values
 from outcomekpi.errors import SpecError
+from outcomekpi.thresholds.completion import completion_by_cycle
 from outcomekpi.thresholds.history import CycleHistory
-from outcomekpi.thresholds.review_rule import ReviewRule, completion_by_cycle
+from outcomekpi.thresholds.review_rule import ReviewRule
 from outcomekpi.thresholds.targets import score_units
 
 __all__ = ["IndicatorTable", "check_reading", "read_indicator"]
@@ -87,7 +88,8 @@ class IndicatorTable:
         if self.target is not None:
             target[0, self.unit, self.cycle] = self.target
         own = None if self.target is None else target
-        return completion_by_cycle(events, trials, reading=rule.reading, target=own)[0]
+        completion: Array = completion_by_cycle(events, trials, reading=rule.reading, target=own)[0]
+        return completion
 
     def complete(self, rates: Array, part: NDArray[np.bool_], rule: ReviewRule) -> Array:
         """Completion over some rows at the rates given.

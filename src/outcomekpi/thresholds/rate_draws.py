@@ -12,6 +12,7 @@ from outcomekpi.adjustment.spec import ModelSpec
 from outcomekpi.cases import Cases
 from outcomekpi.profiling.linear_predictor import read_predictor
 from outcomekpi.thresholds.indicator_table import IndicatorTable
+from outcomekpi.thresholds.nested_binomial import sample_nested_binomial
 from outcomekpi.thresholds.review_rule import ReviewModel
 
 __all__ = ["RateDraws", "beta_draws", "conjugate_rates", "hierarchical_rates"]
@@ -19,6 +20,8 @@ __all__ = ["RateDraws", "beta_draws", "conjugate_rates", "hierarchical_rates"]
 Array = NDArray[np.float64]
 
 SMALLEST = 1e-12
+FEWEST_EFFECTIVE = 400
+LARGEST_TAIL = 0.7  # Pareto k above which weighted draws cannot be trusted (Vehtari et al. 2024)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,19 +45,40 @@ class RateDraws:
     model: ReviewModel
 
 
-def hierarchical_rates(table: IndicatorTable, *, draws: int, seed: int) -> RateDraws:
+def hierarchical_rates(
+    table: IndicatorTable, *, draws: int, seed: int, rng: np.random.Generator
+) -> RateDraws:
     """Units share strength, cycles are a covariate, and each unit may move between cycles.
 
     Parameters
     ----------
     table : an indicator with at least two units
+    seed : of the general engine, which runs where the weights of the fast draws are poor
 
     Notes
     -----
-    logit p_uc = a + b_c + v_u + e_uc, with v_u ~ N(0, omega^2) and e_uc ~ N(0, sigma^2): the unit
-    stands in the place of the hospital and the unit in a cycle in the place of the doctor.
-    With a single cycle v and e cannot be told apart, and e is left out.
+    logit p_uc = m_c + v_u + e_uc, with v_u ~ N(0, omega^2) and e_uc ~ N(0, sigma^2). In the
+    general engine the unit stands in the place of the hospital and the unit in a cycle in the
+    place of the doctor. With a single cycle v and e cannot be told apart, and e is left out.
     """
+    cycles, cycle = np.unique(table.cycle, return_inverse=True)
+    events, trials = np.zeros((2, len(table.units), cycles.size))
+    events[table.unit, cycle], trials[table.unit, cycle] = table.events, table.trials
+    found = sample_nested_binomial(events, trials, draws=draws, rng=rng)
+    size = found.weights.efficiency * found.weights.log_weights.size
+    if size < min(FEWEST_EFFECTIVE, draws) or found.weights.pareto_k > LARGEST_TAIL:
+        return _fit_rates(table, draws=draws, seed=seed)
+    return RateDraws(
+        rates=np.asarray(expit(found.eta[table.unit, cycle])),
+        unit_level=found.cycle[-1] + found.unit,
+        sd_move=found.sd_move,
+        cycle_level=found.cycle,
+        model="hierarchical",
+    )
+
+
+def _fit_rates(table: IndicatorTable, *, draws: int, seed: int) -> RateDraws:
+    """Draw from the same model by the general engine, for tables too large for the fast way."""
     frame = pd.DataFrame(
         {
             "events": table.events,

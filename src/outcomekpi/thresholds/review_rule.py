@@ -8,25 +8,20 @@ from numpy.typing import NDArray
 from scipy.special import betaincc
 
 from outcomekpi.errors import SpecError, check_choice
+from outcomekpi.thresholds.completion import TIE, Reading, as_counts, completion_by_cycle
 
 __all__ = [
     "CycleLength",
     "PosteriorReviewRule",
-    "Reading",
     "ReviewJudgment",
     "ReviewModel",
     "ReviewRule",
     "beyond",
-    "completion_by_cycle",
 ]
 
-Reading = Literal["share_of_doctors", "mean_achievement", "raw_rate"]
 CycleLength = Literal["month", "quarter", "half-year", "year"]
 ReviewModel = Literal["hierarchical", "conjugate"]
 Array = NDArray[np.float64]
-
-# completions are ratios of counts and means of such: closer than this, they are equal
-TIE = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +148,7 @@ class PosteriorReviewRule:
 
     def decide(self, results: Any) -> NDArray[np.int8]:
         """Apply the rule to many replicates at once; see :meth:`ReviewRule.decide`."""
-        events, trials = _as_counts(results.events, results.trials)
+        events, trials = as_counts(results.events, results.trials)
         if events.shape[-1] < self.cycles:
             return np.zeros(events.shape[0], dtype=np.int8)
         hits = events[:, :, -self.cycles :].sum(axis=(1, 2))
@@ -179,7 +174,7 @@ class ReviewJudgment:
     model : "hierarchical", units and their cycles share strength; "conjugate", a uniform prior for
         each indicator (for each unit where the reading looks at units)
     drift_scale : scale of the half-normal prior of the SD by which the level of an indicator moves
-        from one cycle to the next, on the logit scale (.3: between 4 points at 85% and 7 at 50%)
+        from one cycle to the next, in log odds (.2 is 2.5 points at 85% and 5 points at 50%)
     fewest : cases (or doctors) in the cycles under review below which both verdicts are
         "cannot say"
     largest_change : relative change of the denominators between two cycles under review above
@@ -197,7 +192,7 @@ class ReviewJudgment:
     fdr: float | None = None
     wanted: tuple[float, float] = (0.70, 0.85)
     model: ReviewModel = "hierarchical"
-    drift_scale: float = 0.3
+    drift_scale: float = 0.2
     fewest: int = 10
     largest_change: float = 0.5
 
@@ -235,41 +230,6 @@ class ReviewJudgment:
         return (self.wanted[0] + self.wanted[1]) / 2
 
 
-def completion_by_cycle(events: Any, trials: Any, *, reading: Reading, target: Any = None) -> Array:
-    """Completion of each cycle as the reading defines it.
-
-    Parameters
-    ----------
-    events : (replicate, unit, cycle)
-    trials : broadcastable to events; 0 where a unit has no cases in a cycle
-    target : rate that units are held to, broadcastable to events; None pools all counts
-
-    Returns
-    -------
-    (replicate, cycle), NaN where no unit has trials
-    """
-    events, trials = _as_counts(events, trials)
-    present = trials > 0
-    if reading == "raw_rate" or target is None:
-        total = trials.sum(axis=1)
-        hits = np.where(present, events, 0.0).sum(axis=1)
-        return _ratio(hits, total)
-    rate = _ratio(events, trials)
-    if reading == "share_of_doctors":
-        score = (rate >= np.asarray(target) - TIE).astype(np.float64)
-    else:
-        score = rate / target
-    units = present.sum(axis=1)
-    summed = np.where(present, score, 0.0).sum(axis=1)
-    return _ratio(summed, units)
-
-
-def _ratio(top: Array, bottom: NDArray[np.generic]) -> Array:
-    out = np.full(top.shape, np.nan)
-    np.divide(top, bottom, out=out, where=np.asarray(bottom) > 0)
-    return out
-
-
 def beyond(completion: Array, rule: ReviewRule) -> NDArray[np.int8]:
     """Say on which side of its bars the rule fires, from completions (replicate, cycle)."""
     if completion.shape[1] < rule.cycles:
@@ -279,16 +239,6 @@ def beyond(completion: Array, rule: ReviewRule) -> NDArray[np.int8]:
     easy = (last > rule.upper + margin).all(axis=1)
     hard = (last < rule.lower - margin).all(axis=1)
     return easy.astype(np.int8) - hard.astype(np.int8)
-
-
-def _as_counts(events: Any, trials: Any) -> tuple[Array, Array]:
-    counted = np.asarray(events, dtype=np.float64)
-    if counted.ndim != 3:
-        raise SpecError(
-            "A review rule reads events as (replicate, unit, cycle); "
-            f"got {counted.ndim} dimension{'' if counted.ndim == 1 else 's'}."
-        )
-    return counted, np.broadcast_to(np.asarray(trials, dtype=np.float64), counted.shape)
 
 
 def _check_share(name: str, value: float) -> None:

@@ -9,8 +9,7 @@ from outcomekpi.thresholds.targets import Proposal, losers_and_gainers
 
 __all__ = ["describe_indicator"]
 
-NOUN = {"month": "month", "quarter": "quarter", "half-year": "half-year", "year": "year"}
-OPPOSITE = {"too easy": "raise", "too hard": "lower"}
+LITTLE = 0.05
 
 
 def describe_indicator(
@@ -24,30 +23,28 @@ def describe_indicator(
 ) -> str:
     """Say what was seen, what the rule says, how likely that is wrong, and what to do."""
     parts = [
-        _seen(review, cycles, rule),
+        _say_seen(review, cycles, rule),
         _say_rule(review, rule),
         _say_evidence(review, verdict, rule, judgment),
-        _say_target(review, verdict, rule),
+        _say_target(review, verdict, rule, level),
         _say_next(review, rule, level),
     ]
     return f"{review.indicator}: " + " ".join(part for part in parts if part)
 
 
-def _percent(value: float) -> str:
-    """Write a share as whole percent, and never 0% or 100% for what is neither."""
-    if 0 < value < 0.005:
-        return "less than 1%"
-    if 0.995 < value < 1:
-        return "more than 99%"
-    return f"{value:.0%}"
+def _chance(probability: float) -> str:
+    """Write a probability in whole percent, never as certain: it comes from draws."""
+    if probability < 0.005:
+        return "below 1%"
+    return "above 99%" if probability > 0.995 else f"{probability:.0%}"
 
 
-def _completion(value: float) -> str:
-    """Write a completion with one decimal, as bars are compared with it."""
-    return f"{value:.1%}".replace(".0%", "%")
+def _one_decimal(completion: float) -> str:
+    """Write a completion with a decimal where it has one, since it is compared with a bar."""
+    return f"{completion:.1%}".replace(".0%", "%")
 
 
-def _of_what(rule: ReviewRule) -> str:
+def _subject(rule: ReviewRule) -> str:
     return {
         "share_of_doctors": "the share on target",
         "mean_achievement": "the mean achievement of the target",
@@ -55,31 +52,30 @@ def _of_what(rule: ReviewRule) -> str:
     }[rule.reading]
 
 
-def _seen(review: IndicatorReview, cycles: tuple[str, ...], rule: ReviewRule) -> str:
-    pairs = [
-        f"{_completion(review.observed[i])} in {cycles[i]}"
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _say_seen(review: IndicatorReview, cycles: tuple[str, ...], rule: ReviewRule) -> str:
+    seen = [
+        f"{_one_decimal(review.observed[i])} in {cycles[i]}"
         for i in np.flatnonzero(review.window)
         if not np.isnan(review.observed[i])
     ]
-    if not pairs:
-        return ""
-    listed = pairs[0] if len(pairs) == 1 else f"{', '.join(pairs[:-1])} and {pairs[-1]}"
-    return f"{_of_what(rule)} was {listed}."
+    return f"{_subject(rule)} was {_listed(seen)}." if seen else ""
 
 
 def _say_rule(review: IndicatorReview, rule: ReviewRule) -> str:
     verdict = review.rule_verdict
-    wrong = f"the probability that this is wrong is {_percent(review.p_rule_wrong)}"
+    wrong = f"the probability that this is wrong is {_chance(review.p_rule_wrong)}"
     if verdict == "cannot say":
         return f"The rule cannot say: {review.rule_reason}."
     if verdict == "leave alone":
-        unit = NOUN[rule.cycle_length]
-        span = unit if rule.cycles == 1 else f"{rule.cycles} {unit}s running"
+        span = f"{rule.cycles} {rule.cycle_length}s running"
+        span = f"a {rule.cycle_length}" if rule.cycles == 1 else span
         above, below = ("above", "below") if rule.strict else ("at or above", "at or below")
-        return (
-            f"The rule leaves it alone (it acts on {span} {above} {_completion(rule.upper)} or "
-            f"{below} {_completion(rule.lower)}); {wrong}."
-        )
+        bars = f"{above} {_one_decimal(rule.upper)} or {below} {_one_decimal(rule.lower)}"
+        return f"The rule leaves it alone (it acts on {span} {bars}); {wrong}."
     return f"The rule calls it {verdict}; {wrong}."
 
 
@@ -87,72 +83,70 @@ def _say_evidence(
     review: IndicatorReview, verdict: Verdict, rule: ReviewRule, judgment: ReviewJudgment
 ) -> str:
     if verdict == "cannot say":
-        same = review.reason == review.rule_reason
-        why = "" if same else f" ({review.reason})"
+        why = "" if review.reason == review.rule_reason else f" ({review.reason})"
         return f"No judgment can be made{why}: look at the data first, and decide next time."
-    side = "too easy" if review.p_too_easy >= review.p_too_hard else "too hard"
+    easy = review.p_too_easy >= review.p_too_hard
     chance = max(review.p_too_easy, review.p_too_hard)
-    beyond = "above" if side == "too easy" else "below"
-    bar = rule.upper if side == "too easy" else rule.lower
-    true_level = (
-        f"Allowing for chance, the true level is {beyond} {_completion(bar)} with probability "
-        f"{_percent(chance)}"
-    )
-    if verdict in OPPOSITE:
-        return f"{true_level}: open the adjustment, the bar is {verdict}."
-    if chance < 0.05 and review.rule_verdict == "leave alone":
+    if chance < LITTLE:
         return "Leave it alone."
-    needed = (
-        f"the {_percent(judgment.required_probability)} that a change needs"
-        if judgment.fdr is None
-        else "what a change needs"
+    side, bar = ("above", rule.upper) if easy else ("below", rule.lower)
+    level = (
+        f"Allowing for chance, the true level is {side} {_one_decimal(bar)} with probability "
+        f"{_chance(chance)}"
     )
-    return f"{true_level}, short of {needed}: leave it alone for now."
+    if verdict != "leave alone":
+        return f"{level}: open the adjustment, the bar is {verdict}."
+    needed = "what a change needs"
+    if judgment.fdr is None:
+        needed = f"the {_chance(judgment.required_probability)} that a change needs"
+    return f"{level}, short of {needed}: leave it alone for now."
 
 
-def _say_target(review: IndicatorReview, verdict: Verdict, rule: ReviewRule) -> str:
-    if verdict not in OPPOSITE:
+def _say_target(review: IndicatorReview, verdict: Verdict, rule: ReviewRule, level: float) -> str:
+    if verdict not in ("too easy", "too hard"):
         return ""
     proposal = review.proposal
     if proposal is None:
         need = (
-            "the numbers of patients of each doctor"
+            "the numbers of patients behind each doctor"
             if rule.reading == "share_of_doctors"
-            else "a target for each unit, and a reading that uses it"
+            else "a target for each unit, and a reading of completion that uses it"
         )
         return f"How far to move a target cannot be worked out from these counts; it takes {need}."
-    present, new = proposal.present.mean(), proposal.targets.mean()
+    present, new = proposal.present.mean(), proposal.proposed.mean()
+    expected = proposal.completion.mean()
     if not proposal.within:
         return (
-            f"No target up to 100% would bring {_of_what(rule)} into the wanted range: at "
-            f"{_percent(new)} it would be {_percent(proposal.completion.mean())}."
+            f"No target up to 100% would bring {_subject(rule)} into the wanted range: at "
+            f"{new:.0%} it would be {expected:.0%}."
         )
+    lower, upper = interval(proposal.target_draws[None, :], level=level)
     several = " on average" if np.ptp(proposal.present) > 0 else ""
     return (
-        f"A target of {_percent(new)} instead of {_percent(present)}{several} would bring it to "
-        f"about {_percent(proposal.next_completion.mean())}{_say_ratchet(review, proposal)}."
+        f"A target of {new:.0%} instead of {present:.0%}{several} is expected to bring it to "
+        f"{expected:.0%} (the true rates call for a target between {lower[0]:.0%} and "
+        f"{upper[0]:.0%}){_say_ratchet(review, proposal)}."
     )
 
 
 def _say_ratchet(review: IndicatorReview, proposal: Proposal) -> str:
-    loses, gains = losers_and_gainers(review.unit_rates, proposal)
-    n_loses, n_gains = int((loses > 0.5).sum()), int((gains > 0.5).sum())
-    if n_loses:
-        return (
-            f"; {n_loses} of {loses.size} units that reach the present target would miss the new "
-            "one, and would pay for having done well"
-        )
-    if n_gains:
-        return f"; {n_gains} of {gains.size} units that miss the present target would reach it"
-    return ""
+    """Say who pays: as numbers of units that are expected to, not as names."""
+    rate = review.unit_rates
+    here = ~np.isnan(rate[:, 0])
+    loses, gains = losers_and_gainers(rate[here], proposal)
+    count, verb = (
+        (loses.sum(), "reach the present target but not this one, and would pay for good work")
+        if proposal.proposed.sum() > proposal.present.sum()
+        else (gains.sum(), "miss the present target and would reach this one")
+    )
+    return f"; about {count:.0f} of {loses.size} units {verb}" if count >= 0.5 else ""
 
 
 def _say_next(review: IndicatorReview, rule: ReviewRule, level: float) -> str:
     if review.reason:
         return ""
     lower, upper = interval(review.next_completion[None, :], level=level)
-    middle = review.next_completion.mean()
     return (
-        f"With nothing changed, expect {_percent(middle)} in the next {NOUN[rule.cycle_length]} "
-        f"({_percent(float(lower[0]))} to {_percent(float(upper[0]))})."
+        f"If nothing changes, expect {review.next_completion.mean():.0%} in the next "
+        f"{rule.cycle_length} ({lower[0]:.0%} to {upper[0]:.0%})."
     )

@@ -12,7 +12,12 @@ Array = NDArray[np.float64]
 
 
 def find_silence(
-    total: Array, cycles: tuple[str, ...], rule: ReviewRule, judgment: ReviewJudgment
+    total: Array,
+    cycles: tuple[str, ...],
+    rule: ReviewRule,
+    judgment: ReviewJudgment,
+    *,
+    noun: str,
 ) -> tuple[str, str]:
     """Reasons why the rule, and why the Bayesian review, cannot say; "" where they can.
 
@@ -20,6 +25,7 @@ def find_silence(
     ----------
     total : (cycle,), denominators of the indicator, 0 where it has no data
     cycles : labels in order of time
+    noun : what a denominator counts, "case" or "doctor"
 
     Returns
     -------
@@ -31,7 +37,7 @@ def find_silence(
     if window[-1] == 0:
         return (missing := f"no data in {names[-1]}, the latest cycle", missing)
     if window.sum() < judgment.fewest:
-        few = f"only {count_of(int(window.sum()), 'case')} in the cycles under review"
+        few = f"only {count_of(int(window.sum()), noun)} in the cycles under review"
         return few, few
     jump = _find_jump(window, names, judgment)
     if jump:

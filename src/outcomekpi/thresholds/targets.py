@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.intervals import interval
-from outcomekpi.thresholds.review_rule import TIE, Reading
+from outcomekpi.thresholds.completion import TIE, Reading
 
 __all__ = ["Proposal", "losers_and_gainers", "propose_target", "ratchet_rows", "score_units"]
 
@@ -16,32 +16,25 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Proposal:
-    """A target for the next cycle, as draws.
+    """A target for the next cycle.
 
     Attributes
     ----------
     present : (unit,), the target of each unit in its latest cycle
-    factor : (sample,), what the present targets are multiplied by
-    completion : (sample,), completion of these units at their true rates under the proposed target
-    next_completion : (sample,), completion of the next cycle as it will be observed under it
-    within : whether the expected ``completion`` lies in the wanted band
+    proposed : (unit,), the target under which the expected completion of the next cycle, as it
+        will be observed, is in the middle of the wanted band
+    target_draws : (sample,), the target that the true rates of these units call for in each draw
+        (mean over units where their targets differ): how well the target is known
+    completion : (sample,), completion of the next cycle under the proposed target
+    within : whether the expected completion lies in the wanted band; False where no target up to
+        100% can bring it there
     """
 
     present: Array
-    factor: Array
+    proposed: Array
+    target_draws: Array
     completion: Array
-    next_completion: Array
     within: bool
-
-    @property
-    def targets(self) -> Array:
-        """Draws of the proposed target, (sample,); the mean over units where they differ."""
-        return np.asarray(self.present.mean() * self.factor)
-
-    @property
-    def proposed(self) -> Array:
-        """Proposed target of each unit, (unit,): the mean of its draws."""
-        return np.asarray(self.present * self.factor.mean())
 
 
 def score_units(rate: Array, target: Array, reading: Reading) -> Array:
@@ -65,7 +58,7 @@ def propose_target(
     reading: Reading,
     wanted: tuple[float, float],
 ) -> Proposal:
-    """Solve for the target at which the expected completion is in the middle of the wanted band.
+    """Solve for the target that brings the expected completion to the middle of the wanted band.
 
     Parameters
     ----------
@@ -77,26 +70,29 @@ def propose_target(
 
     Notes
     -----
-    With r_u = rate_u / target_u, w the middle of the band and s the factor on all targets:
-    share_of_doctors, s is the (1 - w) quantile of r over units in each draw; mean_achievement,
-    s = mean(r) / w. No target passes 1.
+    All targets are multiplied by one factor s. With r_u = rate_u / target_u and w the middle of
+    the band, share_of_doctors: s is the (1 - w) quantile of r; mean_achievement: s = mean(r) / w.
+    Over units and draws of ``next_rate`` together this is the proposed target; over the units of
+    one draw of ``rate``, one draw of it. No target passes 1.
     """
     aim = sum(wanted) / 2
-    ratio = rate / target[:, None]
-    if reading == "mean_achievement":
-        factor = ratio.mean(axis=0) / aim
-    else:
-        factor = np.quantile(ratio, 1 - aim, axis=0)
-    factor = np.minimum(factor, 1 / target.max())
-    proposed = target * factor.mean()
-    completion = score_units(rate, proposed, reading).mean(axis=0)
-    expected = completion.mean()
+    highest = 1 / target.max()
+
+    def solve(ratio: Array, axis: int | None) -> Array:
+        if reading == "mean_achievement":
+            factor = ratio.mean(axis=axis) / aim
+        else:
+            factor = np.quantile(ratio, 1 - aim, axis=axis)
+        return np.asarray(np.minimum(factor, highest))
+
+    proposed = target * solve(next_rate / target[:, None], None)
+    completion = score_units(next_rate, proposed, reading).mean(axis=0)
     return Proposal(
         present=target,
-        factor=factor,
+        proposed=proposed,
+        target_draws=target.mean() * solve(rate / target[:, None], 0),
         completion=completion,
-        next_completion=score_units(next_rate, proposed, reading).mean(axis=0),
-        within=bool(wanted[0] <= expected <= wanted[1]),
+        within=bool(wanted[0] <= completion.mean() <= wanted[1]),
     )
 
 
