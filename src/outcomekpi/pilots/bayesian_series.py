@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from outcomekpi.pilots.segmented import restricted_log_likelihood
+from outcomekpi.pilots.first_order import first_order
 
 __all__ = ["RHO_PRIORS", "RhoPrior", "SeriesPosterior", "fit_posterior"]
 
@@ -22,7 +22,8 @@ RHO_PRIORS: dict[RhoPrior, str] = {
 
 NODES = 161
 EDGE = 2.9
-BISECTIONS = 60
+NEGLIGIBLE = 1e-10
+BISECTIONS = 45
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,9 +79,10 @@ class SeriesPosterior:
         level : probability in (0, 1)
         """
         mass = self.weights(prior)
-        means = self.coefficients @ weights
-        loads = np.einsum("nij,i->nj", self.roots, weights)
-        errors = np.sqrt((loads**2).sum(axis=1) * self.squares / self.degrees)
+        felt = mass > NEGLIGIBLE
+        mass, means = mass[felt], self.coefficients[felt] @ weights
+        loads = np.einsum("nij,i->nj", self.roots[felt], weights)
+        errors = np.sqrt((loads**2).sum(axis=1) * self.squares[felt] / self.degrees)
         tail = (1.0 - level) / 2.0
         found = [_quantile(p, mass, means, errors, self.degrees) for p in (tail, 1.0 - tail)]
         return found[0], found[1]
@@ -113,14 +115,14 @@ def fit_posterior(
     left when flat coefficients and a variance with density 1/variance are integrated out.
     """
     rho = np.tanh(np.linspace(-EDGE, EDGE, nodes))
-    results = [restricted_log_likelihood(np.array([one]), terms, outcome) for one in rho]
+    profile = first_order(terms, outcome, rho)
     kept = terms.shape[1] - missing
     return SeriesPosterior(
         rho=rho,
-        log_likelihood=np.array([one[0] for one in results]),
+        log_likelihood=profile.log_likelihood,
         widths=np.gradient(rho),
-        coefficients=np.array([one[1] for one in results])[:, :kept],
-        roots=np.array([one[2] for one in results])[:, :kept, :],
-        squares=np.array([one[3] for one in results]),
+        coefficients=profile.coefficients[:, :kept],
+        roots=profile.roots[:, :kept, :],
+        squares=profile.squares,
         degrees=outcome.size - terms.shape[1],
     )

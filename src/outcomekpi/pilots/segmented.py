@@ -20,6 +20,7 @@ from outcomekpi.pilots.ar_errors import (
     whiten,
     whitening_bands,
 )
+from outcomekpi.pilots.first_order import best_rho, first_order
 
 __all__ = [
     "SeriesFit",
@@ -121,7 +122,9 @@ def restricted_log_likelihood(
     return value, inverse_root @ loads, inverse_root, squares
 
 
-def fit_restricted(terms: Floats, outcome: Floats, order: int, *, missing: int = 0) -> SeriesFit:
+def fit_restricted(
+    terms: Floats, outcome: Floats, order: int, *, missing: int = 0, adjust: bool = True
+) -> SeriesFit:
     """Fit by restricted maximum likelihood.
 
     Parameters
@@ -130,8 +133,10 @@ def fit_restricted(terms: Floats, outcome: Floats, order: int, *, missing: int =
     outcome : (time,), anything where missing
     order : of the autoregression; 0 for independent errors
     missing : number of missing times
+    adjust : False leaves the small-sample terms out, where only the coefficients are wanted
     """
-    return fit_with_noise(terms, outcome, _search(terms, outcome, order), missing=missing)
+    partial = _search(terms, outcome, order)
+    return fit_with_noise(terms, outcome, partial, missing=missing, adjust=adjust)
 
 
 def _search(terms: Floats, outcome: Floats, order: int) -> Floats:
@@ -139,38 +144,29 @@ def _search(terms: Floats, outcome: Floats, order: int) -> Floats:
     if order == 0:
         return np.zeros(0)
 
+    if order == 1:
+        return np.array([best_rho(terms, outcome)])
+    from scipy.optimize import minimize
+
     def loss(partial: Floats) -> float:
         return -restricted_log_likelihood(partial, terms, outcome)[0]
-
-    if order == 1:
-        from scipy.optimize import minimize_scalar
-
-        grid = np.linspace(-LARGEST, LARGEST, 25)
-        best = int(np.argmin([loss(np.array([value])) for value in grid]))
-        bounds = grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)]
-        found = minimize_scalar(
-            lambda value: loss(np.array([value])),
-            bounds=bounds,
-            method="bounded",
-            options={"xatol": 1e-7},
-        )
-        return np.array([found.x])
-    from scipy.optimize import minimize
 
     began = np.clip(_iterate(terms, outcome, order), -0.9, 0.9)
     found = minimize(lambda z: loss(np.tanh(z)), np.arctanh(began), method="BFGS")
     return np.asarray(np.clip(np.tanh(found.x), -LARGEST, LARGEST))
 
 
-def fit_prais_winsten(terms: Floats, outcome: Floats, order: int, *, missing: int = 0) -> SeriesFit:
+def fit_prais_winsten(
+    terms: Floats, outcome: Floats, order: int, *, missing: int = 0, adjust: bool = True
+) -> SeriesFit:
     """Fit by iterated Prais-Winsten: Yule-Walker on the residuals, all times kept.
 
     Parameters
     ----------
-    terms, outcome, order, missing : as for :func:`fit_restricted`
+    terms, outcome, order, missing, adjust : as for :func:`fit_restricted`
     """
     partial = _iterate(terms, outcome, order)
-    return fit_with_noise(terms, outcome, partial, missing=missing)
+    return fit_with_noise(terms, outcome, partial, missing=missing, adjust=adjust)
 
 
 def _iterate(terms: Floats, outcome: Floats, order: int) -> Floats:
@@ -181,7 +177,7 @@ def _iterate(terms: Floats, outcome: Floats, order: int) -> Floats:
         residuals = outcome - terms @ coefficients
         before = partial
         partial = np.clip(to_partial(estimate_coefficients(residuals, order)), -LARGEST, LARGEST)
-        if np.abs(partial - before).max(initial=0.0) < 1e-8:
+        if np.abs(partial - before).max(initial=0.0) < 1e-7:
             break
     return partial
 
@@ -193,12 +189,13 @@ def fit_with_noise(
     *,
     missing: int = 0,
     variance: float | None = None,
+    adjust: bool = True,
 ) -> SeriesFit:
     """Coefficients, covariance and small-sample terms at given partial autocorrelations.
 
     Parameters
     ----------
-    terms, outcome, missing : as for :func:`fit_restricted`
+    terms, outcome, missing, adjust : as for :func:`fit_restricted`
     partial : (order,)
     variance : marginal variance of the noise where it is known; estimated otherwise
 
@@ -218,9 +215,12 @@ def fit_with_noise(
     if variance is None:
         variance = squares / (rows - count) * scale
     unit = inverse_root @ inverse_root.T / scale
-    derivatives, weights, correction = _small_sample(terms, phi, unit)
-    if known:
-        weights, correction = np.zeros_like(weights), np.zeros_like(correction)
+    if adjust and not known:
+        derivatives, weights, correction = _small_sample(terms, phi, unit)
+    else:
+        derivatives = np.zeros((phi.size, count, count))
+        weights = np.zeros((phi.size + 1, phi.size + 1))
+        correction = np.zeros_like(unit)
     return SeriesFit(
         coefficients=coefficients,
         covariance=variance * (unit + correction),
@@ -324,8 +324,6 @@ def profile_interval(
     points : of the grid over (-1, 1) on which the limits are found
     """
     grid = np.tanh(np.linspace(-3.0, 3.0, points))
-    values = np.array(
-        [restricted_log_likelihood(np.array([rho]), terms, outcome)[0] for rho in grid]
-    )
+    values = first_order(terms, outcome, grid).log_likelihood
     inside = grid[values >= values.max() - float(chdtri(1, 1.0 - level)) / 2.0]
     return float(inside[0]), float(inside[-1])

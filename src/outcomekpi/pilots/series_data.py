@@ -76,7 +76,7 @@ class SeriesData:
     @property
     def since(self) -> Floats:
         """Steps since the first time that counts as after."""
-        return np.arange(self.after.size) - float(self.after.argmax())
+        return np.arange(self.after.size, dtype=np.float64) - float(self.after.argmax())
 
     @property
     def before(self) -> NDArray[np.bool_]:
@@ -86,7 +86,7 @@ class SeriesData:
     @property
     def rate(self) -> Floats:
         """Outcome per trial or unit of exposure."""
-        return np.asarray(self.outcome / self.size, dtype=np.float64)
+        return np.asarray(self.outcome / self.size).astype(np.float64)
 
 
 def read_series(data: object, columns: SeriesColumns) -> SeriesData:

@@ -90,29 +90,24 @@ def list_effects(
 def _coefficients(model: SeriesModel, words: EffectWords, step: str) -> list[SeriesEffect]:
     found = []
     for name in ("level change", "slope change"):
-        if name not in model.names:
-            continue
-        place = model.names.index(name)
-        per = f" per {step}" if name == "slope change" else ""
-        if model.family == "gaussian":
-            found.append(
-                SeriesEffect(
-                    name=name,
-                    unit=words.unit + per,
-                    scale="identity",
-                    value=lambda beta, k=place: beta[..., k],
-                )
-            )
-        else:
-            found.append(
-                SeriesEffect(
-                    name=name,
-                    unit=words.link + per,
-                    scale="log",
-                    value=lambda beta, k=place: np.exp(beta[..., k]),
-                )
-            )
+        if name in model.names:
+            per = f" per {step}" if name == "slope change" else ""
+            found.append(_coefficient(model, words, name, per))
     return found
+
+
+def _coefficient(model: SeriesModel, words: EffectWords, name: str, per: str) -> SeriesEffect:
+    place = model.names.index(name)
+
+    def plain(beta: Floats) -> Floats:
+        return np.asarray(beta[..., place])
+
+    def ratio(beta: Floats) -> Floats:
+        return np.asarray(np.exp(beta[..., place]))
+
+    if model.family == "gaussian":
+        return SeriesEffect(name=name, unit=words.unit + per, scale="identity", value=plain)
+    return SeriesEffect(name=name, unit=words.link + per, scale="log", value=ratio)
 
 
 def _at_horizon(

@@ -25,7 +25,16 @@ from outcomekpi.pilots.working_series import (
     link_slope,
 )
 
-__all__ = ["Change", "Method", "SeriesModel", "build_model", "fit_forecast", "fit_model"]
+__all__ = [
+    "Change",
+    "Method",
+    "SeriesModel",
+    "build_model",
+    "fit_forecast",
+    "fit_model",
+    "pair_with_control",
+    "weigh",
+]
 
 Floats = NDArray[np.float64]
 Method = Literal["reml", "prais_winsten", "bayes", "quasi", "independent"]
@@ -114,13 +123,20 @@ def build_model(
         before=data.before,
     )
     _check_rank(model)
-    return _pair(model, data) if control_as == "difference" else model
+    if control_as != "difference":
+        return model
+    control, size = _require_control(data)
+    return pair_with_control(model, control, size)
+
+
+def _require_control(data: SeriesData) -> tuple[Floats, Floats]:
+    if data.control is None or data.control_size is None:
+        raise CasesError("A controlled series needs a control column.")
+    return data.control, data.control_size
 
 
 def _control_covariate(data: SeriesData, family: Family) -> Floats:
-    control, size = data.control, data.control_size
-    if control is None or size is None:
-        raise CasesError("A controlled series needs a control column.")
+    control, size = _require_control(data)
     if family == "gaussian":
         values = control
     elif family == "poisson":
@@ -130,12 +146,16 @@ def _control_covariate(data: SeriesData, family: Family) -> Floats:
     return np.where(data.used, values - np.nanmean(values[data.used]), 0.0)
 
 
-def _pair(model: SeriesModel, data: SeriesData) -> SeriesModel:
-    """Model the distance of the treated series from the control, on the scale of the link."""
-    if data.control is None or data.control_size is None:
-        raise CasesError("A controlled series needs a control column.")
-    control = np.where(model.used, data.control, 0.0)
-    size = np.where(model.used, data.control_size, 1.0)
+def pair_with_control(model: SeriesModel, control: Floats, control_size: Floats) -> SeriesModel:
+    """Model the distance of the treated series from the control, on the scale of the link.
+
+    Parameters
+    ----------
+    model : of the treated series alone
+    control, control_size : (time,), outcome of the control and its trials or exposure
+    """
+    control = np.where(model.used, control, 0.0)
+    size = np.where(model.used, control_size, 1.0)
     if model.family == "gaussian":
         return replace(model, offset=control)
     treated_fit = _own_fit(model, model.outcome, model.size)
@@ -175,11 +195,17 @@ def _check_rank(model: SeriesModel) -> None:
         )
 
 
-def fit_model(model: SeriesModel) -> SeriesFit:
-    """Fit the terms and the noise; indicator terms of unused times stand last."""
+def fit_model(model: SeriesModel, *, adjust: bool = True) -> SeriesFit:
+    """Fit the terms and the noise; indicator terms of unused times stand last.
+
+    Parameters
+    ----------
+    model : terms, outcome and method
+    adjust : False leaves the small-sample terms out
+    """
     if model.family == "gaussian" or model.paired is not None:
         working = model.paired or linearize("gaussian", model.offset, model.outcome, model.size)
-        return _fit_working(model, model.terms, working)
+        return _fit_working(model, model.terms, working, adjust)
     rows = model.used
     start = iterate_weights(
         model.family,
@@ -191,24 +217,26 @@ def fit_model(model: SeriesModel) -> SeriesFit:
     predictor = model.offset + model.terms @ start
     for _ in range(ROUNDS):
         working = linearize(model.family, predictor, model.outcome, model.size)
-        fit = _fit_working(model, model.terms, working)
+        fit = _fit_working(model, model.terms, working, False)
         before = predictor
         predictor = model.offset + model.terms @ fit.coefficients[: model.terms.shape[1]]
         check_predictor(model.family, predictor[rows], model.offset[rows])
-        if np.abs(predictor - before)[rows].max() < 1e-8:
+        if np.abs(predictor - before)[rows].max() < 1e-7:
             break
-    return fit
+    return _fit_working(model, model.terms, working, adjust)
 
 
-def _fit_working(model: SeriesModel, terms: Floats, working: WorkingSeries) -> SeriesFit:
+def _fit_working(
+    model: SeriesModel, terms: Floats, working: WorkingSeries, adjust: bool
+) -> SeriesFit:
     """Fit a weighted working response by the method of the model."""
     rows, response, missing = weigh(terms, working, model.offset, model.used)
     if model.method == "prais_winsten":
-        return fit_prais_winsten(rows, response, model.order, missing=missing)
+        return fit_prais_winsten(rows, response, model.order, missing=missing, adjust=adjust)
     if model.method in ("reml", "bayes") or (
         model.family == "gaussian" and model.method == "independent"
     ):
-        return fit_restricted(rows, response, model.order, missing=missing)
+        return fit_restricted(rows, response, model.order, missing=missing, adjust=adjust)
     return _fit_known(model, rows, response, missing)
 
 
@@ -267,7 +295,7 @@ def fit_forecast(model: SeriesModel) -> tuple[SeriesFit, Floats, Floats] | None:
         offset=model.offset[:end],
         used=model.before[:end],
     )
-    first = fit_model(head)
+    first = fit_model(head, adjust=False)
     predictor = model.offset + kept @ first.coefficients[: kept.shape[1]]
     working = linearize(model.family, predictor, model.outcome, model.size)
     ahead = np.flatnonzero(model.counted)

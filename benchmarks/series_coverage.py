@@ -1,0 +1,247 @@
+"""Measure how often the intervals of an interrupted series hold the truth, and write the table.
+
+Run: ``python benchmarks/series_coverage.py`` (about 15 minutes on one core), or with the number of
+replicates of each cell: ``python benchmarks/series_coverage.py 200``.
+"""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from scipy.special import expit, stdtrit
+
+from outcomekpi.pilots.bayesian_series import fit_posterior
+from outcomekpi.pilots.series_model import (
+    SeriesModel,
+    fit_forecast,
+    fit_model,
+    pair_with_control,
+    weigh,
+)
+from outcomekpi.pilots.working_series import WorkingSeries
+
+REPLICATES = 1000
+SEED = 20261
+LEVEL = 0.95
+RHOS = (0.0, 0.2, 0.4, 0.6)
+LENGTHS = (24, 48, 96)
+EFFECTS = ("level change", "slope change", "average effect", "observed minus forecast")
+PAGE = Path(__file__).with_suffix(".md")
+
+
+@dataclass(frozen=True)
+class World:
+    """How series are made: family, length, autocorrelations, whether a control stands beside."""
+
+    family: str
+    length: int
+    phi: tuple[float, ...]
+    controlled: bool = False
+
+
+def make_model(family, length, method, order):
+    """An empty model of a series with the start in the middle, trend, level and slope change."""
+    since = np.arange(length) - length // 2
+    after = since >= 0
+    ones = np.ones(length)
+    return SeriesModel(
+        family=family,
+        method=method,
+        order=order,
+        names=("intercept", "trend", "level change", "slope change"),
+        terms=np.column_stack([ones, since, after, after * since]).astype(float),
+        program=np.array([False, False, True, True]),
+        outcome=ones,
+        size=200 * ones if family == "binomial" else ones,
+        offset=0 * ones,
+        used=after | ~after,
+        after=after,
+        before=~after,
+    )
+
+
+def noise(world, rng):
+    """Autoregressive noise of variance 1, begun in its stationary state."""
+    phi, burn = np.array(world.phi), 200
+    values = np.zeros(burn + world.length)
+    shocks = rng.standard_normal(values.size)
+    for time in range(phi.size, values.size):
+        values[time] = phi @ values[time - phi.size : time][::-1] + shocks[time]
+    scale = 1 / np.sqrt(1 - phi[0] ** 2) if phi.size == 1 else 1.0
+    return values[burn:] / scale
+
+
+def simulate(world, rng):
+    """Outcomes of the treated series and of the control, no effect in either.
+
+    Gaussian: noise of SD 1 around 0. Poisson: 50 events a period, log rate with noise of SD .15
+    (a dispersion of 2.1). Binomial: 40 % of 200 a period, logit with noise of SD .2 (2.9). With a
+    control, both share a random walk of SD .1 (of the noise's scale) a period.
+    """
+    walk = rng.standard_normal(world.length).cumsum() * 0.1 * world.controlled
+    both = []
+    for _ in range(1 + world.controlled):
+        u = noise(world, rng) + walk
+        if world.family == "poisson":
+            both.append(rng.poisson(50 * np.exp(0.15 * u)).astype(float))
+        elif world.family == "binomial":
+            both.append(rng.binomial(200, expit(np.log(2 / 3) + 0.2 * u)).astype(float))
+        else:
+            both.append(u)
+    return both
+
+
+def contrasts(model):
+    """Weights of level change, slope change and average effect on the scale of the link."""
+    average = (model.terms - model.without)[model.after].mean(axis=0)
+    return np.array([[0, 0, 1, 0], [0, 0, 0, 1], average])
+
+
+def cover(fit, weights, level=LEVEL):
+    """Whether the interval of a combination holds 0."""
+    value, error, degrees = fit.contrast(weights)
+    return abs(value) <= stdtrit(min(degrees, 1e9), 0.5 + level / 2) * error
+
+
+def judge(model):
+    """Whether each interval of a model holds 0, and the estimated first autocorrelation."""
+    fit = fit_model(model)
+    held = [cover(fit, weights) for weights in contrasts(model)]
+    forecast = fit_forecast(model)
+    if forecast is None:
+        held.append(np.nan)
+    else:
+        ahead, selection, slope = forecast
+        loads = (selection * (slope * model.size)[:, None])[model.after].sum(axis=0)
+        held.append(cover(ahead, loads))
+    return held
+
+
+def judge_bayes(model):
+    """The same for the Bayesian model; its forecast is that of REML and is not repeated."""
+    working = WorkingSeries(response=model.outcome, weights=np.ones_like(model.outcome))
+    rows, response, missing = weigh(model.terms, working, model.offset, model.used)
+    posterior = fit_posterior(rows, response, missing=missing)
+    spans = [
+        posterior.interval(weights, prior="uniform", level=LEVEL) for weights in contrasts(model)
+    ]
+    return [lower <= 0 <= upper for lower, upper in spans] + [np.nan]
+
+
+def judge_newey_west(model):
+    """Ordinary least squares with Newey-West errors (one lag, small-sample factor, t)."""
+    x, y = model.terms, model.outcome
+    bread = np.linalg.inv(x.T @ x)
+    residual = y - x @ (bread @ x.T @ y)
+    score = x * residual[:, None]
+    cross = score[1:].T @ score[:-1]
+    meat = score.T @ score + 0.5 * (cross + cross.T)
+    free = y.size - x.shape[1]
+    covariance = bread @ meat @ bread * y.size / free
+    beta = bread @ x.T @ y
+    held = []
+    for weights in contrasts(model):
+        error = np.sqrt(weights @ covariance @ weights)
+        held.append(abs(weights @ beta) <= stdtrit(free, 0.5 + LEVEL / 2) * error)
+    return [*held, np.nan]
+
+
+def measure(world, methods, replicates, rng):
+    """Coverage of every method on the same series, method -> (effect,)."""
+    models = {
+        (name, order): make_model(
+            world.family, world.length, "reml" if name in ("bayes", "newey_west") else name, order
+        )
+        for name, order in methods
+    }
+    held = {key: [] for key in models}
+    for _ in range(replicates):
+        series = simulate(world, rng)
+        for key, model in models.items():
+            filled = replace(model, outcome=series[0])
+            if world.controlled:
+                size = filled.size
+                filled = pair_with_control(filled, series[1], size)
+            verdict = {"bayes": judge_bayes, "newey_west": judge_newey_west}.get(key[0], judge)
+            held[key].append(verdict(filled))
+    return {key: np.mean(np.array(rows, dtype=float), axis=0) for key, rows in held.items()}
+
+
+def studies():
+    """Title -> worlds and methods."""
+    ar1 = [(n, (rho,)) for n in LENGTHS for rho in RHOS]
+    everything = [("reml", 1), ("prais_winsten", 1), ("bayes", 1), ("independent", 1)]
+    counts = [("reml", 1), ("prais_winsten", 1), ("quasi", 1), ("independent", 1)]
+    short = [(n, (rho,)) for n in (10, 14) for rho in (0.0, 0.4)]
+    return {
+        "Gaussian": ([World("gaussian", *w) for w in ar1], [*everything, ("newey_west", 1)]),
+        "Gaussian, fewer than 8 points a side": (
+            [World("gaussian", *w) for w in short],
+            everything,
+        ),
+        "Gaussian, second-order noise (.4, .3)": (
+            [World("gaussian", n, (0.4, 0.3)) for n in LENGTHS],
+            [("reml", 1), ("reml", 2), ("prais_winsten", 2)],
+        ),
+        "Poisson": ([World("poisson", *w) for w in ar1], counts),
+        "Binomial": ([World("binomial", 48, (rho,)) for rho in RHOS], counts),
+        "Controlled, difference, Gaussian": (
+            [World("gaussian", 48, (rho,), controlled=True) for rho in RHOS],
+            everything[:3],
+        ),
+        "Controlled, difference, Poisson": (
+            [World("poisson", 48, (rho,), controlled=True) for rho in RHOS],
+            counts[:2],
+        ),
+        "Controlled, difference, binomial": (
+            [World("binomial", 48, (rho,), controlled=True) for rho in RHOS],
+            counts[:2],
+        ),
+    }
+
+
+def write(tables, replicates, seconds):
+    """Write the page."""
+    error = np.sqrt(LEVEL * (1 - LEVEL) / replicates)
+    lines = [
+        "# Coverage of interrupted series",
+        "",
+        f"Written by `python benchmarks/series_coverage.py` ({replicates:,} series a cell, seed "
+        f"{SEED}, {seconds / 60:.0f} minutes). Share of 95 % intervals that hold the truth, in "
+        f"percent; the Monte Carlo standard error is {100 * error:.1f} points. There is no effect "
+        "in any series, so that 100 less a number is the false-positive rate; trend, level and "
+        "slope are in the model, so that the coverage is the same under any linear effect. T "
+        "points, the start in the middle. *Observed minus forecast* uses the points before the "
+        "start alone.",
+        "",
+    ]
+    for title, rows in tables.items():
+        lines += [f"## {title}", "", "| T | rho | method | " + " | ".join(EFFECTS) + " |"]
+        lines.append("|---|---|---|" + "---|" * len(EFFECTS))
+        for world, (name, order), held in rows:
+            label = f"{name} ({order})" if order > 1 else name
+            rho = ", ".join(f"{value:g}" for value in world.phi)
+            cells = ["" if np.isnan(value) else f"{100 * value:.1f}" for value in held]
+            lines.append(f"| {world.length} | {rho} | {label} | " + " | ".join(cells) + " |")
+        lines.append("")
+    PAGE.write_text("\n".join(lines), encoding="utf-8")
+
+
+def main():
+    """Measure every study and write the page as it grows."""
+    replicates = int(sys.argv[1]) if len(sys.argv) > 1 else REPLICATES
+    began = perf_counter()
+    tables = {}
+    for number, (title, (worlds, methods)) in enumerate(studies().items()):
+        rng = np.random.default_rng([SEED, number])
+        rows = tables.setdefault(title, [])
+        for world in worlds:
+            held = measure(world, methods, replicates, rng)
+            rows += [(world, key, values) for key, values in held.items()]
+        write(tables, replicates, perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()
