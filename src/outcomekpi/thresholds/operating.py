@@ -105,7 +105,7 @@ class OperatingCharacteristics:
         DataFrame: ``level, caseload, quantity, mean, mc_error, lower, upper``
         """
         estimates = estimate_moments(self.moments, exact=self.method == "exact", level=level)
-        frame = add_family_wise(estimates, self.setting.n_indicators).reset_index()
+        frame = add_family_wise(estimates.reset_index(), self.setting.n_indicators)
         frame.attrs.update(level=level, method=self.method)
         return frame
 
@@ -243,15 +243,16 @@ def _decides_about_units(rule: Rule, setting: Setting) -> bool:
 def _exact(
     rule: Rule, setting: Setting, *, per_unit: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    found = {n: expected_scores(rule, setting, n, per_unit=per_unit) for n in setting.caseloads}
+    parts = {n: quantity_parts(scores, first) for n, (scores, first) in found.items()}
     rows, firsts = [], {}
-    for caseload in setting.caseloads:
-        scores, first = expected_scores(rule, setting, caseload, per_unit=per_unit)
-        for name, (above, below) in quantity_parts(scores, first).items():
-            for level, u, v in zip(setting.levels, above, below, strict=True):
-                rows.append((level, caseload, name, u, v, 0.0, 0.0, 0.0, np.inf))
-        if first is not None:
-            for level, chances in zip(setting.levels, first, strict=True):
-                firsts[level, caseload] = chances
+    for row, level in enumerate(setting.levels):
+        for caseload in setting.caseloads:
+            for name, (above, below) in parts[caseload].items():
+                rows.append((level, caseload, name, above[row], below[row], 0, 0, 0, np.inf))
+            first = found[caseload][1]
+            if first is not None:
+                firsts[level, caseload] = first[row]
     return _moments(rows), _first_fires(firsts)
 
 
@@ -259,11 +260,12 @@ def _simulated(
     rule: Rule, setting: Setting, *, per_unit: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     cells = simulate_cells(rule, setting, per_unit=per_unit)
-    rows, firsts = [], {}
-    for (level, caseload), cell in cells.items():
-        rows += [(level, caseload, name, *moments) for name, moments in cell.moments.items()]
-        if cell.first is not None:
-            firsts[level, caseload] = cell.first
+    rows = [
+        (level, caseload, name, *moments)
+        for (level, caseload), cell in cells.items()
+        for name, moments in cell.moments.items()
+    ]
+    firsts = {place: cell.first for place, cell in cells.items() if cell.first is not None}
     return _moments(rows), _first_fires(firsts)
 
 

@@ -65,19 +65,30 @@ def estimate_moments(moments: pd.DataFrame, *, exact: bool, level: float) -> pd.
 
 
 def add_family_wise(estimates: pd.DataFrame, n_indicators: int) -> pd.DataFrame:
-    """Replace ``any`` by the probability that at least one of ``n_indicators`` fires.
+    """Turn ``any`` into the probability that at least one of ``n_indicators`` fires.
+
+    Parameters
+    ----------
+    estimates : columns ``quantity, mean, mc_error, lower, upper``
 
     Notes
     -----
     1 - (1 - p)^m: the indicators are taken to be independent and at the same level.
     """
-    is_any = estimates.index.get_level_values("quantity") == "any"
-    family = estimates[is_any].rename(index={"any": "family_wise"}, level="quantity")
-    quiet = 1 - family[["mean", "lower", "upper"]]
-    error = n_indicators * quiet["mean"] ** (n_indicators - 1) * family["mc_error"]
-    family = family.assign(mc_error=error)
-    family[["mean", "lower", "upper"]] = 1 - quiet**n_indicators
-    return pd.concat([estimates[~is_any], family])
+    names = estimates["quantity"].to_numpy()
+    mean, error, lower, upper = (
+        estimates[name].to_numpy() for name in ("mean", "mc_error", "lower", "upper")
+    )
+    is_any = names == "any"
+    m = n_indicators
+    slope = np.where(is_any, m * (1 - mean) ** (m - 1), 1.0)
+    return estimates.assign(
+        quantity=np.where(is_any, "family_wise", names),
+        mean=np.where(is_any, 1 - (1 - mean) ** m, mean),
+        mc_error=slope * error,
+        lower=np.where(is_any, 1 - (1 - lower) ** m, lower),
+        upper=np.where(is_any, 1 - (1 - upper) ** m, upper),
+    )
 
 
 def pool_levels(moments: pd.DataFrame) -> pd.DataFrame:

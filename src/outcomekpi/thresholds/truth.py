@@ -15,6 +15,7 @@ Array = NDArray[np.float64]
 ENDLESS = 2.0**30  # a power of two, so that rate x trials / trials is the rate itself
 POPULATION = 1000  # units that stand for all units where the rule looks at more than their mean
 NEAR = 1e-6  # rates closer than this to a bar are taken to be meant as the bar
+JUMP = 1e-3  # relative change of an award between two such rates that makes it a bar
 SCAN = 4096
 BISECTIONS = 40
 MOST_PIECES = 64
@@ -46,22 +47,22 @@ def deserved_by_level(rule: Rule, setting: Setting) -> Array:
     Without bars in the setting, the rule decides about 1,000 units without chance, whose rates
     are the means of equal shares of the beta distribution (so that their mean is the level), or
     about units that are all at the level where there is one unit or the ICC is 0. A level at
-    which the decision jumps is a bar itself; there all units are put at the level, because means
-    of many rates are only as exact as their rounding.
+    which the decision jumps is a bar itself; there two units at the level are decided about,
+    because the mean of more equal rates may differ from them by rounding. A rule that counts
+    units ("three of them below") needs the bars of the setting instead.
     """
     levels = np.array(setting.levels)
     if setting.has_bars:
         return _by_bars(rule, setting, levels)
-    alike = _award_without_chance(
-        rule, setting, np.repeat(levels[:, None], setting.n_units, axis=1)
+    below, here, above = (
+        _award_without_chance(rule, setting, np.stack([_units_at(setting, p) for p in near]))
+        for near in np.clip([levels - NEAR, levels, levels + NEAR], 0, 1)
     )
-    if setting.n_units == 1 or setting.icc == 0:
-        return alike
-    decided = [
-        _award_without_chance(rule, setting, np.stack([_population(setting, p) for p in near]))
-        for near in np.clip([levels - NEAR, levels + NEAR], 0, 1)
-    ]
-    return np.where(decided[0] == decided[1], decided[0], alike)
+    pair = np.repeat(levels[:, None], min(setting.n_units, 2), axis=1)
+    of_pair = _award_without_chance(rule, setting, pair)
+    at_bar = np.where((of_pair == below) | (of_pair == above), of_pair, here)
+    jumps = np.abs(above - below) > JUMP * np.maximum(np.abs(above), np.abs(below))
+    return np.where(jumps, at_bar, here)
 
 
 def split_at_cuts(rule: Rule, setting: Setting) -> tuple[Array, Array] | None:
@@ -120,9 +121,11 @@ def _award_without_chance(rule: Rule, setting: Setting, true_rates: Array) -> Ar
     return apply_rule(certain, CycleResults(events=events, trials=np.array(ENDLESS)))
 
 
-def _population(setting: Setting, level: float) -> Array:
-    """Mean true rates of 1,000 equal shares of the units, lowest first."""
+def _units_at(setting: Setting, level: float) -> Array:
+    """Mean true rates of equal shares of the units, lowest first: 1,000, unless all are alike."""
     shapes = setting.beta_shapes(level)
+    if setting.n_units == 1 or setting.icc == 0:
+        return np.full(setting.n_units, level)
     if shapes is None:
         return np.full(POPULATION, level)
     a, b = shapes
