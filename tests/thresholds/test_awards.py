@@ -82,11 +82,11 @@ def test_each_rule_awards_whom_it_should_in_a_table_of_five(rule, awarded):
 
 
 def test_the_mean_of_a_relative_rule_weighs_cases_or_doctors():
-    events, trials = np.array([[90, 5, 4]]), np.array([[100, 10, 10]])
-    by_cases = RelativeRule(difference=0.0, direction="lower")  # mean .825
-    by_doctors = replace(by_cases, center="doctors")  # mean .6
-    assert by_cases.decide(seen(events, trials)).tolist() == [[False, True, True]]
-    assert by_doctors.decide(seen(events + [[0, 2, 0]], trials)).tolist() == [[False, False, True]]
+    results = seen(np.array([[90, 7, 4]]), np.array([[100, 10, 10]]))
+    by_cases = RelativeRule(difference=0.0, direction="lower")  # mean .842
+    by_doctors = replace(by_cases, center="doctors")  # mean .667
+    assert by_cases.decide(results).tolist() == [[False, True, True]]
+    assert by_doctors.decide(results).tolist() == [[False, False, True]]
 
 
 @pytest.mark.parametrize("direction", ["higher", "lower"])
