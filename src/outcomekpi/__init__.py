@@ -90,6 +90,8 @@ if TYPE_CHECKING:
         assess_criterion,
         normal_levels,
     )
+    from outcomekpi.thresholds.deselection import deselect
+    from outcomekpi.thresholds.deselection_results import Deselection
     from outcomekpi.thresholds.drop_criteria import DropCriterion
     from outcomekpi.thresholds.history import CycleHistory
     from outcomekpi.thresholds.misclassification import Misclassification, misclassify
@@ -130,6 +132,7 @@ __all__ = [
     "CycleHistory",
     "CycleResults",
     "DensityTest",
+    "Deselection",
     "Divergence",
     "DropCriterion",
     "EngineError",
@@ -192,6 +195,7 @@ __all__ = [
     "datasets",
     "density_test",
     "describe_variation",
+    "deselect",
     "divergence_test",
     "doctor_table",
     "exact_test",
@@ -377,6 +381,8 @@ _ROOMS = {
         "assess_criterion",
         "normal_levels",
     ),
+    "thresholds.deselection": ("deselect",),
+    "thresholds.deselection_results": ("Deselection",),
     "thresholds.drop_criteria": ("DropCriterion",),
     "thresholds.history": ("CycleHistory",),
     "thresholds.misclassification": (
