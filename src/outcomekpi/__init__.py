@@ -42,6 +42,9 @@ if TYPE_CHECKING:
         StorageError,
     )
     from outcomekpi.intervals import DEFAULT_LEVEL
+    from outcomekpi.pilots.controlled import ControlledSeries
+    from outcomekpi.pilots.interrupted import InterruptedSeries
+    from outcomekpi.pilots.seasonality import Seasonality
     from outcomekpi.plots.calibration import plot_calibration
     from outcomekpi.plots.caterpillar import plot_caterpillar
     from outcomekpi.plots.decision_curve import plot_decision_curve
@@ -127,6 +130,7 @@ __all__ = [
     "CheckResult",
     "Classification",
     "ConsecutiveCriterion",
+    "ControlledSeries",
     "CriterionPerformance",
     "CutMisclassification",
     "CycleHistory",
@@ -146,6 +150,7 @@ __all__ = [
     "GammaPrecision",
     "HalfNormal",
     "HalfStudentT",
+    "InterruptedSeries",
     "JointCriterion",
     "Misclassification",
     "ModelSpec",
@@ -167,6 +172,7 @@ __all__ = [
     "ReviewJudgment",
     "ReviewRule",
     "Rule",
+    "Seasonality",
     "Setting",
     "SpecError",
     "StandardizedRates",
@@ -279,6 +285,9 @@ _ROOMS = {
         "StorageError",
     ),
     "intervals": ("DEFAULT_LEVEL",),
+    "pilots.controlled": ("ControlledSeries",),
+    "pilots.interrupted": ("InterruptedSeries",),
+    "pilots.seasonality": ("Seasonality",),
     "plots.calibration": ("plot_calibration",),
     "plots.caterpillar": ("plot_caterpillar",),
     "plots.decision_curve": ("plot_decision_curve",),

@@ -30,7 +30,7 @@ def spline_columns(score: Array, knots: Array) -> Array:
 
     Returns
     -------
-    (case, max(2, knot - 1)), the first column 1 and the second ``score``
+    (case, max(2, knot)), the first column 1 and the second ``score``
     """
     columns = [np.ones_like(score), score]
     if knots.size >= 3:
@@ -54,9 +54,9 @@ def choose_knots(score: Array, size: Array, *, events: float) -> Array:
 
     Returns
     -------
-    (knot,), 5 knots from 100 events, 4 from 60, 3 from 30, else none (a straight line)
+    (knot,), 5 knots from 200 events, 4 from 100, 3 from 30, else none (a straight line)
     """
-    wanted = 5 if events >= 100 else 4 if events >= 60 else 3 if events >= 30 else 0
+    wanted = 5 if events >= 200 else 4 if events >= 100 else 3 if events >= 30 else 0
     if not wanted:
         return np.empty(0)
     order = np.argsort(score, kind="stable")

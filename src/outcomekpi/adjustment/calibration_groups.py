@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, fdtrc
 
 from outcomekpi.adjustment.calibration_bins import Cells, Predicted, add_up
-from outcomekpi.adjustment.calibration_intervals import cluster_weights
+from outcomekpi.adjustment.calibration_intervals import cluster_weights, effective_clusters
 from outcomekpi.adjustment.calibration_numbers import (
     FEWEST_EVENTS,
     BatchNumbers,
@@ -102,7 +102,7 @@ def assemble(given: Predicted, groupings: tuple[Grouping, ...], plan: Plan) -> C
         groups=groups,
         estimate=measures[0],
         draws=measures[1:],
-        chance=np.stack([one.chance for one in looked.values()]),
+        chance=np.stack([one.chance[1:] for one in looked.values()], axis=1),
         curves=CurveDraws(
             at=np.stack([expit(one.grid) for one in looked.values()]),
             estimate=np.stack([one.curve[0] for one in looked.values()]),
@@ -118,6 +118,7 @@ def assemble(given: Predicted, groupings: tuple[Grouping, ...], plan: Plan) -> C
         shift=_shift(parts, looked, groupings, plan) if len(given.probability) == 1 else None,
         clusters=plan.clusters,
         n_clusters=n_clusters,
+        effective=np.array([effective_clusters(p.cluster, p.size) for p in parts.values()]),
         seed=plan.seed,
         log=_notes(groups, n_clusters, plan),
         provenance=plan.provenance,
@@ -153,7 +154,7 @@ def _look(part: Predicted, weights: Array, plan: Plan) -> _Looked:
         measures=gather([numbers.measures for _, _, numbers, _ in found]),
         curve=gather([numbers.curve for _, _, numbers, _ in found]),
         grid=grid,
-        chance=np.mean([numbers.chance for _, _, numbers, _ in found], axis=0),
+        chance=gather([numbers.chance for _, _, numbers, _ in found]),
         model=gather([benefit.model for *_, benefit in found]),
         treat_all=gather([benefit.treat_all for *_, benefit in found]),
         tests=test,

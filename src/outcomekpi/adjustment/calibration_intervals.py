@@ -8,10 +8,17 @@ from scipy.special import expit, logit, stdtrit
 
 from outcomekpi.intervals import check_level
 
-__all__ = ["Scale", "cluster_weights", "clustered_interval"]
+__all__ = [
+    "Scale",
+    "cluster_weights",
+    "clustered_interval",
+    "distance_interval",
+    "effective_clusters",
+    "reach_of",
+]
 
 Array = NDArray[np.float64]
-Scale = Literal["identity", "log", "logit", "distance"]
+Scale = Literal["identity", "log", "logit"]
 
 
 def cluster_weights(n_clusters: int, n_replicates: int, rng: np.random.Generator) -> Array:
@@ -37,8 +44,28 @@ def cluster_weights(n_clusters: int, n_replicates: int, rng: np.random.Generator
     return np.asarray(weights / weights.mean(axis=1, keepdims=True))
 
 
+def effective_clusters(cluster: NDArray[np.intp], size: Array) -> float:
+    """Return the number of doctors of equal caseload who would say as much: (Σ n)² / Σ n²."""
+    n = np.bincount(cluster, size)
+    return float(n.sum() ** 2 / (n**2).sum())
+
+
+def reach_of(effective: Array, level: float) -> Array:
+    """By how many SDs of the replicates an interval reaches to each side.
+
+    Notes
+    -----
+    t √((J + 1)/(J - 1)) with J - 1 degrees of freedom, J the effective number of doctors: the
+    weights of J doctors have variance (J - 1)/(J + 1) times that of J doctors drawn anew.
+    """
+    check_level(level)
+    doctors = np.maximum(effective, 1.1)
+    quantile = -stdtrit(doctors - 1.0, (1.0 - level) / 2.0)
+    return np.asarray(quantile * np.sqrt((doctors + 1.0) / (doctors - 1.0)))
+
+
 def clustered_interval(
-    estimate: Array, draws: Array, *, scale: Scale, n_clusters: Array, level: float
+    estimate: Array, draws: Array, *, scale: Scale, effective: Array, level: float
 ) -> tuple[Array, Array]:
     """Interval of a measure from its replicates over doctors.
 
@@ -46,32 +73,47 @@ def clustered_interval(
     ----------
     estimate : (unit,), of all cases
     draws : (replicate, unit), under the weights of :func:`cluster_weights`
-    scale : on which the measure is nearly normal; "distance" for a mean of absolute values,
-        which is never below 0 and too large on average
-    n_clusters : (unit,), doctors who have cases in it
+    scale : on which the measure is nearly normal
+    effective : (unit,), see :func:`effective_clusters`
     level : probability in (0, 1)
 
     Notes
     -----
-    g(estimate) ± t s, with s the SD of g over the replicates times √((J + 1)/(J − 1)), since
-    Dirichlet weights have variance (J − 1)/(J + 1) times that of doctors drawn anew and their sum
-    of squares is about its mean; t has J − 1 degrees of freedom, J the number of doctors. For a
-    distance: from 2 estimate − q to 2 estimate − q', the basic bootstrap interval, which takes the
-    bias of the replicates off, cut at 0.
+    g(estimate) ± reach × SD of g(draws), turned back by the inverse of g.
     """
-    check_level(level)
-    tail = (1.0 - level) / 2.0
-    doctors = np.maximum(n_clusters.astype(np.float64), 2.0)
-    spread = np.sqrt((doctors + 1.0) / (doctors - 1.0))
-    if scale == "distance":
-        low, high = np.quantile(draws, [tail, 1.0 - tail], axis=0)
-        return np.maximum(2 * estimate - high, 0.0), np.maximum(2 * estimate - low, 0.0)
     forward, back = {
         "identity": (np.asarray, np.asarray),
         "log": (np.log, np.exp),
         "logit": (logit, expit),
     }[scale]
     with np.errstate(divide="ignore", invalid="ignore"):
-        center, away = forward(estimate), forward(draws).std(axis=0, ddof=1) * spread
-        reach = -stdtrit(doctors - 1.0, tail) * away
-    return np.asarray(back(center - reach)), np.asarray(back(center + reach))
+        center, values = forward(estimate), forward(draws)
+        away = reach_of(effective, level) * values.std(axis=0, ddof=1)
+    return np.asarray(back(center - away)), np.asarray(back(center + away))
+
+
+def distance_interval(
+    estimate: Array, draws: Array, chance: Array, *, effective: Array, level: float
+) -> tuple[Array, Array]:
+    """Interval of a mean, quantile or maximum of absolute distances between curve and diagonal.
+
+    Parameters
+    ----------
+    estimate, draws, effective, level : as in :func:`clustered_interval`
+    chance : (replicate, unit), the same distance between the curve of the replicate and that of
+        all cases: what a calibrated model would show through sampling
+
+    Notes
+    -----
+    Distances are never negative, so that noise makes them too large, in the estimate and once more
+    in the replicates. Upper: estimate + reach × SD. Lower: the same to the other side, less the
+    bias of the replicates, and 0 where the estimate lies within the central interval of what
+    chance would show.
+    """
+    away = reach_of(effective, level) * draws.std(axis=0, ddof=1)
+    bias = np.maximum(draws.mean(axis=0) - estimate, 0.0)
+    doctors = np.maximum(effective, 1.1)
+    noise = np.quantile(chance, (1.0 + level) / 2.0, axis=0)
+    noise = noise * np.sqrt((doctors + 1.0) / (doctors - 1.0))
+    lower = np.where(estimate <= noise, 0.0, np.maximum(estimate - bias - away, 0.0))
+    return lower, estimate + away

@@ -20,22 +20,22 @@ __all__ = ["DISTANCES", "IDEAL", "MEASURES", "SCALES", "BatchNumbers", "measure_
 
 Array = NDArray[np.float64]
 
-SCALES: dict[str, Scale] = {
+SCALES: dict[str, Scale | None] = {
     "oe": "log",
     "in_the_large": "identity",
     "intercept": "identity",
     "slope": "identity",
-    "ici": "distance",
-    "e50": "distance",
-    "e90": "distance",
-    "emax": "distance",
+    "ici": None,
+    "e50": None,
+    "e90": None,
+    "emax": None,
     "brier": "log",
     "scaled_brier": "identity",
     "c_statistic": "logit",
 }
-"""Measure -> the scale that its interval is made on."""
+"""Measure -> the scale that its interval is made on; None for distances."""
 MEASURES = tuple(SCALES)
-DISTANCES = tuple(name for name, scale in SCALES.items() if scale == "distance")
+DISTANCES = tuple(name for name, scale in SCALES.items() if scale is None)
 IDEAL = {"oe": 1.0, "in_the_large": 0.0, "intercept": 0.0, "slope": 1.0} | dict.fromkeys(
     DISTANCES, 0.0
 )
@@ -53,7 +53,7 @@ class BatchNumbers:
     measures : (resample, measure), in the order of ``MEASURES``
     curve : (resample, grid), logit of the observed probability at each prediction of the grid
     coefficient : (resample, column) of the calibration curve
-    chance : (4,), ICI, E50, E90 and Emax between the curves of the resamples and that of row 0
+    chance : (resample, 4), ICI, E50, E90, Emax between the curve of the resample and that of row 0
     spline : basis of the curve, None where there are too few events
     """
 
@@ -100,11 +100,13 @@ def measure_resamples(cells: Cells, weights: Array, grid: Array) -> BatchNumbers
         coefficients.append(coefficient)
     measures, coefficient = np.concatenate(parts), np.concatenate(coefficients)
     if spline is None:
-        curve, chance = np.full((len(weights), grid.size), np.nan), np.full(4, np.nan)
+        curve, chance = (
+            np.full((len(weights), grid.size), np.nan),
+            np.full((len(weights), 4), np.nan),
+        )
     else:
         curve = coefficient @ spline.columns(grid).T
-        noise = np.concatenate(chances)[1:]
-        chance = noise.mean(axis=0) if len(noise) else np.full(4, np.nan)
+        chance = np.concatenate(chances)
     return BatchNumbers(
         measures=measures, curve=curve, coefficient=coefficient, chance=chance, spline=spline
     )

@@ -6,9 +6,13 @@ from html import escape
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, stdtrit
+from scipy.special import expit
 
-from outcomekpi.adjustment.calibration_intervals import clustered_interval
+from outcomekpi.adjustment.calibration_intervals import (
+    clustered_interval,
+    distance_interval,
+    reach_of,
+)
 from outcomekpi.adjustment.calibration_numbers import DISTANCES, IDEAL, MEASURES, SCALES
 from outcomekpi.adjustment.calibration_shift import DoctorShift, shift_frame
 from outcomekpi.errors import SpecError, did_you_mean
@@ -50,7 +54,7 @@ class Calibration:
         "all"), ``group``, ``cases`` (patients), ``events``, ``expected``, ``doctors``
     estimate : (group, measure), measures in the order of ``to_frame``
     draws : (replicate, group, measure), under the weights of the bootstrap over doctors
-    chance : (group, 4), what ICI, E50, E90 and Emax would be through sampling alone
+    chance : (replicate, group, 4), what ICI, E50, E90 and Emax would be through sampling alone
     curves : logit of the observed probability against the predicted one
     loess : (group, point), observed probability by loess at ``curves.at``, or None
     benefit, benefit_all : net benefit per patient against the threshold, of the model and of
@@ -61,6 +65,7 @@ class Calibration:
     shift : expected events of each doctor after recalibration; None for "case mix and doctor"
     clusters : "doctor" or "hospital", what the replicates resample
     n_clusters : (group,), doctors (hospitals) who have cases in it
+    effective : (group,), how many of equal caseload would say as much
     seed : of the replicates
     log : what was left out, one sentence each
     provenance : of the fit, or None
@@ -82,6 +87,7 @@ class Calibration:
     shift: DoctorShift | None
     clusters: str
     n_clusters: NDArray[np.intp]
+    effective: Array
     seed: int
     log: tuple[str, ...]
     provenance: Provenance | None
@@ -102,7 +108,7 @@ class Calibration:
         frames = []
         for at, row in enumerate(self.groups[["subgroup", "group"]].itertuples(index=False)):
             lower, upper = self._limits(at, level)
-            chance = dict(zip(DISTANCES, self.chance[at], strict=True))
+            chance = dict(zip(DISTANCES, self.chance[:, at].mean(axis=0), strict=True))
             frames.append(
                 pd.DataFrame(
                     {
@@ -214,23 +220,24 @@ class Calibration:
         lower, upper = np.full((2, len(MEASURES)), np.nan)
         if self.n_clusters[group] < FEWEST_CLUSTERS:
             return lower, upper
-        for at, scale in enumerate(SCALES.values()):
-            low, high = clustered_interval(
-                self.estimate[group : group + 1, at],
-                self.draws[:, group : group + 1, at],
-                scale=scale,
-                n_clusters=self.n_clusters[group : group + 1].astype(np.float64),
-                level=level,
-            )
-            lower[at], upper[at] = low[0], high[0]
+        for at, (name, scale) in enumerate(SCALES.items()):
+            estimate, draws = self.estimate[group, at], self.draws[:, group, at]
+            effective = self.effective[group]
+            if scale is None:
+                chance = self.chance[:, group, DISTANCES.index(name)]
+                lower[at], upper[at] = distance_interval(
+                    estimate, draws, chance, effective=effective, level=level
+                )
+            else:
+                lower[at], upper[at] = clustered_interval(
+                    estimate, draws, scale=scale, effective=effective, level=level
+                )
         return lower, upper
 
     def _reach(self, draws: NDArray[np.floating], level: float) -> Array:
         """Half the width of a pointwise interval: (group, point)."""
-        check_level(level)
-        n = np.maximum(self.n_clusters, 2).astype(np.float64)
-        times = -stdtrit(n - 1.0, (1.0 - level) / 2.0) * np.sqrt((n + 1.0) / (n - 1.0))
-        times[self.n_clusters < FEWEST_CLUSTERS] = np.nan
+        enough = self.n_clusters >= FEWEST_CLUSTERS
+        times = np.where(enough, reach_of(self.effective, level), np.nan)
         return np.asarray(times[:, None] * draws.std(axis=0, ddof=1, dtype=np.float64))
 
     def _points(self, curves: CurveDraws, name: str) -> pd.DataFrame:

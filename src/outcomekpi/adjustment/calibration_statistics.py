@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtr, stdtr
 
+from outcomekpi.adjustment.calibration_intervals import effective_clusters
 from outcomekpi.adjustment.calibration_measures import Predictions, risk_groups
 
 __all__ = ["HosmerLemeshow", "Spiegelhalter", "hosmer_lemeshow", "spiegelhalter"]
@@ -22,7 +23,8 @@ class Spiegelhalter:
     ----------
     z, p_value : for independent cases, two-sided
     t_clustered, p_clustered : the same sum over its standard error between doctors, which allows
-        that the cases of a doctor are alike; two-sided, doctors - 1 degrees of freedom
+        that the cases of a doctor are alike; two-sided, degrees of freedom one less than the
+        effective number of doctors
     """
 
     z: float
@@ -83,7 +85,7 @@ def spiegelhalter(
         z=z,
         p_value=float(2 * ndtr(-abs(z))),
         t_clustered=t,
-        p_clustered=float(2 * stdtr(max(n_doctors - 1, 1), -abs(t))),
+        p_clustered=float(2 * stdtr(max(effective_clusters(doctor, size) - 1.0, 0.1), -abs(t))),
     )
 
 

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from outcomekpi.adjustment.calibration_result import Calibration
 from outcomekpi.checks import CheckResult
 from outcomekpi.errors import SpecError
 from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.plots.calibration_curves import draw_curves
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, NEUTRAL, open_axes, quiet
 from outcomekpi.plots.sides import draw_legend, percent
@@ -20,15 +22,25 @@ __all__ = ["plot_calibration", "table_of"]
 LOOKS = (("o", BETTER), ("D", NEUTRAL))
 
 
-def plot_calibration(check: CheckResult, *, ax: "Axes | None" = None) -> "Axes":
-    """Observed against predicted outcome in groups of rising risk, with the diagonal.
+def plot_calibration(
+    check: CheckResult | Calibration,
+    *,
+    subgroup: str = "all",
+    level: float = DEFAULT_LEVEL,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Observed against predicted outcome, with the diagonal of perfect calibration.
 
-    Points on the diagonal: what was predicted has happened. One series for predictions by case
-    mix alone, one for case mix and doctor. The intervals have the level of the check.
+    Of a ``Calibration``: the curve of each group with its band over doctors, and below it how many
+    cases have which predicted risk. Of ``check_calibration``: points for groups of rising risk,
+    one series for predictions by case mix alone, one for case mix and doctor, with intervals of
+    the level of the check. On the diagonal, what was predicted has happened.
 
     Parameters
     ----------
-    check : result of ``check_calibration``
+    check : result of ``assess_calibration``, ``assess_predictions`` or ``check_calibration``
+    subgroup : which subgroup's groups a ``Calibration`` is drawn for; "all" draws all cases as one
+    level : probability of the bands of a ``Calibration``
     ax : Axes to draw on; None opens a figure
 
     Returns
@@ -38,15 +50,20 @@ def plot_calibration(check: CheckResult, *, ax: "Axes | None" = None) -> "Axes":
     Raises
     ------
     SpecError
-        Another check was given.
+        Another check was given, or a subgroup that was not assessed.
 
     Examples
     --------
     >>> import outcomekpi as ok
-    >>> fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(), draws=400)
-    >>> ok.plot_calibration(ok.check_calibration(fit)).get_xlabel()
-    'predicted'
+    >>> fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(case_mix="age"), draws=400)
+    >>> ok.plot_calibration(ok.assess_calibration(fit, replicates=100)).get_xlabel()
+    'predicted probability'
     """
+    if isinstance(check, Calibration):
+        ax = open_axes(ax, width=5.4, height=5.4)
+        draw_curves(ax, check, subgroup, level=level)
+        apply_fonts(ax)
+        return ax
     needed = ("prediction", "group", "predicted", "observed", "lower", "upper")
     table = table_of(check, needed, by="check_calibration")
     ax = open_axes(ax, width=5.4, height=5.0)
