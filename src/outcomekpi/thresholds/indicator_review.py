@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from outcomekpi.errors import EngineError
+from outcomekpi.errors import CasesError, EngineError
 from outcomekpi.thresholds.completion import TIE
 from outcomekpi.thresholds.cycle_drift import draw_drift_sd, next_counts, next_shift
 from outcomekpi.thresholds.history import CycleHistory
@@ -163,12 +163,10 @@ def _draw_rates(
     if judgment.model == "hierarchical":
         if len(table.units) == 1:
             note = "a single unit has nothing to share strength with"
-        elif table.events.sum() in (0, table.trials.sum()):
-            note = "all counts are at one end, so that units do not differ"
         else:
             try:
                 return table, hierarchical_rates(table, draws=draws, seed=seed, rng=rng), ""
-            except EngineError as error:
+            except (CasesError, EngineError) as error:
                 note = f"the hierarchical model could not be computed ({error})"
     if table.target is None:
         table = table.pool_units()
