@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import expit, stdtrit
 
 from outcomekpi.pilots.bayesian_series import fit_posterior
+from outcomekpi.pilots.series_effects import realized_weights
 from outcomekpi.pilots.series_model import (
     SeriesModel,
     fit_forecast,
@@ -113,9 +114,7 @@ def judge(model):
     if forecast is None:
         held.append(np.nan)
     else:
-        ahead, selection, slope = forecast
-        loads = (selection * (slope * model.size)[:, None])[model.after].sum(axis=0)
-        held.append(cover(ahead, loads))
+        held.append(cover(forecast.fit, realized_weights(model, forecast)))
     return held
 
 

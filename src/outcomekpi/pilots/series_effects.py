@@ -9,21 +9,28 @@ from numpy.typing import NDArray
 
 from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.segmented import SeriesFit
-from outcomekpi.pilots.series_model import SeriesModel
+from outcomekpi.pilots.series_model import SeriesForecast, SeriesModel
 from outcomekpi.pilots.working_series import inverse_link
 
-__all__ = ["EffectWords", "SeriesEffect", "estimate_effect", "list_effects", "list_realized"]
+__all__ = [
+    "EffectWords",
+    "SeriesEffect",
+    "effect_from_draws",
+    "estimate_effect",
+    "list_effects",
+    "list_realized",
+    "realized_weights",
+]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectWords:
-    """Words of a family: of a difference, of a ratio, of a ratio of odds or rates."""
+    """Words of a family: of a difference, its sum, a ratio of means, a ratio on the link."""
 
     unit: str
     total: str
-    step: str
     ratio: str
     link: str
 
@@ -176,12 +183,36 @@ def estimate_effect(
     )
 
 
+def effect_from_draws(effect: SeriesEffect, draws: Floats) -> Estimate | None:
+    """Estimate a function of the coefficients by its draws; None where some are undefined."""
+    values = effect.value(draws)
+    if not np.isfinite(values).all():
+        return None
+    return Estimate(
+        name=effect.name,
+        unit=effect.unit,
+        value=float(values.mean()),
+        scale=effect.scale,
+        draws=values,
+        origin="posterior draws",
+    )
+
+
 def _spell_degrees(degrees: float) -> str:
     return "normal" if np.isinf(degrees) else f"t, {degrees:.1f} degrees of freedom"
 
 
+def realized_weights(model: SeriesModel, forecast: SeriesForecast) -> Floats:
+    """(term,), weights whose combination is the sum of observed points less their forecasts."""
+    loads = forecast.selection * (forecast.slope * model.size)[:, None]
+    return np.asarray(loads[model.counted].sum(axis=0))
+
+
 def list_realized(
-    model: SeriesModel, forecast: tuple[SeriesFit, Floats, Floats], words: EffectWords
+    model: SeriesModel,
+    forecast: SeriesForecast,
+    words: EffectWords,
+    draws: Floats | None = None,
 ) -> tuple[Estimate, Estimate]:
     """Average and sum of the observed points less their forecasts, noise of both included.
 
@@ -190,27 +221,38 @@ def list_realized(
     model : of the series
     forecast : from :func:`fit_forecast`
     words : units
+    draws : (draw, term), posterior draws of the terms of the forecast, or None
     """
-    fit, selection, slope = forecast
-    loads = (selection * (slope * model.size)[:, None])[model.counted].sum(axis=0)
-    value, error, degrees = fit.contrast(loads)
+    weights = realized_weights(model, forecast)
     points = 100.0 if model.family == "binomial" else 1.0
     per = points / float(model.size[model.counted].sum())
-    origin = f"forecast error, {_spell_degrees(degrees)}"
-    average = Estimate(
-        name="average observed minus forecast",
-        unit=words.unit,
-        value=value * per,
-        se=error * per,
-        degrees_of_freedom=degrees,
-        origin=origin,
+    shown = (
+        ("average observed minus forecast", words.unit, per),
+        ("cumulative observed minus forecast", words.total, 1.0),
     )
-    total = Estimate(
-        name="cumulative observed minus forecast",
-        unit=words.total,
-        value=value,
-        se=error,
-        degrees_of_freedom=degrees,
-        origin=origin,
-    )
-    return average, total
+    if draws is not None:
+        sums = draws @ weights[: draws.shape[1]]
+        made = [
+            Estimate(
+                name=name,
+                unit=unit,
+                value=float(sums.mean()) * factor,
+                draws=sums * factor,
+                origin="posterior draws of the forecast",
+            )
+            for name, unit, factor in shown
+        ]
+        return made[0], made[1]
+    value, error, degrees = forecast.fit.contrast(weights)
+    made = [
+        Estimate(
+            name=name,
+            unit=unit,
+            value=value * factor,
+            se=error * factor,
+            degrees_of_freedom=degrees,
+            origin=f"forecast error, {_spell_degrees(degrees)}",
+        )
+        for name, unit, factor in shown
+    ]
+    return made[0], made[1]

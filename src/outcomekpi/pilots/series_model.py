@@ -28,6 +28,7 @@ from outcomekpi.pilots.working_series import (
 __all__ = [
     "Change",
     "Method",
+    "SeriesForecast",
     "SeriesModel",
     "build_model",
     "fit_forecast",
@@ -264,15 +265,17 @@ def _fit_known(model: SeriesModel, rows: Floats, response: Floats, missing: int)
     return fit_with_noise(rows, response, none, missing=missing, variance=variance)
 
 
-def fit_forecast(model: SeriesModel) -> tuple[SeriesFit, Floats, Floats] | None:
-    """Fit the points before the start alone, and forecast those after it with their noise.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SeriesForecast:
+    """The points after the start, forecast from those before it.
 
-    Returns
-    -------
-    fit : of the terms before and one indicator for each point after the start
+    Attributes
+    ----------
+    fit : of the terms before and one indicator for each forecast point
     selection : (time, term), row t picks the indicator of time t; 0 where there is none
     slope : (time,), change of the mean for a change of the predictor, at the forecast
-    None where the points before are too few for the terms, or a paired count series
+    rows, response : what was fitted, of equal variance
+    missing : number of indicators of unused times, the last of the terms
 
     Notes
     -----
@@ -280,22 +283,28 @@ def fit_forecast(model: SeriesModel) -> tuple[SeriesFit, Floats, Floats] | None:
     of the forecast error: the best linear prediction of an autoregressive series is generalized
     least squares with an indicator for each predicted point.
     """
+
+    fit: SeriesFit
+    selection: Floats
+    slope: Floats
+    rows: Floats
+    response: Floats
+    missing: int
+
+
+def fit_forecast(model: SeriesModel) -> SeriesForecast | None:
+    """Forecast the points after the start, with their noise.
+
+    Returns
+    -------
+    None where the points before are too few for the terms, or for two series of counts
+    """
     kept = model.terms[:, ~model.program]
     scaled = kept[model.before]
     full = scaled.size and np.linalg.matrix_rank(scaled) == kept.shape[1]
     if model.paired is not None or int(model.before.sum()) - kept.shape[1] < 3 or not full:
         return None
-    end = int(np.flatnonzero(model.before)[-1]) + 1
-    head = replace(
-        model,
-        terms=kept[:end],
-        program=np.zeros(kept.shape[1], dtype=bool),
-        outcome=model.outcome[:end],
-        size=model.size[:end],
-        offset=model.offset[:end],
-        used=model.before[:end],
-    )
-    first = fit_model(head, adjust=False)
+    first = fit_model(_before_start(model, kept), adjust=False)
     predictor = model.offset + kept @ first.coefficients[: kept.shape[1]]
     working = linearize(model.family, predictor, model.outcome, model.size)
     ahead = np.flatnonzero(model.counted)
@@ -303,13 +312,36 @@ def fit_forecast(model: SeriesModel) -> tuple[SeriesFit, Floats, Floats] | None:
     rows, response, missing = weigh(
         np.column_stack([kept, extra]), working, model.offset, model.used
     )
-    if model.method in ("quasi", "independent") and not (
-        model.family == "gaussian" and model.method == "independent"
-    ):
-        fit = fit_with_noise(rows, response, np.zeros(0), missing=missing, variance=first.variance)
-    else:
-        partial = to_partial(first.autoregression)
-        fit = fit_with_noise(rows, response, partial, missing=missing)
+    known = model.family != "gaussian" and model.method in ("quasi", "independent")
+    fit = fit_with_noise(
+        rows,
+        response,
+        to_partial(first.autoregression),
+        missing=missing,
+        variance=first.variance if known else None,
+    )
     selection = np.zeros((model.used.size, rows.shape[1]))
     selection[ahead, kept.shape[1] + np.arange(ahead.size)] = 1.0
-    return fit, selection, link_slope(model.family, inverse_link(model.family, predictor))
+    return SeriesForecast(
+        fit=fit,
+        selection=selection,
+        slope=link_slope(model.family, inverse_link(model.family, predictor)),
+        rows=rows,
+        response=response,
+        missing=missing,
+    )
+
+
+def _before_start(model: SeriesModel, kept: Floats) -> SeriesModel:
+    end = int(np.flatnonzero(model.before)[-1]) + 1
+    return replace(
+        model,
+        terms=kept[:end],
+        program=np.zeros(kept.shape[1], dtype=bool),
+        outcome=model.outcome[:end],
+        size=model.size[:end],
+        offset=model.offset[:end],
+        used=model.before[:end],
+        after=model.after[:end],
+        before=model.before[:end],
+    )

@@ -1,0 +1,374 @@
+"""What an interrupted series says of itself: estimand, assumptions, checks, facts, threats."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import chdtrc, stdtrit
+
+from outcomekpi.checks import CheckResult
+from outcomekpi.columns import count_of
+from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.pilots.ar_errors import to_partial, whiten, whitening_bands
+from outcomekpi.pilots.estimates import Estimate
+from outcomekpi.pilots.findings import Fact, Threat
+from outcomekpi.pilots.program import Program
+from outcomekpi.pilots.segmented import profile_interval
+from outcomekpi.pilots.series_answer import SeriesAnswer, spell_time
+from outcomekpi.pilots.series_data import FEW_POINTS
+
+__all__ = [
+    "answer_facts",
+    "check_series",
+    "detectable_effect",
+    "list_threats",
+    "state_assumptions",
+    "state_estimand",
+]
+
+Floats = NDArray[np.float64]
+POWER = 0.8
+METHODS = {
+    "reml": "restricted maximum likelihood, autoregressive noise of order {order}, Kenward-Roger "
+    "standard errors and degrees of freedom",
+    "prais_winsten": "iterated Prais-Winsten, autoregressive noise of order {order}, Kenward-Roger "
+    "standard errors and degrees of freedom",
+    "bayes": "exact posterior on a grid of the autocorrelation; {prior}, flat coefficients, "
+    "variance with density 1/variance",
+    "quasi": "quasi-likelihood with Pearson's dispersion, independent errors, normal quantiles",
+    "independent": "independent errors: the interval carries no autocorrelation",
+}
+
+
+def state_estimand(answer: SeriesAnswer) -> str:
+    """Say in one sentence what the main effect is."""
+    than = {
+        "none": "the trend before it would have given",
+        "difference": "the control and the usual distance from it would have given",
+        "covariate": "the trend before it and the control would have given",
+    }[answer.options.control_as]
+    season = " and season" if answer.options.seasonality is not None else ""
+    count = int(answer.model.counted.sum())
+    return (
+        f"{answer.main.name.capitalize()} of the program on {answer.columns.outcome}, over the "
+        f"{count_of(count, answer.data.times.step)} observed from "
+        f"{spell_time(answer.data.times.labels[int(answer.model.after.argmax())])} on: expected "
+        f"outcome with it against what {than}{season}. A contrast of the model's expected values; "
+        "'observed minus forecast' adds the noise of the points themselves."
+    )
+
+
+def state_assumptions(answer: SeriesAnswer) -> tuple[str, ...]:
+    """List what must hold, each in one sentence."""
+    scale = {"gaussian": "", "poisson": " of the log rate", "binomial": " of the log odds"}
+    trend = f"Without the program the straight trend{scale[answer.model.family]} before it"
+    said = [f"{trend} would have gone on."]
+    if answer.options.control_as == "difference":
+        said = [
+            "Without the program the distance between treated and control would have kept its "
+            f"straight trend{scale[answer.model.family]}.",
+            "The program did not reach the control.",
+        ]
+    elif answer.options.control_as == "covariate":
+        said += [
+            "The control stands to the treated series as it did before.",
+            "The program did not reach the control.",
+        ]
+    if answer.options.seasonality is not None:
+        said.append("The seasons are the same before and after.")
+    said.append("Nothing else that moves the outcome changed at the start.")
+    said.append("Outcome, patients and measurement are the same kind before and after.")
+    if answer.options.method in ("quasi", "independent"):
+        said.append("Neighboring points are independent once trend and season are known.")
+    else:
+        said.append(
+            f"The noise is autoregressive of order {answer.options.order}, the same before and "
+            "after."
+        )
+    return tuple(said)
+
+
+def check_series(answer: SeriesAnswer) -> tuple[CheckResult, ...]:
+    """Check the points, the noise left over and the seasons."""
+    before, after = int(answer.model.before.sum()), int(answer.model.counted.sum())
+    enough = min(before, after) >= FEW_POINTS
+    points = CheckResult(
+        name="points before and after",
+        passed=enough,
+        verdict=f"{before:,} points before and {after:,} after the start; {FEW_POINTS} a side are "
+        "the least with which trend and autocorrelation can be told.",
+        table=pd.DataFrame({"side": ["before", "after"], "points": [before, after]}),
+    )
+    checks = [points, _noise_left(answer)]
+    if answer.options.seasonality is not None:
+        cycles = before / answer.options.seasonality.period
+        checks.append(
+            CheckResult(
+                name="seasons before the start",
+                passed=cycles >= 2,
+                verdict=f"{cycles:.1f} cycles lie before the start; with fewer than 2 the season "
+                "is told from the trend by the points after it alone.",
+                table=pd.DataFrame({"cycles": [cycles]}),
+            )
+        )
+    return tuple(checks)
+
+
+def _noise_left(answer: SeriesAnswer) -> CheckResult:
+    """Autocorrelation of what the fitted noise does not explain, for information."""
+    rows, response = answer.weighed()
+    left = response - rows @ answer.fit.coefficients
+    bands = whitening_bands(to_partial(answer.fit.autoregression), left.size)
+    white = whiten(bands, left)
+    lags = np.arange(1, max(2, min(12, left.size // 5)) + 1)
+    power = float(white @ white)
+    found = np.array([float(white[lag:] @ white[:-lag]) / power for lag in lags])
+    count = left.size
+    statistic = count * (count + 2) * float((found**2 / (count - lags)).sum())
+    degrees = max(lags.size - answer.fit.autoregression.size, 1)
+    p_value = float(chdtrc(degrees, statistic))
+    largest = int(lags[np.abs(found).argmax()])
+    return CheckResult(
+        name="autocorrelation left over",
+        passed=None,
+        verdict=f"After the fitted noise the largest autocorrelation is "
+        f"{found[np.abs(found).argmax()]:.2f}, at lag {largest} (Ljung-Box p = {p_value:.2g}). A "
+        "large one at the lag of a season asks for seasonality=, elsewhere for a higher order; no "
+        "method is chosen by this test.",
+        table=pd.DataFrame({"lag": lags, "autocorrelation": found}),
+    )
+
+
+def list_threats(answer: SeriesAnswer, program: Program) -> tuple[Threat, ...]:
+    """List other explanations, each with the size that would undo the main effect."""
+    amount, edge = _tipping(answer.main)
+    controlled = answer.options.control_as != "none"
+    where = "in the treated series alone" if controlled else "at the same time"
+    steps = float(answer.data.since[answer.model.counted].mean())
+    threats = [
+        Threat(
+            name="history",
+            direction="either",
+            tipping=f"something else that changed the outcome by {amount} {where} leaves no "
+            f"effect; {edge}",
+            handled="what moves treated and control alike cancels" if controlled else "",
+        ),
+        Threat(
+            name="instrumentation",
+            direction="either",
+            tipping=f"a change of measurement, coding or coverage at the start worth {amount} "
+            "leaves no effect",
+            handled=program.measurement_changes or "",
+        ),
+    ]
+    bend = _bend(answer, steps)
+    if bend:
+        threats.append(
+            Threat(
+                name="bent trend",
+                direction="either",
+                tipping=bend,
+                handled="a straight trend before the start is in the model",
+            )
+        )
+    if program.selected_on_baseline:
+        threats.append(
+            Threat(
+                name="regression to the mean",
+                direction="towards benefit",
+                tipping=f"a fall back of {amount} on its own, because the start followed extreme "
+                "values, leaves no effect",
+                handled="points before the extreme ones carry the trend; leave the extreme ones "
+                "out and compare",
+            )
+        )
+    return tuple(threats)
+
+
+def _tipping(main: Estimate) -> tuple[str, str]:
+    """Write the size that makes the effect nil, and the one that takes its clarity."""
+    lower, upper = main.interval(level=DEFAULT_LEVEL)
+    ratio = main.scale == "log"
+    amount = f"a factor of {main.value:.4g}" if ratio else f"{main.value:.4g} {main.unit}"
+    if not main.excludes_null(level=DEFAULT_LEVEL):
+        return amount, f"the {DEFAULT_LEVEL:.0%} interval includes no effect as it is"
+    near = lower if abs(lower - main.null) < abs(upper - main.null) else upper
+    small = f"a factor of {near:.4g}" if ratio else f"{near:.4g} {main.unit}"
+    return amount, f"{small} is enough for the {DEFAULT_LEVEL:.0%} interval to include no effect"
+
+
+def _bend(answer: SeriesAnswer, steps: float) -> str:
+    """Change of the trend at the start, without a program, that makes the effect nil."""
+    if steps <= 0:
+        return ""
+    step = answer.data.times.step
+    if answer.main.scale == "log":
+        each = np.exp(np.log(answer.main.value) / steps)
+        return f"a trend that by itself turned by a factor of {each:.4g} a {step} at the start"
+    return (
+        f"a trend that by itself turned by {answer.main.value / steps:.4g} {answer.main.unit} a "
+        f"{step} at the start leaves no effect"
+    )
+
+
+def answer_facts(answer: SeriesAnswer) -> Mapping[str, Fact]:
+    """Answer the items of the checklist that a series can answer."""
+    data, model, main = answer.data, answer.model, answer.main
+    labels, step = data.times.labels, data.times.step
+    start = spell_time(labels[data.times.start])
+    lower, upper = main.interval(level=DEFAULT_LEVEL)
+    missing = int((~np.isfinite(data.outcome)).sum())
+    notes = " ".join(data.notes)
+    options = answer.options
+    facts: dict[str, Fact] = {
+        "program_dates": f"start {start}; data from {spell_time(labels[0])} to "
+        f"{spell_time(labels[-1])}, one point a {step}",
+        "units": f"1 series of {answer.columns.outcome}"
+        + (" beside 1 control" if options.control_as != "none" else "")
+        + _volume(answer),
+        "clustering": None,
+        "few_clusters": None,
+        "heterogeneity": None,
+        "standard_error": METHODS[options.method].format(order=options.order, prior=_prior(answer)),
+        "points": f"{int(model.before.sum()):,} before, {int(model.counted.sum()):,} after"
+        + (f". {notes}" if notes else ""),
+        "seasonality": f"in the model: {options.seasonality}"
+        if options.seasonality
+        else "not in the model",
+        "autocorrelation": _autocorrelation(answer),
+        "comparator": _comparator(answer),
+        "pre_trend": _pre_trend(answer),
+        "missing_outcomes": f"{count_of(missing, 'period')} missing of {len(labels):,}",
+        "main_effect": f"{main.name} {main.value:.4g} {main.unit} ({DEFAULT_LEVEL:.0%} interval "
+        f"{lower:.4g} to {upper:.4g})",
+        "naive_effect": _naive(answer),
+        "sensitivity": _variants(answer),
+        "power": _power(answer),
+    }
+    if answer.columns.covariates:
+        facts["case_mix"] = f"in the model: {', '.join(answer.columns.covariates)}"
+    return facts
+
+
+def _prior(answer: SeriesAnswer) -> str:
+    from outcomekpi.pilots.bayesian_series import RHO_PRIORS
+
+    return RHO_PRIORS[answer.options.rho_prior]
+
+
+def _volume(answer: SeriesAnswer) -> str:
+    if answer.model.family == "gaussian":
+        return ""
+    events = int(answer.data.outcome[answer.model.used].sum())
+    trials = answer.data.size[answer.model.used].sum()
+    what = f" in {trials:,.0f} trials" if answer.model.family == "binomial" else ""
+    return f", {events:,} events{what}"
+
+
+def _autocorrelation(answer: SeriesAnswer) -> str:
+    if answer.rhos is not None:
+        low, high = np.quantile(answer.rhos, [0.025, 0.975])
+        return (
+            f"rho {answer.rhos.mean():.2f} (95 % interval {low:.2f} to {high:.2f}), carried into "
+            "the interval"
+        )
+    rows, response = answer.weighed()
+    low, high = profile_interval(rows, response, level=DEFAULT_LEVEL)
+    if answer.options.method in ("quasi", "independent"):
+        return (
+            f"not in the interval; from the residuals rho may lie between {low:.2f} and {high:.2f}"
+        )
+    phi = ", ".join(f"{value:.2f}" for value in answer.fit.autoregression)
+    return (
+        f"rho {phi} by {answer.options.method} (first-order likelihood interval {low:.2f} to "
+        f"{high:.2f}), carried into the interval with its own uncertainty"
+    )
+
+
+def _comparator(answer: SeriesAnswer) -> str:
+    if answer.options.control_as == "none":
+        return "the same series before the program; no control"
+    how = {
+        "difference": "distance on the scale of the model",
+        "covariate": "covariate with its own coefficient",
+    }[answer.options.control_as]
+    return f"the control series {answer.columns.control} ({how})"
+
+
+def _pre_trend(answer: SeriesAnswer) -> str:
+    weights = np.zeros(answer.fit.coefficients.size)
+    weights[answer.model.names.index("trend")] = 1.0
+    value, error, degrees = answer.fit.contrast(weights)
+    half = float(stdtrit(min(degrees, 1e9), 0.975)) * error
+    ends = np.array([value, value - half, value + half])
+    unit = answer.words.unit
+    if answer.model.family != "gaussian":
+        ends, unit = np.exp(ends), answer.words.link
+    of = "distance from the control" if answer.options.control_as == "difference" else "outcome"
+    return (
+        f"trend of the {of} before the start {ends[0]:.4g} {unit} a {answer.data.times.step} "
+        f"(95 % interval {ends[1]:.4g} to {ends[2]:.4g}); it is carried forward, not tested"
+    )
+
+
+def _naive(answer: SeriesAnswer) -> str:
+    after = answer.data.used & answer.data.after
+    sides = [
+        float(answer.data.outcome[side].sum() / answer.data.size[side].sum())
+        for side in (answer.data.before, after)
+    ]
+    return (
+        f"from {sides[0]:.4g} to {sides[1]:.4g}: {answer.naive.value:.4g} {answer.naive.unit}, "
+        "with trend, season and autocorrelation left out"
+    )
+
+
+def _variants(answer: SeriesAnswer) -> str:
+    told = []
+    for words, one in answer.variants:
+        low, high = one.interval(level=DEFAULT_LEVEL)
+        told.append(f"{words}: {one.value:.4g} ({low:.4g} to {high:.4g})")
+    return "; ".join(told)
+
+
+def detectable_effect(
+    error: float, degrees: float, *, level: float = DEFAULT_LEVEL, power: float = POWER
+) -> float:
+    """Smallest effect that an interval with this standard error shows with a given power.
+
+    Parameters
+    ----------
+    error : standard error, autocorrelation included
+    degrees : of freedom
+    level : of the interval
+    power : probability that the interval leaves out no effect
+
+    Notes
+    -----
+    (t_(1 + level)/2 + t_power) x standard error: the standard error of the fitted series, with
+    its own length, seasons and autocorrelation.
+    """
+    bounded = min(degrees, 1e9)
+    return float(stdtrit(bounded, 0.5 + level / 2.0) + stdtrit(bounded, power)) * error
+
+
+def _power(answer: SeriesAnswer) -> str:
+    main = answer.main
+    if main.draws is not None:
+        values = np.log(main.draws) if main.scale == "log" else main.draws
+        error, degrees = float(values.std(ddof=1)), np.inf
+    elif main.se is not None:
+        error, degrees = main.se, main.degrees_of_freedom
+    else:
+        return "not known"
+    size = detectable_effect(error, degrees)
+    if main.scale == "log":
+        return (
+            f"a {main.name} below {np.exp(-size):.3g} or above {np.exp(size):.3g} would be shown "
+            f"with a probability of {POWER:.0%}"
+        )
+    return (
+        f"{main.name} of {size:.4g} {main.unit} or more, up or down, would be shown with a "
+        f"probability of {POWER:.0%}"
+    )
