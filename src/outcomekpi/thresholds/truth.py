@@ -42,27 +42,29 @@ def deserved_by_unit(rule: Rule, setting: Setting, true_rates: Array) -> Array:
 def deserved_by_level(rule: Rule, setting: Setting) -> Array:
     """Award that an indicator deserves at each true level of the setting: (level,).
 
+    Raises
+    ------
+    SpecError
+        The rule cannot judge 1,000 units.
+
     Notes
     -----
-    Without bars in the setting, the rule decides about 1,000 units without chance, whose rates
-    are the means of equal shares of the beta distribution (so that their mean is the level), or
-    about units that are all at the level where there is one unit or the ICC is 0. A level at
-    which the decision jumps is a bar itself; there two units at the level are decided about,
-    because the mean of more equal rates may differ from them by rounding. A rule that counts
-    units ("three of them below") needs the bars of the setting instead.
+    Without bars in the setting, the rule decides about units without chance: all at the level, or,
+    where units differ, 1,000 of them whose rates are the means of equal shares of the beta
+    distribution (so that their mean is the level). A level at which the decision jumps is a bar
+    itself; there the smaller of the two awards beside it is deserved: nothing, in most cases. A
+    rule that counts units ("three of them below") needs the bars of the setting instead.
     """
     levels = np.array(setting.levels)
     if setting.has_bars:
         return _by_bars(rule, setting, levels)
     below, here, above = (
-        _award_without_chance(rule, setting, np.stack([_units_at(setting, p) for p in near]))
+        _award_of_units(rule, setting, near)
         for near in np.clip([levels - NEAR, levels, levels + NEAR], 0, 1)
     )
-    pair = np.repeat(levels[:, None], min(setting.n_units, 2), axis=1)
-    of_pair = _award_without_chance(rule, setting, pair)
-    at_bar = np.where((of_pair == below) | (of_pair == above), of_pair, here)
+    least = np.where(np.abs(below) < np.abs(above), below, above)
     jumps = np.abs(above - below) > JUMP * np.maximum(np.abs(above), np.abs(below))
-    return np.where(jumps, at_bar, here)
+    return np.where(jumps, least, here)
 
 
 def split_at_cuts(rule: Rule, setting: Setting) -> tuple[Array, Array] | None:
@@ -121,11 +123,25 @@ def _award_without_chance(rule: Rule, setting: Setting, true_rates: Array) -> Ar
     return apply_rule(certain, CycleResults(events=events, trials=np.array(ENDLESS)))
 
 
-def _units_at(setting: Setting, level: float) -> Array:
-    """Mean true rates of equal shares of the units, lowest first: 1,000, unless all are alike."""
-    shapes = setting.beta_shapes(level)
+def _award_of_units(rule: Rule, setting: Setting, levels: Array) -> Array:
+    """Decide about the indicator without chance at each level: (level,)."""
     if setting.n_units == 1 or setting.icc == 0:
-        return np.full(setting.n_units, level)
+        alike = np.repeat(levels[:, None], setting.n_units, axis=1)
+        return _award_without_chance(rule, setting, alike)
+    units = np.stack([_population(setting, level) for level in levels])
+    try:
+        return _award_without_chance(rule, setting, units)
+    except (IndexError, ValueError) as error:
+        raise SpecError(
+            f"What is right could not be found: {type(rule).__name__} was shown {POPULATION} units "
+            f"whose true rates differ, and failed ({error}). Say what is right with "
+            "Setting(upper=..., lower=...)."
+        ) from error
+
+
+def _population(setting: Setting, level: float) -> Array:
+    """Mean true rates of 1,000 equal shares of the units, lowest first."""
+    shapes = setting.beta_shapes(level)
     if shapes is None:
         return np.full(POPULATION, level)
     a, b = shapes
