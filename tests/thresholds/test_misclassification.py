@@ -5,12 +5,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_results import made_rates
 from made_truth import normal_truth, rates_of
 
 from outcomekpi.errors import SpecError
+from outcomekpi.profiling.reliability import Reliability
+from outcomekpi.thresholds.award_tally import tally_awards
 from outcomekpi.thresholds.awards import (
     AbsoluteRule,
     PercentileRule,
@@ -18,7 +21,7 @@ from outcomekpi.thresholds.awards import (
     ProportionalRule,
     RelativeRule,
 )
-from outcomekpi.thresholds.misclassification import misclassify, tally_awards
+from outcomekpi.thresholds.misclassification import misclassify
 from outcomekpi.thresholds.normal_cuts import cut_misclassification
 
 SHARES = ["sensitivity", "specificity", "ppv", "npv", "misclassified"]
@@ -127,6 +130,64 @@ def test_certain_truth_leaves_only_the_mistakes_of_the_rule():
     frame = wrong.to_frame()
     assert frame.loc["misclassified", ["mean", "lower", "upper"]].tolist() == [0.25] * 3
     assert frame.loc["overpaid", "mean"] == 1
+
+
+def test_groups_by_caseload_add_up_to_all_doctors():
+    rates = made_rates(40, direction="lower")
+    found = misclassify(rates, PercentileRule(share=0.25, direction="lower"), amount=10)
+    table, whole = found.caseload_frame(groups=4), found.to_frame()
+    assert table["doctors"].tolist() == [10, 10, 10, 10]
+    assert (table["fewest_cases"].iloc[1:].to_numpy() >= table["most_cases"].iloc[:-1]).all()
+    for money in ("overpaid", "withheld"):
+        assert table[money].sum() == pytest.approx(whole.loc[money, "mean"])
+    assert table["misclassified"].mean() == pytest.approx(whole.loc["misclassified", "mean"])
+    assert found.caseload_frame(groups=1)["ppv"].item() == pytest.approx(whole.loc["ppv", "mean"])
+
+
+def test_fewer_cases_and_lower_reliability_go_with_more_mistakes():
+    rng = np.random.default_rng(9)
+    cases = np.repeat([20, 60, 200, 600], 100)
+    share = cases / (cases + 60)
+    truth = rng.normal(size=400)
+    observed = truth + rng.normal(0, np.sqrt(1 / share - 1))
+    noise = rng.normal(size=(400, 500)) * np.sqrt(1 - share)[:, None]
+    rates = rates_of((share * observed)[:, None] + noise, observed=observed, cases=cases)
+    found = misclassify(rates, AbsoluteRule(bar=0.0, direction="higher"))
+    index = rates.cases.index
+    known = replace(made_reliability(index), estimate=pd.Series(share, index=index))
+    table = found.caseload_frame(groups=4, reliability=known)
+    np.testing.assert_allclose(table["reliability"], [0.25, 0.5, 200 / 260, 600 / 660])
+    assert table["misclassified"].is_monotonic_decreasing
+    # a bar at the mean: arccos(sqrt(R)) / pi; 100 doctors in a group, most of whose luck is
+    # averaged over in the draws
+    formula = np.arccos(np.sqrt(table["reliability"])) / np.pi
+    np.testing.assert_allclose(table["misclassified"], formula, atol=0.05)
+
+
+def made_reliability(index):
+    draws = xr.DataArray(
+        np.full((1, 2, len(index)), 0.5), dims=("chain", "draw", "doctor"), coords={"doctor": index}
+    )
+    return Reliability(
+        method="latent",
+        draws=draws,
+        estimate=pd.Series(0.5, index=index),
+        cases=pd.Series(60, index=index),
+        signal_per_case=draws[..., 0].drop_vars("doctor"),
+        signal_estimate=1 / 60,
+    )
+
+
+def test_groups_that_cannot_be_made_are_refused():
+    rates = made_rates(12, direction="lower")
+    found = misclassify(rates, AbsoluteRule(bar=0.1, direction="lower"))
+    with pytest.raises(SpecError, match="from 1 to the 12 doctors"):
+        found.caseload_frame(groups=13)
+    with pytest.raises(SpecError, match="lacks 1 of 12 doctors, the first 'D0011'"):
+        found.caseload_frame(reliability=made_reliability(rates.cases.index[:11]))
+    alike = rates_of(FOUR_DRAWS, family="bernoulli", cases=50)
+    table = misclassify(alike, AbsoluteRule(bar=0.5, direction="higher")).caseload_frame(groups=2)
+    assert table["doctors"].tolist() == [4]
 
 
 def test_what_the_rule_sees_is_what_was_asked_for():

@@ -15,10 +15,10 @@ from outcomekpi.intervals import DEFAULT_LEVEL, interval, summarize_draws
 from outcomekpi.profiling.classification import FlagRule, discoveries
 from outcomekpi.profiling.standardization import StandardizedRates
 from outcomekpi.thresholds.awards import AbsoluteRule, PercentileRule, PosteriorRule
-from outcomekpi.thresholds.misclassification import (
+from outcomekpi.thresholds.deserved_awards import (
     Side,
+    award_draws,
     awarded_direction,
-    deserved_awards,
     require_truth,
 )
 
@@ -283,7 +283,7 @@ def choose_threshold(
         truth: AbsoluteRule | PercentileRule = AbsoluteRule(bar=bar, direction=wanted, strict=True)
     else:
         truth = PercentileRule(share=share, direction=wanted)
-    deserved = deserved_awards(rates, truth) > 0
+    deserved = award_draws(rates, truth) > 0
     p = deserved.mean(axis=1)
     given = {
         "losses": (losses, lambda: p > _loss_cut(losses or (1.0, 1.0))),

@@ -11,27 +11,34 @@ from numpy.typing import NDArray
 from outcomekpi.adjustment.spec import check_rate
 from outcomekpi.cases import Direction
 from outcomekpi.errors import SpecError, check_choice
-from outcomekpi.intervals import DEFAULT_LEVEL, check_level, flatten_draws, summarize_draws
-from outcomekpi.profiling.standardization import StandardizedRates, require_direction
+from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, summarize_draws
+from outcomekpi.profiling.reliability import Reliability
+from outcomekpi.profiling.standardization import StandardizedRates
+from outcomekpi.thresholds.award_tally import (
+    caseload_groups,
+    estimate_of,
+    summarize_tally,
+    tally_awards,
+)
 from outcomekpi.thresholds.awards import AbsoluteRule
+from outcomekpi.thresholds.deserved_awards import (
+    Side,
+    award_draws,
+    awarded_direction,
+    check_awards,
+    require_doctors,
+    require_truth,
+)
 from outcomekpi.thresholds.rules import CycleResults, Rule, apply_rule
 
 __all__ = [
     "Misclassification",
     "Results",
-    "Side",
-    "awarded_direction",
-    "deserved_awards",
     "misclassify",
-    "require_truth",
-    "tally_awards",
 ]
 
 Array = NDArray[np.float64]
 Results = Literal["O/E", "raw", "posterior"]
-Side = Literal["better", "worse"]
-
-BLOCK_NUMBERS = 1 << 21  # doctors x draws that a rule sees at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,17 +89,7 @@ class Misclassification:
         right ones). ``mean, lower, upper`` over the draws in which the measure is defined;
         ``defined``, their share (a sensitivity needs somebody who deserves the award).
         """
-        check_level(level)
-        tail = (1 - level) / 2
-        rows = {}
-        for name, values in self.samples().items():
-            known = values[~np.isnan(values)]
-            lower, upper = np.quantile(known, [tail, 1 - tail]) if known.size else (np.nan, np.nan)
-            mean = known.mean() if known.size else np.nan
-            rows[name] = (mean, lower, upper, known.size / values.size)
-        frame = pd.DataFrame.from_dict(
-            rows, orient="index", columns=["mean", "lower", "upper", "defined"]
-        ).rename_axis("measure")
+        frame = summarize_tally(self.samples(), level=level)
         frame.attrs.update(level=level, rule=self.rule, truth=self.truth, amount=self.amount)
         return frame
 
@@ -118,6 +115,52 @@ class Misclassification:
         frame["overpaid"] = self.amount * over
         frame["withheld"] = self.amount * under
         frame.attrs.update(level=level, unit=self.rates.unit, rule=self.rule, truth=self.truth)
+        return frame
+
+    def caseload_frame(
+        self,
+        *,
+        groups: int = 4,
+        reliability: Reliability | None = None,
+        level: float = DEFAULT_LEVEL,
+    ) -> pd.DataFrame:
+        """One row per group of doctors with similar caseloads, fewest cases first.
+
+        Parameters
+        ----------
+        groups : number of groups of about the same number of doctors; doctors with the same
+            caseload are together
+        reliability : of these doctors' results, to be shown beside
+        level : of the intervals
+
+        Returns
+        -------
+        DataFrame indexed by ``group``: ``doctors``, ``fewest_cases``, ``most_cases``,
+        ``reliability`` (mean of the doctors, where given), ``awarded`` (mean award), and the
+        measures of :meth:`to_frame`, each with ``_lower`` and ``_upper``.
+
+        Raises
+        ------
+        SpecError
+            Groups that cannot be made, or a reliability of other doctors.
+        """
+        group = caseload_groups(self.rates.cases, groups)
+        award, rows = self.award.to_numpy(), []
+        known = None if reliability is None else estimate_of(reliability, self.award.index)
+        for number in range(1, int(group.max()) + 1):
+            own = group == number
+            cases = self.rates.cases.to_numpy()[own]
+            row = {"doctors": own.sum(), "fewest_cases": cases.min(), "most_cases": cases.max()}
+            if known is not None:
+                row["reliability"] = known[own].mean()
+            row["awarded"] = award[own].mean()
+            tally = tally_awards(award[own], self.deserved[own], amount=self.amount)
+            for measure, found in summarize_tally(tally, level=level).iterrows():
+                row[str(measure)] = found["mean"]
+                row |= {f"{measure}_{end}": found[end] for end in ("lower", "upper")}
+            rows.append(row)
+        frame = pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="group"))
+        frame.attrs.update(level=level, rule=self.rule, truth=self.truth, amount=self.amount)
         return frame
 
     def samples(self) -> dict[str, Array]:
@@ -212,93 +255,13 @@ def misclassify(
         side=side,
         result=result.rename("result"),
         award=pd.Series(award, index=rates.cases.index, name="award"),
-        deserved=deserved_awards(rates, right),
+        deserved=award_draws(rates, right),
         amount=float(amount),
     )
 
 
-def require_truth(rates: StandardizedRates, verb: str) -> Direction:
-    """Return the direction of rates whose draws can stand for true rates, or refuse.
-
-    Raises
-    ------
-    SpecError
-        These are no rates, have no direction, or are O/E.
-    """
-    direction = require_direction(rates, verb)
-    if rates.measure == "O/E":
-        raise SpecError(
-            f"{verb} compares awards with true rates; the draws of O/E hold the observed events, "
-            "chance included. Use standardize(fit) (P/E) or measure='direct'."
-        )
-    return direction
-
-
-def awarded_direction(direction: Direction, side: Side) -> Direction:
-    """Whether high or low rates are awarded, given which are better and the side of the award."""
-    if side == "better":
-        return direction
-    return "lower" if direction == "higher" else "higher"
-
-
-def deserved_awards(rates: StandardizedRates, truth: Rule) -> NDArray[np.float32]:
-    """Awards that a rule gives to the true rates of each draw: (doctor, sample), in [0, 1]."""
-    draws = flatten_draws(rates.draws)
-    n_doctors, n_samples = draws.shape
-    exposure = rates.exposure.to_numpy(dtype=np.float64)[None, :, None]
-    deserved = np.empty((n_doctors, n_samples), dtype=np.float32)
-    per_block = max(1, BLOCK_NUMBERS // n_doctors)
-    for start in range(0, n_samples, per_block):
-        block = slice(start, start + per_block)
-        true = draws[:, block].T[:, :, None].astype(np.float64)
-        seen = CycleResults(events=true * exposure, trials=exposure)
-        awards = apply_rule(truth, seen)
-        _require_doctors(truth, awards)
-        deserved[:, block] = _checked(awards, str(truth)).T
-    return deserved
-
-
-def tally_awards(
-    award: Array, deserved: NDArray[np.floating], *, amount: float = 1.0
-) -> dict[str, Array]:
-    """Measure in each draw how far the awards are from those deserved.
-
-    Parameters
-    ----------
-    award : (doctor,), in [0, 1]
-    deserved : (doctor, sample), in [0, 1]
-    amount : money of a full award
-
-    Returns
-    -------
-    name -> (sample,), missing where a measure is not defined
-    """
-    n_doctors = award.size
-    given = award.astype(np.float64)
-    both = np.minimum(given[:, None], deserved).sum(axis=0, dtype=np.float64)
-    paid, due = given.sum(), deserved.sum(axis=0, dtype=np.float64)
-    neither = n_doctors - paid - due + both
-    over, under = paid - both, due - both
-    return {
-        "sensitivity": _quotient(both, due),
-        "specificity": _quotient(neither, n_doctors - due),
-        "ppv": _quotient(both, np.full_like(both, paid)),
-        "npv": _quotient(neither, np.full_like(both, n_doctors - paid)),
-        "misclassified": (over + under) / n_doctors,
-        "overpaid": amount * over,
-        "withheld": amount * under,
-    }
-
-
 def _money(sum_: float) -> str:
     return f"{sum_:,.0f}" if sum_ >= 100 else f"{sum_:.3g}"
-
-
-def _quotient(part: Array, whole: Array) -> Array:
-    found = np.full(part.shape, np.nan)
-    # sums of single-precision shares miss zero by rounding
-    np.divide(part, whole, out=found, where=whole > 1e-6)
-    return found
 
 
 def _posterior_mean(rates: StandardizedRates) -> pd.Series:
@@ -311,15 +274,15 @@ def _apply(rule: Rule, rates: StandardizedRates, results: Results) -> tuple[str,
     decide_posterior = getattr(rule, "decide_posterior", None)
     if decide_posterior is not None:
         award = np.asarray(decide_posterior(flatten_draws(rates.draws)), dtype=np.float64)
-        return "posterior", _posterior_mean(rates), _checked(award, str(rule))
+        return "posterior", _posterior_mean(rates), check_awards(award, str(rule))
     result = {"raw": _raw, "O/E": _observed_over_expected, "posterior": _posterior_mean}[results](
         rates
     )
     exposure = rates.exposure.to_numpy(dtype=np.float64)[None, :, None]
     seen = CycleResults(events=result.to_numpy()[None, :, None] * exposure, trials=exposure)
     award = apply_rule(rule, seen)
-    _require_doctors(rule, award)
-    return results, result, _checked(award[0], str(rule))
+    require_doctors(rule, award)
+    return results, result, check_awards(award[0], str(rule))
 
 
 def _raw(rates: StandardizedRates) -> pd.Series:
@@ -363,14 +326,6 @@ def _check_side(rule: Rule, wanted: Direction, side: Side, direction: Direction)
         )
 
 
-def _require_doctors(rule: Rule, awards: Array) -> None:
-    if awards.ndim != 2:
-        raise SpecError(
-            f"{type(rule).__name__} decides about the indicator, not about each doctor; "
-            "misclassify needs one decision per doctor."
-        )
-
-
 def _given_awards(award: pd.Series, rates: StandardizedRates) -> Array:
     given = award.reindex(rates.cases.index)
     missing = given.index[given.isna()]
@@ -379,15 +334,4 @@ def _given_awards(award: pd.Series, rates: StandardizedRates) -> Array:
             f"The awards in use say nothing about {len(missing)} of {len(given)} doctors, the "
             f"first {missing[0]!r}. Give 0 to those without an award."
         )
-    return _checked(given.to_numpy(dtype=np.float64), "the awards in use")
-
-
-def _checked(award: Array, name: str) -> Array:
-    wrong = award[(award < 0) | (award > 1)]
-    if wrong.size:
-        raise SpecError(
-            f"Awards must be shares of a full award, in [0, 1]; {name} gives {wrong.size} "
-            f"others, the first {wrong[0]:g}. Divide points by their maximum, and judge penalties "
-            "on their own with side='worse'."
-        )
-    return award
+    return check_awards(given.to_numpy(dtype=np.float64), "the awards in use")
