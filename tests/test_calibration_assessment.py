@@ -397,6 +397,13 @@ def test_few_numbers_booleans_and_text_are_categories_and_missing_ones_a_group()
     assert read(ordered).labels == ("low", "high")
 
 
+def test_numbers_that_are_names_are_never_cut():
+    grouping = read_subgroups(
+        {"site": np.arange(12)}, frame=None, n_rows=12, bands=4, codes=["site"]
+    )[0]
+    assert len(grouping.labels) == 12
+
+
 def test_missing_numbers_are_a_group_of_their_own():
     values = np.append(np.arange(40.0), [np.nan, np.nan])
     grouping = read(values)

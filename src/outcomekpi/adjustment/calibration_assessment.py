@@ -1,6 +1,6 @@
 """Assess predicted probabilities: a fit's, or anybody's, with intervals over doctors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -49,7 +49,8 @@ def assess_calibration(
     ----------
     fit : a fit of a Bernoulli or binomial outcome
     subgroups : columns of the table of cases by name; or a Series, a table, or a mapping from
-        names to (case,) values
+        names to (case,) values. Numbers of more than 6 kinds are cut into bands: pass codes as
+        text (those of doctors, hospitals and periods are known)
     bands : bands of equal size that a subgroup of numbers is cut into; or column -> the edges
         between its bands
     prediction : "case mix", the posterior mean probability under a doctor drawn from the
@@ -112,7 +113,13 @@ def assess_calibration(
         cluster=cluster,
         n_clusters=n_clusters,
     )
-    groupings = read_subgroups(subgroups, frame=cases.frame, n_rows=model.outcome.size, bands=bands)
+    groupings = read_subgroups(
+        subgroups,
+        frame=cases.frame,
+        n_rows=model.outcome.size,
+        bands=bands,
+        codes=_codes(cases.roles),
+    )
     plan = Plan(
         prediction=prediction,
         is_fitted=not own,
@@ -202,6 +209,11 @@ def assess_predictions(
         provenance=None,
     )
     return assemble(given, groupings, plan)
+
+
+def _codes(roles: Mapping[str, str]) -> set[str]:
+    """Return the columns whose numbers are names."""
+    return {column for role, column in roles.items() if role in ("doctor", "hospital", "period")}
 
 
 def _thresholds(thresholds: Sequence[float] | None, given: Predicted) -> Array:

@@ -1,6 +1,6 @@
 """Subgroups of cases in which a risk model is looked at: categories, and bands of numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -40,7 +40,12 @@ class Grouping:
 
 
 def read_subgroups(
-    subgroups: Subgroups, *, frame: pd.DataFrame | None, n_rows: int, bands: Bands
+    subgroups: Subgroups,
+    *,
+    frame: pd.DataFrame | None,
+    n_rows: int,
+    bands: Bands,
+    codes: Iterable[str] = (),
 ) -> tuple[Grouping, ...]:
     """Read every column that cases are grouped by.
 
@@ -52,6 +57,7 @@ def read_subgroups(
     n_rows : number of rows of cases
     bands : number of bands of equal size of a column of numbers; or column -> the edges between
         its bands, each edge belonging to the band above it
+    codes : columns whose numbers are names, such as the hospital's, and are never cut into bands
 
     Raises
     ------
@@ -68,7 +74,11 @@ def read_subgroups(
     if unknown:
         hint = did_you_mean(unknown[0], columns)
         raise SpecError(f"bands names {unknown[0]!r}, which is no subgroup.{hint}")
-    return tuple(_group(name, column, edges.get(name), n_bands) for name, column in columns.items())
+    named = set(codes)
+    return tuple(
+        _group(name, column, edges.get(name), n_bands, is_code=name in named)
+        for name, column in columns.items()
+    )
 
 
 def _columns(subgroups: Subgroups, frame: pd.DataFrame | None, n_rows: int) -> dict[str, pd.Series]:
@@ -112,9 +122,12 @@ def _align(name: str, values: Any, frame: pd.DataFrame | None, n_rows: int) -> p
     return series
 
 
-def _group(name: str, column: pd.Series, edges: Sequence[float] | None, n_bands: int) -> Grouping:
+def _group(
+    name: str, column: pd.Series, edges: Sequence[float] | None, n_bands: int, *, is_code: bool
+) -> Grouping:
     is_band = edges is not None or (
         holds_numbers(column)
+        and not is_code
         and not pd.api.types.is_bool_dtype(column.dtype)
         and column.nunique() > FEW_VALUES
     )
