@@ -228,6 +228,11 @@ def test_hrrp_factors_agree_with_a_loop_over_hospitals(rng):
     np.testing.assert_allclose(frame["penalty"], (1 - frame["factor"]) * total)
 
 
+def test_a_hospital_at_a_cut_belongs_to_the_peers_with_fewer_poor_patients():
+    shares = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]  # the quintiles are .1, .2, .3, .4
+    assert programs.hrrp_peer_groups(shares).tolist() == [1, 1, 2, 3, 4, 5]
+
+
 def test_hrrp_never_pays_more_and_never_takes_more_than_three_percent(rng):
     ratio, discharges, payments, total, dual = hospitals(rng)
     frame = programs.hrrp_adjustment(

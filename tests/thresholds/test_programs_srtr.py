@@ -29,7 +29,7 @@ def test_posterior_probabilities_agree_with_bayes_by_quadrature(observed, expect
 
 def test_a_program_is_flagged_where_it_is_probably_worse_or_possibly_much_worse():
     observed = np.arange(60)
-    for expected in (0.5, 2.0, 8.0, 20.0):
+    for expected in (0.1, 0.5, 0.65, 1.16, 2.0, 8.0, 20.0):
         posterior = stats.gamma(observed + 2, scale=1 / (expected + 2))
         wanted = (posterior.sf(1.2) > 0.75) | (posterior.sf(2.5) > 0.10)
         np.testing.assert_array_equal(programs.srtr_flag(observed, expected), wanted)
@@ -47,6 +47,10 @@ def test_small_programs_are_flagged_by_the_second_arm_and_large_ones_by_the_firs
         assert (first[1] < first[0]) == small
         flagged = programs.srtr_flag(observed, expected)
         assert int(np.argmax(flagged)) == min(first)
+
+
+def test_a_hazard_ratio_at_a_cut_has_the_better_tier():
+    assert programs.srtr_tiers([4], [4], cuts=(0.5, 1.0))["tier"].tolist() == [2]
 
 
 def test_tiers_come_with_the_probability_of_every_tier():

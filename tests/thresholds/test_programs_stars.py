@@ -137,6 +137,9 @@ def test_the_spread_holds_the_cuts_of_every_split():
     assert (frame["sd"] > 0).any()  # the split alone moves a cut
     rated = np.stack([programs.star_ratings(scores, cuts=cut) for cut in spread.draws])
     assert spread.changed == (rated.min(axis=0) != rated.max(axis=0)).mean() > 0
+    pairs = [np.mean(rated[i] != rated[j]) for i in range(60) for j in range(i)]
+    assert spread.differs == pytest.approx(np.mean(pairs))
+    assert 0 < spread.differs < spread.changed
     np.testing.assert_array_equal(
         spread.draws, programs.star_cut_spread(scores, splits=60, seed=4).draws
     )
@@ -150,7 +153,7 @@ def test_a_unit_at_a_cut_that_all_runs_agree_on_keeps_its_star():
     found = programs.star_cut_points(np.repeat(centers, 20))
     np.testing.assert_array_equal(found.cuts, centers[1:])
     assert programs.star_ratings(centers, cuts=found.cuts).tolist() == [1, 2, 3, 4, 5]
-    halfway = 0.5 * 0.70 + 0.5 * (0.1 + 0.2 + 0.42)  # .71, a binary digit above it
+    halfway = np.nextafter(0.71, 1)  # a mean of .70 and .72 with the last binary digit off
     assert programs.star_ratings(0.71, cuts=[0.3, halfway]) == 3.0
 
 
@@ -159,6 +162,16 @@ def test_cut_points_without_guardrails_are_one_of_the_splits_of_the_spread():
     spread = programs.star_cut_spread(scores, splits=3, seed=4)
     np.testing.assert_array_equal(spread.draws[0], programs.star_cut_points(scores, seed=4).cuts)
     assert (spread.draws[0] != spread.draws[1]).any()
+
+
+@pytest.mark.validate
+def test_the_spread_that_the_methods_page_quotes_is_this():
+    spread = programs.star_cut_spread(np.random.default_rng(1).beta(16, 4, 500), splits=200)
+    frame = spread.to_frame()
+    assert frame["sd"].round(3).tolist() == [0.004, 0.006, 0.005, 0.005]
+    assert np.ptp(spread.draws, axis=0).max() == pytest.approx(0.032, abs=5e-4)
+    assert spread.differs == pytest.approx(0.079, abs=5e-4)
+    assert spread.changed == pytest.approx(0.332, abs=5e-4)
 
 
 finite_scores = st.lists(st.integers(0, 1000), min_size=30, max_size=60, unique=True)

@@ -193,7 +193,8 @@ def srtr_tiers(
     Returns
     -------
     DataFrame, one row per program: ``mean, lower, upper`` of the hazard ratio, ``tier`` of the
-    mean (1 worst … 5 best), ``p_1 … p_5`` and ``p_wrong`` (not the tier assigned)
+    mean (1 worst … 5 best; at a cut the better one), ``p_1 … p_5`` and ``p_wrong`` (any tier but
+    the assigned)
 
     Raises
     ------
@@ -229,7 +230,7 @@ def srtr_tiers(
     edges = np.concatenate([np.ones((len(shape), 1)), above, np.zeros((len(shape), 1))], axis=1)
     probability = -np.diff(edges, axis=1)[:, ::-1]
     mean = shape / rate
-    tier = bars.size + 1 - np.searchsorted(bars, mean, side="right")
+    tier = bars.size + 1 - np.searchsorted(bars, mean, side="left")
     tail = (1 - level) / 2
     frame = pd.DataFrame(
         {
