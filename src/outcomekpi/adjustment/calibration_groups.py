@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, fdtrc
 
+from outcomekpi.adjustment.calibration_across import AcrossDoctors, compare_clusters
 from outcomekpi.adjustment.calibration_bins import Cells, Predicted, add_up
 from outcomekpi.adjustment.calibration_intervals import cluster_weights, effective_clusters
 from outcomekpi.adjustment.calibration_numbers import (
@@ -116,6 +117,7 @@ def assemble(given: Predicted, groupings: tuple[Grouping, ...], plan: Plan) -> C
         histogram=np.stack([_histogram(part, edges) for part in parts.values()]),
         histogram_edges=edges,
         shift=_shift(parts, looked, groupings, plan) if len(given.probability) == 1 else None,
+        across=_across(given, looked[("all", "all")]),
         clusters=plan.clusters,
         n_clusters=n_clusters,
         effective=np.array([effective_clusters(p.cluster, p.size) for p in parts.values()]),
@@ -292,6 +294,10 @@ def _shift(
         draws={name: values[1:].astype(np.float32) for name, values in recalibrated.items()},
         direction=plan.direction,
     )
+
+
+def _across(given: Predicted, whole: _Looked) -> AcrossDoctors | None:
+    return compare_clusters(given, whole.cells, whole.grid) if len(given.probability) == 1 else None
 
 
 def _notes(groups: pd.DataFrame, n_clusters: NDArray[np.intp], plan: Plan) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from outcomekpi.adjustment.calibration_across import AcrossDoctors, across_frame
 from outcomekpi.adjustment.calibration_intervals import (
     clustered_interval,
     distance_interval,
@@ -25,6 +26,10 @@ Array = NDArray[np.float64]
 
 FEWEST_CLUSTERS = 5
 """With fewer doctors their differences say nothing about other doctors: no interval."""
+OWN = (
+    "Predictions by case mix and doctor hold what is the doctor's own, so that {} says nothing "
+    "about him. Assess prediction='case mix'."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,6 +68,7 @@ class Calibration:
     risk_groups : one row per tenth of predicted risk of each group of cases
     histogram, histogram_edges : (group, bin), patients by predicted probability
     shift : expected events of each doctor after recalibration; None for "case mix and doctor"
+    across : how calibration differs between doctors; None for "case mix and doctor"
     clusters : "doctor" or "hospital", what the replicates resample
     n_clusters : (group,), doctors (hospitals) who have cases in it
     effective : (group,), how many of equal caseload would say as much
@@ -85,6 +91,7 @@ class Calibration:
     histogram: Array
     histogram_edges: Array
     shift: DoctorShift | None
+    across: AcrossDoctors | None
     clusters: str
     n_clusters: NDArray[np.intp]
     effective: Array
@@ -199,11 +206,28 @@ class Calibration:
         """
         check_level(level)
         if self.shift is None:
-            raise SpecError(
-                "Predictions by case mix and doctor hold what is the doctor's own, so that O/E "
-                "says nothing about him. Assess prediction='case mix'."
-            )
+            raise SpecError(OWN.format("O/E"))
         return shift_frame(self.shift, level=level)
+
+    def across_doctors(self, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
+        """One row per method and predicted risk: calibration with an average and with a new doctor.
+
+        Returns
+        -------
+        DataFrame with columns ``method`` ("groups": tenths of risk, every doctor; "lines": a line
+        for each doctor with 10 events and 10 non-events or more), ``predicted``, ``mean, lower,
+        upper`` of the observed probability with an average doctor, ``new_lower, new_upper`` the
+        prediction interval of the next doctor, ``tau`` the SD between doctors (logit scale),
+        ``doctors`` who took part
+
+        Raises
+        ------
+        SpecError
+            Predictions that hold the doctor's own effect.
+        """
+        if self.across is None:
+            raise SpecError(OWN.format("the spread of calibration"))
+        return across_frame(self.across, level=level)
 
     def rows_of(self, subgroup: str) -> pd.DataFrame:
         """Return the rows of ``groups`` of one subgroup, or of "all"."""
