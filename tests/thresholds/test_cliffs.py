@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import binom, poisson
 
 from outcomekpi.errors import CasesError, SpecError
-from outcomekpi.thresholds.cell_counts import count_cells, find_step, fit_cells
+from outcomekpi.thresholds.cell_counts import count_cells, find_step, fit_cells, fit_poisson
 from outcomekpi.thresholds.cliffs import density_test
 from outcomekpi.thresholds.density_jumps import density_jump
 
@@ -134,6 +134,29 @@ def test_the_fit_recovers_the_expectation_that_the_counts_were_made_from():
     # counts were rounded to whole numbers of 100 and more
     inside = np.isin(value, cells.value)
     np.testing.assert_allclose(fit.expected, expected[inside], rtol=0.005)
+
+
+def test_the_poisson_fit_agrees_with_statsmodels():
+    import statsmodels.api as sm
+
+    rng = np.random.default_rng(20)
+    design = np.polynomial.legendre.legvander(np.linspace(-1, 1, 60), 5)
+    count = rng.poisson(np.exp(design @ [2.0, 0.5, -1.0, 0.3, 0.2, -0.1])).astype(float)
+    wanted = sm.GLM(count, design, family=sm.families.Poisson()).fit(tol=1e-12)
+    found = fit_poisson(count, design)
+    np.testing.assert_allclose(found.params, wanted.params, atol=1e-7)
+    np.testing.assert_allclose(found.covariance, wanted.cov_params(), rtol=1e-5, atol=1e-9)
+    assert found.deviance == pytest.approx(wanted.deviance, rel=1e-9)
+    assert found.pearson == pytest.approx(wanted.pearson_chi2, rel=1e-6)
+
+
+def test_an_end_digit_that_never_occurs_has_no_part_in_the_fit():
+    count = np.array([50.0, 0, 60, 0, 55, 0, 58, 0, 52, 0])
+    odd = np.arange(10) % 2
+    found = fit_poisson(count, np.column_stack([np.ones(10), odd]))
+    assert np.exp(found.params[0]) == pytest.approx(55)
+    assert np.isfinite(found.covariance).all()
+    assert np.exp(found.params.sum()) < 1e-6
 
 
 def test_the_error_of_the_ratio_is_the_one_of_the_counts_where_the_curve_is_certain():
