@@ -1,15 +1,19 @@
 """Cases that awards need, and the table by caseload and reliability."""
 
+import inspect
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from made_results import made_rates
 
 from outcomekpi.errors import SpecError
 from outcomekpi.profiling.caseload import plan_caseload
 from outcomekpi.profiling.reliability import Reliability
+from outcomekpi.thresholds.award_choice import choose_threshold
 from outcomekpi.thresholds.award_plan import plan_awards
 from outcomekpi.thresholds.award_scenarios import tabulate_awards
 from outcomekpi.thresholds.awards import (
@@ -20,6 +24,7 @@ from outcomekpi.thresholds.awards import (
     RelativeRule,
 )
 from outcomekpi.thresholds.count_cuts import caseload_misclassification
+from outcomekpi.thresholds.misclassification import misclassify
 from outcomekpi.thresholds.normal_cuts import cut_misclassification
 
 SHARES = ["sensitivity", "specificity", "ppv", "npv", "misclassified"]
@@ -246,3 +251,25 @@ def test_scenarios_describe_themselves():
     found = tabulate_awards(rule, **KNOWN, cases=(25, 77), replicates=50)
     assert "misclassified at reliability 0.43" in repr(found)
     assert "<table" in found._repr_html_()
+
+
+def test_the_columns_of_each_result_are_the_ones_that_its_docstring_names():
+    rates = made_rates(12, direction="lower")
+    rule = AbsoluteRule(bar=0.1, direction="lower")
+    wrong = misclassify(rates, rule)
+    choice = choose_threshold(rates, by="fdr", bar=0.1, fdr=0.1)
+    tables = [
+        (cut_misclassification(0.7, share=0.1), "to_frame"),
+        (wrong, "to_frame"),
+        (wrong, "doctors_frame"),
+        (choice, "to_frame"),
+        (choice, "doctors_frame"),
+        (plan_awards(**KNOWN), "to_frame"),
+        (tabulate_awards(rule, **KNOWN, cases=20, replicates=20), "to_frame"),
+    ]
+    for result, method in tables:
+        documented = set()
+        for listed in re.findall(r"``([^`]+)``", inspect.getdoc(getattr(type(result), method))):
+            documented |= {column.strip() for column in listed.split(",")}
+        columns = set(getattr(result, method)().columns)
+        assert columns <= documented, f"{type(result).__name__}.{method}"

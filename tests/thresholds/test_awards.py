@@ -128,7 +128,7 @@ def test_replicates_are_decided_each_on_its_own(rule):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(table=tables)
 def test_relabelling_the_doctors_permutes_the_awards(rule, table):
     events, order = np.array(table[0]), np.array(table[1])
@@ -139,7 +139,7 @@ def test_relabelling_the_doctors_permutes_the_awards(rule, table):
 @pytest.mark.parametrize(
     "rule", [rule for rule in RULES if not isinstance(rule, RelativeRule)], ids=str
 )
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(table=tables)
 def test_counting_failures_instead_of_successes_changes_nothing(rule, table):
     events = np.array(table[0])
@@ -152,7 +152,7 @@ def test_counting_failures_instead_of_successes_changes_nothing(rule, table):
     np.testing.assert_allclose(other, rule.decide(seen(events, 30)), atol=1e-7)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(table=tables, bars=st.tuples(st.floats(0.02, 0.98), st.floats(0.02, 0.98)))
 def test_a_higher_bar_never_raises_the_share_awarded(table, bars):
     results, (low, high) = seen(np.array(table[0]), 30), sorted(bars)
@@ -166,7 +166,7 @@ def test_a_higher_bar_never_raises_the_share_awarded(table, bars):
     assert (replace(relative, factor=2 * high).decide(results) <= relative.decide(results)).all()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(table=tables, shares=st.tuples(st.floats(0.02, 0.98), st.floats(0.02, 0.98)))
 def test_a_larger_share_never_pays_fewer(table, shares):
     results, (low, high) = seen(np.array(table[0]), 30), sorted(shares)
@@ -179,7 +179,7 @@ def test_a_larger_share_never_pays_fewer(table, shares):
         assert (few <= many + 1e-9).all()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(table=tables, probabilities=st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)))
 def test_asking_for_more_certainty_never_awards_more(table, probabilities):
     results, (low, high) = seen(np.array(table[0]), 30), sorted(probabilities)

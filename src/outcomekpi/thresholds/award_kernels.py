@@ -89,7 +89,7 @@ def beyond(
     return np.asarray(lead > edge if strict else lead >= -edge)
 
 
-class AwardRule(Protocol):
+class HasCommonParts(Protocol):
     """What the award rules have in common."""
 
     @property
@@ -100,7 +100,7 @@ class AwardRule(Protocol):
     def minimum_cases(self) -> float: ...
 
 
-def check_rule(rule: AwardRule) -> None:
+def check_rule(rule: HasCommonParts) -> None:
     """Raise a :class:`SpecError` unless direction, cycles and fewest cases can be used."""
     name = type(rule).__name__
     check_choice(f"{name}.direction", rule.direction, ("higher", "lower"))

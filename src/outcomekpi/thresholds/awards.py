@@ -30,6 +30,7 @@ from outcomekpi.thresholds.rules import CycleResults
 
 __all__ = [
     "AbsoluteRule",
+    "AwardRule",
     "PercentileRule",
     "PosteriorRule",
     "ProportionalRule",
@@ -358,6 +359,9 @@ class ProportionalRule:
 
     def __str__(self) -> str:
         return f"pay by P(among the best {self.share:.3g} of the doctors)"
+
+
+AwardRule = AbsoluteRule | RelativeRule | PercentileRule | PosteriorRule | ProportionalRule
 
 
 def _prior(events: Array, trials: Array, known: tuple[float, float] | None) -> Prior:

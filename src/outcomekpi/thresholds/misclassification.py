@@ -1,6 +1,6 @@
 """Who is awarded by mistake, on the user's own posterior: the rule's awards against each draw."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Literal, get_args
 
@@ -20,7 +20,7 @@ from outcomekpi.thresholds.award_tally import (
     summarize_tally,
     tally_awards,
 )
-from outcomekpi.thresholds.awards import AbsoluteRule
+from outcomekpi.thresholds.awards import AbsoluteRule, AwardRule, PosteriorRule
 from outcomekpi.thresholds.deserved_awards import (
     Side,
     award_draws,
@@ -196,7 +196,8 @@ def misclassify(
     Parameters
     ----------
     rates : standardized rates (P/E or direct)
-    rule : gives the awards; or the awards in use, in [0, 1], indexed by doctor
+    rule : gives the awards; or the awards in use, in [0, 1], indexed by doctor. The rates stand
+        for all the cycles that an award rule pools
     bar : a doctor deserves the award if his true rate is beyond this; or
     truth : a rule that says from the true rates who deserves it; None takes the rule itself, as
         it would decide if the true rates were known (its ``with_certainty``, if it has one)
@@ -242,11 +243,12 @@ def misclassify(
     if isinstance(rule, pd.Series):
         seen, result, award = "given", _posterior_mean(rates), _given_awards(rule, rates)
     else:
+        rule = _over_all_cycles(rule)
         _check_side(rule, wanted, side, direction)
-        if hasattr(rule, "bar"):
+        if isinstance(rule, AbsoluteRule | PosteriorRule):
             check_rate("The rule's bar", rule.bar, rates.family)
         seen, result, award = _apply(rule, rates, results)
-    right = _truth(rates, rule, bar, truth, wanted)
+    right = _over_all_cycles(_truth(rates, rule, bar, truth, wanted))
     return Misclassification(
         rates=rates,
         rule="awards in use" if isinstance(rule, pd.Series) else str(rule),
@@ -258,6 +260,13 @@ def misclassify(
         deserved=award_draws(rates, right),
         amount=float(amount),
     )
+
+
+def _over_all_cycles(rule: Rule) -> Rule:
+    """Return a rule that reads the rates as one cycle: they already pool what it would pool."""
+    if isinstance(rule, AwardRule):
+        return replace(rule, cycles=1)
+    return rule
 
 
 def _money(sum_: float) -> str:
