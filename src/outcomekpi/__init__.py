@@ -49,9 +49,12 @@ if TYPE_CHECKING:
     from outcomekpi.plots.caterpillar import plot_caterpillar
     from outcomekpi.plots.decision_curve import plot_decision_curve
     from outcomekpi.plots.funnel import plot_funnel
+    from outcomekpi.plots.misallocation import plot_misallocation
+    from outcomekpi.plots.operating import plot_operating
     from outcomekpi.plots.predictive import plot_predictive
     from outcomekpi.plots.rank_intervals import plot_rank_intervals
     from outcomekpi.plots.reliability import plot_reliability
+    from outcomekpi.plots.review import plot_review
     from outcomekpi.plots.sds import plot_sd
     from outcomekpi.plots.shrinkage import plot_shrinkage
     from outcomekpi.profiling.caseload import CaseloadPlan, plan_caseload
@@ -74,6 +77,7 @@ if TYPE_CHECKING:
     from outcomekpi.profiling.variation import Variation, describe_variation, median_odds_ratio
     from outcomekpi.provenance import Provenance, cite
     from outcomekpi.report.document import report
+    from outcomekpi.report.review_document import report_review
     from outcomekpi.thresholds import programs
     from outcomekpi.thresholds.award_choice import ThresholdChoice, choose_threshold
     from outcomekpi.thresholds.award_plan import AwardPlan, plan_awards
@@ -223,9 +227,12 @@ __all__ = [
     "plot_caterpillar",
     "plot_decision_curve",
     "plot_funnel",
+    "plot_misallocation",
+    "plot_operating",
     "plot_predictive",
     "plot_rank_intervals",
     "plot_reliability",
+    "plot_review",
     "plot_sd",
     "plot_shrinkage",
     "pointwise_log_likelihood",
@@ -236,6 +243,7 @@ __all__ = [
     "reliability",
     "report",
     "report_card",
+    "report_review",
     "review_thresholds",
     "rewards_without_effect",
     "save_fit",
@@ -292,9 +300,12 @@ _ROOMS = {
     "plots.caterpillar": ("plot_caterpillar",),
     "plots.decision_curve": ("plot_decision_curve",),
     "plots.funnel": ("plot_funnel",),
+    "plots.misallocation": ("plot_misallocation",),
+    "plots.operating": ("plot_operating",),
     "plots.predictive": ("plot_predictive",),
     "plots.rank_intervals": ("plot_rank_intervals",),
     "plots.reliability": ("plot_reliability",),
+    "plots.review": ("plot_review",),
     "plots.sds": ("plot_sd",),
     "plots.shrinkage": ("plot_shrinkage",),
     "profiling.caseload": (
@@ -356,6 +367,7 @@ _ROOMS = {
         "cite",
     ),
     "report.document": ("report",),
+    "report.review_document": ("report_review",),
     "thresholds.award_choice": (
         "ThresholdChoice",
         "choose_threshold",

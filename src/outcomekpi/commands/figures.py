@@ -1,6 +1,6 @@
-"""The figures of an evaluation as files, one per plot."""
+"""Figures as files, one per plot."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from outcomekpi.profiling.standardization import StandardizedRates
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_figures"]
+__all__ = ["draw_figures", "save_figures"]
 
 RESOLUTION = 150
 
@@ -34,12 +34,7 @@ def draw_figures(
     reliabilities: Reliability,
     level: float,
 ) -> None:
-    """Write each plot as a PNG file into ``folder``, which is made."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
+    """Write the plots of an evaluation into ``folder``, which is made."""
     plots: dict[str, Callable[[], Axes]] = {
         "caterpillar": lambda: plot_caterpillar(rates, flags=flags, level=level),
         "funnel": lambda: plot_funnel(rates, flags=flags),
@@ -48,6 +43,22 @@ def draw_figures(
         "sd": lambda: plot_sd(fit, level=level),
         "shrinkage": lambda: plot_shrinkage(rates, level=level),
     }
+    save_figures(folder, plots)
+
+
+def save_figures(folder: Path, plots: Mapping[str, "Callable[[], Axes]"]) -> None:
+    """Write each plot as a PNG file into ``folder``, which is made.
+
+    Parameters
+    ----------
+    folder : to be made
+    plots : name of the file -> what draws it
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
     folder.mkdir()
     for name, draw in plots.items():
         figure = draw().get_figure(root=True)

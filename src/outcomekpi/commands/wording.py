@@ -8,9 +8,28 @@ from outcomekpi.tables import CSV_SUFFIXES
 
 __all__ = ["reword"]
 
-ARGUMENTS = "benchmark|direction|draws|engine|event|family|level|missing|seed|threshold"
+ARGUMENTS = (
+    "benchmark|completion|counts|direction|draws|engine|event|family|level|missing|model|reading|"
+    "seed|threshold"
+)
+TARGET = "--target COLUMN (or one share)"
+CROSSED = r"--lower must lie below --upper; got --lower \1 and --upper "
 QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 REPLACEMENTS = (
+    (r"\bReviewRule\((--reading \w+)\)", r"\1"),
+    (r"\btarget=\.\.\. to CycleHistory\.from_frame, a single ReviewRule\(target=\.\.\.\)", TARGET),
+    (r"\bReviewRule\.target\b|\bReviewRule\(target=\.\.\.\)", "--target"),
+    (r"\bReviewRule\.lower must lie below upper; got lower=(\S+) and upper=", CROSSED),
+    (r"\bReviewRule\.(upper|lower|cycles)\b", r"--\1"),
+    (r"\bReviewJudgment\.loss_false_change\b", "--loss-false"),
+    (r"\bReviewJudgment\.loss_missed\b", "--loss-missed"),
+    (r"\bReviewJudgment\.(wanted|fdr)\b", r"--\1"),
+    (r"\bneeds numerator=\.\.\. or completion=\.\.\.,", "needs --numerator or --completion,"),
+    (r"\b(unit|denominator)=\.\.\.", r"--\1 COLUMN"),
+    (r"\bpercent=True\b", "--percent"),
+    (r"\bcycle_order=\[oldest, \.\.\., newest\]", "--cycle-order OLDEST ... NEWEST"),
+    (r"\bLeave target out\b", "Leave out --target"),
+    (r"^cycle_order (must|runs)", r"--cycle-order \1"),
     (r" to Cases\.from_frame\b", ""),
     (r"\bThe outcome is named in Cases\.from_frame", "The outcome is named by --outcome"),
     (r"\bin Cases\.from_frame\b", "on the command line"),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from outcomekpi.errors import SpecError
 from outcomekpi.profiling.standardization import StandardizedRates
 
-__all__ = ["Mask", "keep_shown", "mask_counts", "nothing_masked"]
+__all__ = ["Mask", "check_suppression", "keep_shown", "mask_counts", "nothing_masked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,10 +78,7 @@ def mask_counts(rates: StandardizedRates, *, below: int | None) -> Mask:
     """
     if below is None:
         return nothing_masked(rates)
-    if isinstance(below, bool) or not isinstance(below, int) or below < 2:
-        raise SpecError(
-            f"suppress_below must be a whole number of at least 2, or None; got {below!r}."
-        )
+    check_suppression(below)
     cases = _withhold_a_second(rates.cases < below, rates.cases)
     observed = cases.copy()
     if rates.family != "gaussian":
@@ -89,6 +86,20 @@ def mask_counts(rates: StandardizedRates, *, below: int | None) -> Mask:
     if rates.family in ("bernoulli", "binomial"):
         observed |= rates.cases - rates.observed < below
     return Mask(below=below, cases=cases, observed=_withhold_a_second(observed, rates.observed))
+
+
+def check_suppression(below: object) -> None:
+    """Refuse a bound for small counts that hides nothing or is no count.
+
+    Raises
+    ------
+    SpecError
+        ``below`` is not a whole number of at least 2.
+    """
+    if isinstance(below, bool) or not isinstance(below, int) or below < 2:
+        raise SpecError(
+            f"suppress_below must be a whole number of at least 2, or None; got {below!r}."
+        )
 
 
 def keep_shown(rates: StandardizedRates, mask: Mask) -> StandardizedRates:

@@ -1,0 +1,91 @@
+"""`outcomekpi thresholds`: from a history of indicators to a folder with a review of the bars."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from outcomekpi.commands.figures import save_figures
+from outcomekpi.commands.folder import check_folder, write_folder
+from outcomekpi.commands.progress import show_progress
+from outcomekpi.commands.review_choices import ReviewChoices, read_history
+from outcomekpi.plots.operating import plot_operating
+from outcomekpi.plots.review import plot_review
+from outcomekpi.report.review_chance import trial_table
+from outcomekpi.report.review_document import report_review
+from outcomekpi.report.review_trial import true_completion, try_rule
+from outcomekpi.tables import read_table, write_csv
+from outcomekpi.thresholds.operating import OperatingCharacteristics
+from outcomekpi.thresholds.review import ThresholdReview, review_thresholds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["ReviewResults", "review_file"]
+
+N_STEPS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReviewResults:
+    """Everything that is written, from one history.
+
+    Attributes
+    ----------
+    review, operating : the review, and what its rule does by chance
+    table : one row per indicator, as in ``review.csv``
+    """
+
+    review: ThresholdReview
+    operating: OperatingCharacteristics
+    table: pd.DataFrame
+
+
+def review_file(path: Path, *, choices: ReviewChoices, out: Path) -> ReviewResults:
+    """Review the indicators in a CSV or Parquet file and write a folder of results.
+
+    Parameters
+    ----------
+    path : CSV or Parquet file
+    choices : columns, rule and judgment
+    out : folder to write; it appears only when everything in it is complete
+    """
+    check_folder(out)
+    labels = tuple(choices.roles[role] for role in ("indicator", "unit") if role in choices.roles)
+    with show_progress(N_STEPS) as step:
+        step("Reading")
+        history, rule = read_history(read_table(path, text_columns=labels), choices)
+        step("Reviewing")
+        review = review_thresholds(
+            history, rule, judgment=choices.judgment, draws=choices.draws, seed=choices.seed
+        )
+        step("Trying the rule")
+        results = ReviewResults(
+            review=review,
+            operating=try_rule(review),
+            table=review.to_frame(level=choices.level),
+        )
+        step("Drawing and reporting")
+        with write_folder(out) as folder:
+            _write_files(results, folder, level=choices.level)
+    return results
+
+
+def _write_files(results: ReviewResults, folder: Path, *, level: float) -> None:
+    review, operating = results.review, results.operating
+    write_csv(results.table, folder / "review.csv")
+    write_csv(review.cycles_frame(level=level), folder / "cycles.csv")
+    write_csv(review.ratchet_frame(level=level), folder / "ratchet.csv")
+    write_csv(trial_table(operating, level=level), folder / "operating.csv")
+    plots: dict[str, Callable[[], Axes]] = {
+        "review": lambda: plot_review(review, level=level),
+        "operating": lambda: plot_operating(
+            operating, stands_for=true_completion(operating), level=level
+        ),
+    }
+    save_figures(folder / "figures", plots)
+    report_review(review, operating, path=folder / "report.html", level=level)
+    record = review.provenance.to_json()
+    (folder / "provenance.json").write_text(record, encoding="utf-8")

@@ -1,0 +1,22 @@
+"""What the command line says when a review of thresholds is done."""
+
+from pathlib import Path
+
+from outcomekpi.commands.review import ReviewResults
+from outcomekpi.report.review_answer import answer_review_in_one_line
+
+__all__ = ["print_review"]
+
+REMARKS_AT_MOST = 12
+
+
+def print_review(results: ReviewResults, out: Path) -> None:
+    """Print the history, what is missing in it, the answer in one line, and where the report is."""
+    print(repr(results.review.history))
+    log = results.review.log
+    for sentence in log[:REMARKS_AT_MOST]:
+        print(f"  {sentence}")
+    if len(log) > REMARKS_AT_MOST:
+        print(f"  {len(log) - REMARKS_AT_MOST} more remarks are in the report.")
+    print(answer_review_in_one_line(results.table))
+    print(f"Report: {out / 'report.html'}")
