@@ -188,7 +188,7 @@ def test_a_rule_that_needs_two_cycles_says_so():
     one = results(np.full((1, 1, 1), 30), 40)
     with pytest.raises(SpecError, match="looks at 2 cycles and the results hold 1"):
         programs.VbpRule(threshold=0.6, benchmark=0.85).decide(one)
-    with pytest.raises(CasesError, match="adds up 2 cycles"):
+    with pytest.raises(SpecError, match="looks at 2 cycles and the results hold 1"):
         programs.SrtrRule(expected_rate=0.1, cycles=2).decide(one)
     with pytest.raises(CasesError, match="at least 20 units"):
         programs.ToppedOutRule(cycles=1).decide(one)

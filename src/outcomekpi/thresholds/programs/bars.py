@@ -14,6 +14,7 @@ __all__ = [
     "as_counts",
     "as_scores",
     "check_bars",
+    "check_cycles",
     "check_minimum",
     "check_share",
     "check_units",
@@ -135,10 +136,16 @@ def last_cycle(results: CycleResults, *, back: int = 0) -> tuple[Floats, Floats]
     SpecError
         There are not so many cycles.
     """
+    check_cycles(results, back + 1)
+    place = results.events.shape[-1] - 1 - back
+    return results.rates[..., place], results.trials[..., place]
+
+
+def check_cycles(results: CycleResults, wanted: int) -> None:
+    """Raise a :class:`SpecError` unless there are as many cycles as a rule looks at."""
     held = results.events.shape[-1]
-    if held <= back:
+    if held < wanted:
         raise SpecError(
-            f"The rule looks at {back + 1} cycles and the results hold {held}. "
+            f"The rule looks at {wanted} cycles and the results hold {held}. "
             "Give more cycles, or a rule that needs fewer."
         )
-    return results.rates[..., held - 1 - back], results.trials[..., held - 1 - back]

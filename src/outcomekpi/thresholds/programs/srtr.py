@@ -7,11 +7,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincc, gammaincinv
 
-from outcomekpi.errors import CasesError, SpecError
+from outcomekpi.errors import SpecError
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.thresholds.programs.bars import (
     Floats,
     as_counts,
+    check_cycles,
     check_minimum,
     check_share,
 )
@@ -287,14 +288,10 @@ class SrtrRule:
 
         Raises
         ------
-        CasesError
+        SpecError
             Fewer cycles than the rule adds up.
         """
-        if results.events.shape[-1] < self.cycles:
-            raise CasesError(
-                f"SrtrRule adds up {self.cycles} cycles; the results hold "
-                f"{results.events.shape[-1]}."
-            )
+        check_cycles(results, self.cycles)
         latest = results.latest(self.cycles)
         observed, cases = latest.events.sum(axis=-1), latest.trials.sum(axis=-1)
         return self._flag(observed, self.expected_rate * cases)
