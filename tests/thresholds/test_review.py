@@ -318,6 +318,18 @@ def test_a_sentence_never_calls_a_probability_certain(review):
         assert "probability 100%" not in sentence
 
 
+def test_quarters_are_called_quarters_and_a_rule_of_years_is_told():
+    frame = made_history([[75, 76]], 100).frame.assign(
+        kpi="A", year=["2025Q1", "2025Q2"], goal=np.nan
+    )
+    history = read_history(frame, numerator="numerator", denominator="denominator")
+    found = review_thresholds(history, RATE, judgment=CONJUGATE)
+    assert "in the next quarter" in found.to_frame()["sentence"].iloc[0]
+    assert "look like cycles of a quarter (2025Q2)" in found.log[0]
+    stated = replace(RATE, cycle_length="quarter")
+    assert "quarter" not in " ".join(review_thresholds(history, stated, judgment=CONJUGATE).log)
+
+
 def test_a_clear_case_is_left_alone_in_so_many_words():
     assert "Leave it alone." in row_of([[75, 76]], 100)["sentence"]
 

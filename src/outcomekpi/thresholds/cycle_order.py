@@ -12,10 +12,16 @@ from numpy.typing import NDArray
 from outcomekpi.columns import holds_numbers, label_text, list_values
 from outcomekpi.errors import CasesError
 
-__all__ = ["CycleOrder", "order_cycles"]
+__all__ = ["CycleOrder", "length_of_cycles", "order_cycles"]
 
 # 2023, 2023Q1, 2023-Q1, 2023H2, 2023-01, 2023/01, 202301, 2023-01-31
 YEAR_FIRST = re.compile(r"(\d{4})(?:\D{0,2}(\d{1,2}))?(?:\D(\d{1,2}))?")
+LENGTHS = {
+    "year": r"(19|20)\d{2}",
+    "half-year": r"(19|20)\d{2}\D?H[12]",
+    "quarter": r"(19|20)\d{2}\D?Q[1-4]",
+    "month": r"(19|20)\d{2}\D?(0[1-9]|1[0-2])",
+}
 # beyond these, steps of 1 need not follow one another: 202312 comes before 202401
 LARGEST_RUNNING_NUMBER = 9999
 
@@ -64,6 +70,14 @@ def order_cycles(
     if holds_numbers(column) or all(re.fullmatch(r"\d+", label) for label in seen):
         return _fill_numbers(seen)
     return CycleOrder(labels=_sort_text(seen, column.name), log=())
+
+
+def length_of_cycles(labels: tuple[str, ...]) -> str:
+    """Return the length that labels such as 2024, 2024H1, 2024Q1 or 2024-01 show, or ""."""
+    for length, pattern in LENGTHS.items():
+        if all(re.fullmatch(pattern, label) for label in labels):
+            return length
+    return ""
 
 
 def _check_given(given: Sequence[object], seen: list[str]) -> tuple[str, ...]:

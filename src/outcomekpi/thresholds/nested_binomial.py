@@ -18,7 +18,8 @@ SD_SCALE = 1.0  # half-normal priors of both SDs
 WIDEST = (0.01, 4.0)  # a half-normal has 1% of its mass outside
 N_GRID = 15
 STEPS = 12
-OVERDRAW = 4
+CLOSE = 1e-3  # the weights make up for what is left, so that more steps are of no use
+OVERDRAW = 2
 NEGLIGIBLE = 12.0  # grid points this much below the best in log density have no part
 
 
@@ -135,7 +136,10 @@ def _expand(
         z, w = _work(events, trials, eta)
         mean, _ = _solve_cycles(z, w, sd_unit, sd_move, prior_mean)
         unit, _ = _units(z - mean[:, None, :], w, sd_unit, sd_move)
+        before = eta
         eta, _ = _cells(z, w, mean[:, None, :] + unit[:, :, None], sd_move)
+        if np.abs(eta - before).max() < CLOSE:
+            break
     z, w = _work(events, trials, eta)
     _, log_marginal = _solve_cycles(z, w, sd_unit, sd_move, prior_mean)
     gap = _unit_gap(events, trials, z, w, eta).sum(axis=1)

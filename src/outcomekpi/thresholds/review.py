@@ -9,6 +9,7 @@ from outcomekpi.cases import Cases
 from outcomekpi.errors import SpecError, check_kind
 from outcomekpi.profiling.classification import discoveries
 from outcomekpi.provenance import record_provenance
+from outcomekpi.thresholds.cycle_order import length_of_cycles
 from outcomekpi.thresholds.history import CycleHistory
 from outcomekpi.thresholds.indicator_review import IndicatorReview, Verdict, review_indicator
 from outcomekpi.thresholds.indicator_table import check_reading
@@ -81,7 +82,7 @@ def review_thresholds(
         review_indicator(history, name, rule, judgment, draws=draws, seed=seed)
         for name in history.indicators
     )
-    notes = [
+    notes = _name_length(history, rule) + [
         f"{review.indicator}: reviewed by the closed form, as {review.model_note}."
         for review in reviews
         if review.model_note
@@ -97,6 +98,18 @@ def review_thresholds(
         ),
         log=(*history.log, *notes),
     )
+
+
+def _name_length(history: CycleHistory, rule: ReviewRule) -> list[str]:
+    """Say it where the labels of the cycles show another length than the rule states."""
+    seen = length_of_cycles(history.cycles)
+    if seen in ("", rule.cycle_length):
+        return []
+    return [
+        f"The rule was said to count in cycles of a {rule.cycle_length}; those of this history "
+        f"look like cycles of a {seen} ({history.cycles[-1]}). Add the counts up, or pass "
+        f"cycle_length={seen!r}."
+    ]
 
 
 def _as_cases(history: CycleHistory) -> Cases:

@@ -38,7 +38,8 @@ class ReviewRule:
         (``upper`` may pass 1 for mean_achievement)
     cycles : how many of the most recent cycles must all lie beyond the same bar
     strict : True, beyond is > and <, as the source writes; False, >= and <=
-    cycle_length : how long a cycle is, for the wording; the arithmetic does not use it
+    cycle_length : how long a cycle is, which the source leaves open too; the review says so where
+        the labels of a history show another length, and the arithmetic counts cycles as they come
     target : rate that each unit is held to, where the history has no column of targets
 
     Examples

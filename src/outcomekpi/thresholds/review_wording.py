@@ -3,6 +3,7 @@
 import numpy as np
 
 from outcomekpi.intervals import interval
+from outcomekpi.thresholds.cycle_order import length_of_cycles
 from outcomekpi.thresholds.indicator_review import IndicatorReview, Verdict
 from outcomekpi.thresholds.review_rule import ReviewJudgment, ReviewRule
 from outcomekpi.thresholds.targets import Proposal, losers_and_gainers
@@ -22,12 +23,13 @@ def describe_indicator(
     level: float,
 ) -> str:
     """Say what was seen, what the rule says, how likely that is wrong, and what to do."""
+    unit = length_of_cycles(cycles) or rule.cycle_length
     parts = [
         _say_seen(review, cycles, rule),
-        _say_rule(review, rule),
+        _say_rule(review, rule, unit),
         _say_evidence(review, verdict, rule, judgment),
         _say_target(review, verdict, rule, level),
-        _say_next(review, rule, level),
+        _say_next(review, unit, level),
     ]
     return f"{review.indicator}: " + " ".join(part for part in parts if part)
 
@@ -65,14 +67,13 @@ def _say_seen(review: IndicatorReview, cycles: tuple[str, ...], rule: ReviewRule
     return f"{_subject(rule)} was {_listed(seen)}." if seen else ""
 
 
-def _say_rule(review: IndicatorReview, rule: ReviewRule) -> str:
+def _say_rule(review: IndicatorReview, rule: ReviewRule, unit: str) -> str:
     verdict = review.rule_verdict
     wrong = f"the probability that this is wrong is {_chance(review.p_rule_wrong)}"
     if verdict == "cannot say":
         return f"The rule cannot say: {review.rule_reason}."
     if verdict == "leave alone":
-        span = f"{rule.cycles} {rule.cycle_length}s running"
-        span = f"a {rule.cycle_length}" if rule.cycles == 1 else span
+        span = f"a {unit}" if rule.cycles == 1 else f"{rule.cycles} {unit}s running"
         above, below = ("above", "below") if rule.strict else ("at or above", "at or below")
         bars = f"{above} {_one_decimal(rule.upper)} or {below} {_one_decimal(rule.lower)}"
         return f"The rule leaves it alone (it acts on {span} {bars}); {wrong}."
@@ -142,11 +143,11 @@ def _say_ratchet(review: IndicatorReview, proposal: Proposal) -> str:
     return f"; about {count:.0f} of {loses.size} units {verb}" if count >= 0.5 else ""
 
 
-def _say_next(review: IndicatorReview, rule: ReviewRule, level: float) -> str:
+def _say_next(review: IndicatorReview, unit: str, level: float) -> str:
     if review.reason:
         return ""
     lower, upper = interval(review.next_completion[None, :], level=level)
     return (
         f"If nothing changes, expect {review.next_completion.mean():.0%} in the next "
-        f"{rule.cycle_length} ({lower[0]:.0%} to {upper[0]:.0%})."
+        f"{unit} ({lower[0]:.0%} to {upper[0]:.0%})."
     )
