@@ -124,7 +124,7 @@ Written by `python benchmarks/operating.py` on {date.today()}: {os.cpu_count()} 
 {os.getloadavg()[0]:.1f} at the end.
 
 20 true levels × 6 caseloads (20 to 1,000 cases in a cycle) × 10,000 replicates of two cycles, \
-from the call to the finished table: every probability, its Monte Carlo error, and the money. The rule \
+from the call to the finished table: every probability, its error, and the money. The rule \
 is the two-cycle 90/60 rule on the raw rate; in the last row a bar of 75 % for each doctor over \
 two cycles. Processor time is that of all threads. Memory is the peak above what the imports and a \
 small first call take. The distance from the exact probabilities is the root mean square of \

@@ -228,7 +228,9 @@ def test_units_that_a_rule_pools_are_one_large_unit():
         (NinetySixty(), {"n_units": 3}, "3 units are judged together"),
         (NinetySixty(), {"icc": 0.1, "persistence": 0.4}, "persist in part"),
         (NinetySixty(cycles=3), {"n_cycles": 3, "caseloads": (500,)}, "1.3e.08 tables"),
+        (NinetySixty(cycles=1), {"n_cycles": 1, "caseloads": (300_000,)}, "200,000 cases in all"),
         (EachAboveBar(), {"icc": 0.1, "persistence": 0}, "change every cycle"),
+        (EachAboveBar(), {"n_units": 2}, "each alone is exact with n_units=1"),
         (PaidInProportion(), {"icc": 0.1}, "graded"),
     ],
 )
@@ -276,6 +278,25 @@ def test_levels_of_nothing_and_everything_need_no_special_care():
     assert found["fires_down"].tolist() == [1, 0]
     assert found["fires_up"].tolist() == [0, 1]
     assert found["time_to_fire"].tolist() == [2, 2]
+
+
+def test_a_vanishing_icc_leaves_the_binomial():
+    setting = Setting(levels=(0.85, 0.95), caseloads=(100,))
+    alike, nearly = (
+        operating_characteristics(NinetySixty(), replace(setting, icc=icc)).to_frame()["fires"]
+        for icc in (0.0, 1e-10)
+    )
+    # 100 cases at ICC 1e-10 add 1e-8 to the variance; the beta functions cancel to 1e-6
+    assert_allclose(nearly, alike, rtol=1e-5)
+
+
+def test_units_of_all_or_nothing_fire_as_often_as_they_are_all():
+    for method in ("exact", "simulated"):
+        setting = Setting(levels=(0.7,), caseloads=(50,), icc=0.9999)
+        row = operating_characteristics(NinetySixty(), setting, method=method).to_frame().iloc[0]
+        # a share p of the units has events only, but for the ICC's distance from 1
+        assert row["fires_up"] == pytest.approx(0.7, abs=4 * np.sqrt(0.21 / 10_000))
+        assert row["fires_down"] == pytest.approx(0.3, abs=4 * np.sqrt(0.21 / 10_000))
 
 
 def test_the_best_half_of_one_unit_is_nobody():

@@ -21,6 +21,7 @@ __all__ = ["expected_first_fires", "expected_scores", "why_not_exact"]
 Array = NDArray[np.float64]
 
 MOST_TABLES = 10_000_000
+MOST_EVENTS = 200_000
 BLOCK = 2**17
 
 
@@ -37,10 +38,12 @@ def why_not_exact(rule: Rule, setting: Setting, *, per_unit: bool) -> str | None
     """Why a setting cannot be enumerated, in words; None where it can."""
     pooled = bool(getattr(rule, "pools_units", False)) and not per_unit and setting.icc == 0
     if setting.n_units > 1 and not pooled:
-        return (
-            f"{setting.n_units} units are judged together (the rule would have to say "
-            "pools_units = True, and the ICC be 0)"
+        way_out = (
+            "a rule that looks at each alone is exact with n_units=1"
+            if per_unit
+            else "the rule would have to say pools_units = True, and the ICC be 0"
         )
+        return f"{setting.n_units} units are judged together ({way_out})"
     if setting.icc > 0 and setting.persistence not in (0.0, 1.0):
         return f"true rates persist in part ({setting.persistence:g})"
     if per_unit and setting.icc > 0:
@@ -50,12 +53,11 @@ def why_not_exact(rule: Rule, setting: Setting, *, per_unit: bool) -> str | None
             return "what each doctor deserves is graded"
     if setting.horizon is not None and rule_cycles(rule) is None:
         return "the rule does not say, as an attribute cycles, how many cycles it looks at"
-    largest = _trials(setting, max(setting.caseloads))
-    tables = (largest + 1) ** _cycles(rule, setting)
-    if tables > MOST_TABLES:
+    n, k = _trials(setting, max(setting.caseloads)), _cycles(rule, setting)
+    if (n + 1) ** k > MOST_TABLES or n * k > MOST_EVENTS:
         return (
-            f"{largest} cases in {_cycles(rule, setting)} cycles make {tables:.1e} tables of "
-            f"counts ({MOST_TABLES:.0e} at most)"
+            f"{n} cases in {k} cycles make {(n + 1) ** k:.1e} tables of counts (at most "
+            f"{MOST_TABLES:.0e}, and {MOST_EVENTS:,} cases in all)"
         )
     return None
 

@@ -25,7 +25,7 @@ __all__ = ["SimulatedCell", "draw_results", "draw_true_rates", "simulate_cells"]
 
 Array = NDArray[np.float64]
 
-BLOCK = 2_000_000  # counts that are drawn at once
+BLOCK = 200_000  # counts that are drawn at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -118,7 +118,7 @@ def _memory(
 ) -> NDArray[np.int64] | int:
     """Draw the number of latent trials m that one rate hands on to the next."""
     exact = persistence * size / (1 - persistence)
-    if abs(exact - round(exact)) < 1e-9 * max(1.0, exact):
+    if abs(exact - round(exact)) <= 1e-9 * exact:
         return round(exact)
     low = int(exact)
     of_low, of_high = low / (low + size), (low + 1) / (low + 1 + size)
