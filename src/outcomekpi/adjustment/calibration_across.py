@@ -15,11 +15,13 @@ from outcomekpi.intervals import check_level
 
 __all__ = [
     "AcrossDoctors",
+    "DoctorSums",
     "across_frame",
     "compare_clusters",
     "fit_group",
     "group_log_likelihood",
     "pool_effects",
+    "sum_by_doctor",
 ]
 
 Array = NDArray[np.float64]
@@ -29,6 +31,45 @@ FEWEST_EVENTS = 10
 FEWEST_DOCTORS = 3
 NODES = 15
 GROUPS, LINES = "groups", "lines"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DoctorSums:
+    """Cases added up by doctor: what a comparison of their calibration needs.
+
+    Attributes
+    ----------
+    events, size, expected : (doctor, tenth), sums over the cases of each tenth of predicted risk
+    cells : sums by doctor and bin of predicted risk
+    grid : (grid,), predictions on the logit scale at which the doctors' lines are read
+    """
+
+    events: Array
+    size: Array
+    expected: Array
+    cells: Cells
+    grid: Array
+
+
+def sum_by_doctor(given: Predicted, cells: Cells, grid: Array) -> DoctorSums:
+    """Add up all cases by doctor and tenth of predicted risk, ties together."""
+    rate, size = given.probability[0], given.size
+    whole = Predictions(family="binomial", rate=rate, outcome=given.outcome, size=size)
+    tenth = risk_groups(whole)
+    n_tenths = int(tenth.max()) + 1
+    at = given.cluster * n_tenths + tenth
+
+    def total(values: Array) -> Array:
+        sums = np.bincount(at, values, given.n_clusters * n_tenths)
+        return sums.reshape(given.n_clusters, n_tenths)
+
+    return DoctorSums(
+        events=total(given.outcome),
+        size=total(size),
+        expected=total(size * rate),
+        cells=cells,
+        grid=grid,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,15 +120,9 @@ def across_frame(across: AcrossDoctors, *, level: float) -> pd.DataFrame:
     return frame
 
 
-def compare_clusters(given: Predicted, cells: Cells, grid: Array) -> AcrossDoctors:
-    """Summarize the doctors' calibration by tenths of risk, and by a line for each of them.
-
-    Parameters
-    ----------
-    given, cells : all cases, and their sums
-    grid : (grid,), predictions on the logit scale at which the lines are read
-    """
-    rows = [*_by_groups(given), *_by_lines(cells, grid)]
+def compare_clusters(sums: DoctorSums) -> AcrossDoctors:
+    """Summarize the doctors' calibration by tenths of risk, and by a line for each of them."""
+    rows = [*_by_groups(sums), *_by_lines(sums.cells, sums.grid)]
     columns = list(zip(*rows, strict=True)) if rows else [()] * 6
     return AcrossDoctors(
         method=tuple(columns[0]),
@@ -102,22 +137,16 @@ def compare_clusters(given: Predicted, cells: Cells, grid: Array) -> AcrossDocto
 Row = tuple[str, float, float, float, float, int]
 
 
-def _by_groups(given: Predicted) -> list[Row]:
+def _by_groups(sums: DoctorSums) -> list[Row]:
     """Clustered group calibration, by the exact binomial likelihood of each tenth of risk."""
-    rate = given.probability[0]
-    whole = Predictions(family="binomial", rate=rate, outcome=given.outcome, size=given.size)
-    group = risk_groups(whole)
     rows: list[Row] = []
-    for k in range(int(group.max()) + 1):
-        at = group == k
-        _, doctor = np.unique(given.cluster[at], return_inverse=True)
-        size = np.bincount(doctor, given.size[at])
-        events = np.bincount(doctor, given.outcome[at])
-        offset = clipped_logit(np.bincount(doctor, (given.size * rate)[at]) / size)
+    for tenth in range(sums.size.shape[1]):
+        has = sums.size[:, tenth] > 0
+        events, size, expected = (x[has, tenth] for x in (sums.events, sums.size, sums.expected))
         if size.size < FEWEST_DOCTORS or not 0 < events.sum() < size.sum():
             continue
-        shift, error, tau = fit_group(events, size, offset)
-        predicted = float((given.size * rate)[at].sum() / size.sum())
+        shift, error, tau = fit_group(events, size, clipped_logit(expected / size))
+        predicted = float(expected.sum() / size.sum())
         middle = float(clipped_logit(np.array([predicted]))[0])
         rows.append((GROUPS, predicted, middle + shift, error, tau, size.size))
     return rows

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, fdtrc
 
-from outcomekpi.adjustment.calibration_across import AcrossDoctors, compare_clusters
+from outcomekpi.adjustment.calibration_across import DoctorSums, sum_by_doctor
 from outcomekpi.adjustment.calibration_bins import Cells, Predicted, add_up
 from outcomekpi.adjustment.calibration_intervals import cluster_weights, effective_clusters
 from outcomekpi.adjustment.calibration_numbers import (
@@ -117,7 +117,7 @@ def assemble(given: Predicted, groupings: tuple[Grouping, ...], plan: Plan) -> C
         histogram=np.stack([_histogram(part, edges) for part in parts.values()]),
         histogram_edges=edges,
         shift=_shift(parts, looked, groupings, plan) if len(given.probability) == 1 else None,
-        across=_across(given, looked[("all", "all")]),
+        doctor_sums=_sums(given, looked[("all", "all")]),
         clusters=plan.clusters,
         n_clusters=n_clusters,
         effective=np.array([effective_clusters(p.cluster, p.size) for p in parts.values()]),
@@ -296,8 +296,8 @@ def _shift(
     )
 
 
-def _across(given: Predicted, whole: _Looked) -> AcrossDoctors | None:
-    return compare_clusters(given, whole.cells, whole.grid) if len(given.probability) == 1 else None
+def _sums(given: Predicted, whole: _Looked) -> DoctorSums | None:
+    return sum_by_doctor(given, whole.cells, whole.grid) if len(given.probability) == 1 else None
 
 
 def _notes(groups: pd.DataFrame, n_clusters: NDArray[np.intp], plan: Plan) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from outcomekpi.adjustment.calibration_across import AcrossDoctors, across_frame
+from outcomekpi.adjustment.calibration_across import DoctorSums, across_frame, compare_clusters
 from outcomekpi.adjustment.calibration_intervals import (
     clustered_interval,
     distance_interval,
@@ -68,7 +68,7 @@ class Calibration:
     risk_groups : one row per tenth of predicted risk of each group of cases
     histogram, histogram_edges : (group, bin), patients by predicted probability
     shift : expected events of each doctor after recalibration; None for "case mix and doctor"
-    across : how calibration differs between doctors; None for "case mix and doctor"
+    doctor_sums : cases added up by doctor and predicted risk; None for "case mix and doctor"
     clusters : "doctor" or "hospital", what the replicates resample
     n_clusters : (group,), doctors (hospitals) who have cases in it
     effective : (group,), how many of equal caseload would say as much
@@ -91,7 +91,7 @@ class Calibration:
     histogram: Array
     histogram_edges: Array
     shift: DoctorShift | None
-    across: AcrossDoctors | None
+    doctor_sums: DoctorSums | None
     clusters: str
     n_clusters: NDArray[np.intp]
     effective: Array
@@ -225,9 +225,9 @@ class Calibration:
         SpecError
             Predictions that hold the doctor's own effect.
         """
-        if self.across is None:
+        if self.doctor_sums is None:
             raise SpecError(OWN.format("the spread of calibration"))
-        return across_frame(self.across, level=level)
+        return across_frame(compare_clusters(self.doctor_sums), level=level)
 
     def rows_of(self, subgroup: str) -> pd.DataFrame:
         """Return the rows of ``groups`` of one subgroup, or of "all"."""
