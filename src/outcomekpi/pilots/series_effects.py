@@ -79,9 +79,10 @@ def list_effects(
         return points * totals(beta) / sizes.sum()
 
     def ratio(beta: Floats) -> Floats:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            whole, none = means(beta, model.terms).sum(-1), means(beta, model.without).sum(-1)
-            return np.where((whole > 0) & (none > 0), whole / none, np.nan)
+        whole, none = means(beta, model.terms), means(beta, model.without)
+        positive = (whole > 0).all(axis=-1) & (none > 0).all(axis=-1)
+        bottom = np.where(positive, none.sum(axis=-1), 1.0)
+        return np.where(positive, whole.sum(axis=-1) / bottom, np.nan)
 
     main = SeriesEffect(name="average effect", unit=words.unit, scale="identity", value=average)
     relative = SeriesEffect(name=words.ratio, unit="ratio", scale="log", value=ratio)

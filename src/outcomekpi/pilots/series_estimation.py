@@ -38,6 +38,7 @@ from outcomekpi.pilots.series_model import (
     build_model,
     fit_forecast,
     fit_model,
+    refit_model,
     weigh,
 )
 from outcomekpi.pilots.series_options import SeriesOptions, check_options
@@ -145,7 +146,7 @@ def _answer(
         words=words,
         estimates=tuple(estimates),
         naive=_naive(series, words, columns),
-        variants=_variants(model, effects[0], posterior, draws, rng),
+        variants=_variants(model, effects[0], fit, posterior, draws, rng),
     )
 
 
@@ -216,6 +217,7 @@ def _naive(series: SeriesData, words: EffectWords, columns: SeriesColumns) -> Es
 def _variants(
     model: SeriesModel,
     effect: SeriesEffect,
+    fit: SeriesFit,
     posterior: SeriesPosterior | None,
     draws: int,
     rng: np.random.Generator,
@@ -237,6 +239,6 @@ def _variants(
         }
         count = model.terms.shape[1]
         for text, other in others.items():
-            fit = fit_model(other)
-            found.append((text, estimate_effect(effect, fit, count, origin=text)))
+            again = refit_model(other, fit)
+            found.append((text, estimate_effect(effect, again, count, origin=text)))
     return tuple((text, one) for text, one in found if one is not None)

@@ -43,18 +43,19 @@ METHODS = {
 
 def state_estimand(answer: SeriesAnswer) -> str:
     """Say in one sentence what the main effect is."""
-    than = {
-        "none": "the trend before it would have given",
-        "difference": "the control and the usual distance from it would have given",
-        "covariate": "the trend before it and the control would have given",
-    }[answer.options.control_as]
     season = " and season" if answer.options.seasonality is not None else ""
+    than = {
+        "none": f"trend{season}",
+        "difference": f"the control and the trend{season} of the distance from it",
+        "covariate": f"trend{season} and the control",
+    }[answer.options.control_as]
     count = int(answer.model.counted.sum())
     return (
         f"{answer.main.name.capitalize()} of the program on {answer.columns.outcome}, over the "
         f"{count_of(count, answer.data.times.step)} observed from "
         f"{spell_time(answer.data.times.labels[int(answer.model.after.argmax())])} on: expected "
-        f"outcome with it against what {than}{season}. A contrast of the model's expected values; "
+        f"outcome with it against what {than} would have given without it. A contrast of the "
+        "model's expected values; "
         "'observed minus forecast' adds the noise of the points themselves."
     )
 
@@ -205,7 +206,10 @@ def _bend(answer: SeriesAnswer, steps: float) -> str:
     step = answer.data.times.step
     if answer.main.scale == "log":
         each = np.exp(np.log(answer.main.value) / steps)
-        return f"a trend that by itself turned by a factor of {each:.4g} a {step} at the start"
+        return (
+            f"a trend that by itself turned by a factor of {each:.4g} a {step} at the start "
+            "leaves no effect"
+        )
     return (
         f"a trend that by itself turned by {answer.main.value / steps:.4g} {answer.main.unit} a "
         f"{step} at the start leaves no effect"
@@ -219,6 +223,7 @@ def answer_facts(answer: SeriesAnswer) -> Mapping[str, Fact]:
     start = spell_time(labels[data.times.start])
     lower, upper = main.interval(level=DEFAULT_LEVEL)
     missing = int((~np.isfinite(data.outcome)).sum())
+    unit = "" if main.scale == "log" else f" {main.unit}"
     notes = " ".join(data.notes)
     options = answer.options
     facts: dict[str, Fact] = {
@@ -240,7 +245,7 @@ def answer_facts(answer: SeriesAnswer) -> Mapping[str, Fact]:
         "comparator": _comparator(answer),
         "pre_trend": _pre_trend(answer),
         "missing_outcomes": f"{count_of(missing, 'period')} missing of {len(labels):,}",
-        "main_effect": f"{main.name} {main.value:.4g} {main.unit} ({DEFAULT_LEVEL:.0%} interval "
+        "main_effect": f"{main.name} {main.value:.4g}{unit} ({DEFAULT_LEVEL:.0%} interval "
         f"{lower:.4g} to {upper:.4g})",
         "naive_effect": _naive(answer),
         "sensitivity": _variants(answer),

@@ -34,6 +34,7 @@ __all__ = [
     "fit_forecast",
     "fit_model",
     "pair_with_control",
+    "refit_model",
     "weigh",
 ]
 
@@ -41,6 +42,7 @@ Floats = NDArray[np.float64]
 Method = Literal["reml", "prais_winsten", "bayes", "quasi", "independent"]
 Change = Literal["level and slope", "level", "slope"]
 ROUNDS = 30
+CONVERGED = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -222,9 +224,22 @@ def fit_model(model: SeriesModel, *, adjust: bool = True) -> SeriesFit:
         before = predictor
         predictor = model.offset + model.terms @ fit.coefficients[: model.terms.shape[1]]
         check_predictor(model.family, predictor[rows], model.offset[rows])
-        if np.abs(predictor - before)[rows].max() < 1e-7:
+        if np.abs(predictor - before)[rows].max() < CONVERGED:
             break
     return _fit_working(model, model.terms, working, adjust)
+
+
+def refit_model(model: SeriesModel, fit: SeriesFit) -> SeriesFit:
+    """Fit another noise to the working response of a fitted model, without iterating again.
+
+    Parameters
+    ----------
+    model : with the other method or order
+    fit : of the first model, whose predictor makes the response linear
+    """
+    predictor = model.offset + model.terms @ fit.coefficients[: model.terms.shape[1]]
+    working = model.paired or linearize(model.family, predictor, model.outcome, model.size)
+    return _fit_working(model, model.terms, working, True)
 
 
 def _fit_working(
