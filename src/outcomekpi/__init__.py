@@ -8,6 +8,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from outcomekpi.public_names import HOME as _HOME
+
 if TYPE_CHECKING:
     from outcomekpi import datasets
     from outcomekpi.adjustment.calibration import check_calibration
@@ -100,6 +102,7 @@ if TYPE_CHECKING:
     from outcomekpi.thresholds.deselection import deselect
     from outcomekpi.thresholds.deselection_results import Deselection
     from outcomekpi.thresholds.drop_criteria import DropCriterion
+    from outcomekpi.thresholds.exceptions import ExceptionJump, exception_jump
     from outcomekpi.thresholds.history import CycleHistory
     from outcomekpi.thresholds.misclassification import Misclassification, misclassify
     from outcomekpi.thresholds.no_effect import ChangeRule, UnearnedRewards, rewards_without_effect
@@ -145,6 +148,7 @@ __all__ = [
     "DropCriterion",
     "EngineError",
     "ExactTest",
+    "ExceptionJump",
     "Exponential",
     "Fit",
     "FlagRule",
@@ -209,6 +213,7 @@ __all__ = [
     "divergence_test",
     "doctor_table",
     "exact_test",
+    "exception_jump",
     "expected_regression",
     "fit",
     "fit_beta_binomial",
@@ -250,200 +255,6 @@ __all__ = [
     "standardize",
     "tabulate_awards",
 ]
-
-_ROOMS = {
-    "adjustment.calibration": ("check_calibration",),
-    "adjustment.calibration_assessment": (
-        "assess_calibration",
-        "assess_predictions",
-    ),
-    "adjustment.calibration_result": ("Calibration",),
-    "adjustment.diagnostics": ("check_sampling",),
-    "adjustment.fit": (
-        "Fit",
-        "fit",
-    ),
-    "adjustment.likelihood": ("pointwise_log_likelihood",),
-    "adjustment.predictive": ("check_predictive",),
-    "adjustment.priors": (
-        "Exponential",
-        "Flat",
-        "GammaPrecision",
-        "HalfNormal",
-        "HalfStudentT",
-        "Normal",
-        "Priors",
-        "Uniform",
-    ),
-    "adjustment.sensitivity": ("check_prior_sensitivity",),
-    "adjustment.spec": ("ModelSpec",),
-    "adjustment.storage": (
-        "load_fit",
-        "save_fit",
-    ),
-    "cases": ("Cases",),
-    "checks": ("CheckResult",),
-    "errors": (
-        "CasesError",
-        "EngineError",
-        "FormulaError",
-        "OutcomeKPIError",
-        "OutcomeKPIWarning",
-        "SpecError",
-        "StorageError",
-    ),
-    "intervals": ("DEFAULT_LEVEL",),
-    "pilots.controlled": ("ControlledSeries",),
-    "pilots.interrupted": ("InterruptedSeries",),
-    "pilots.seasonality": ("Seasonality",),
-    "plots.calibration": ("plot_calibration",),
-    "plots.caterpillar": ("plot_caterpillar",),
-    "plots.decision_curve": ("plot_decision_curve",),
-    "plots.funnel": ("plot_funnel",),
-    "plots.misallocation": ("plot_misallocation",),
-    "plots.operating": ("plot_operating",),
-    "plots.predictive": ("plot_predictive",),
-    "plots.rank_intervals": ("plot_rank_intervals",),
-    "plots.reliability": ("plot_reliability",),
-    "plots.review": ("plot_review",),
-    "plots.sds": ("plot_sd",),
-    "plots.shrinkage": ("plot_shrinkage",),
-    "profiling.caseload": (
-        "CaseloadPlan",
-        "plan_caseload",
-    ),
-    "profiling.classification": (
-        "Classification",
-        "FlagRule",
-        "classify",
-    ),
-    "profiling.divergence": (
-        "Divergence",
-        "divergence_test",
-    ),
-    "profiling.doctor_table": ("doctor_table",),
-    "profiling.exact": (
-        "ExactTest",
-        "exact_test",
-    ),
-    "profiling.funnel": (
-        "FunnelLimits",
-        "count_limits",
-        "funnel_limits",
-    ),
-    "profiling.r_values": (
-        "RValues",
-        "r_values",
-    ),
-    "profiling.ranking": (
-        "Ranks",
-        "rank",
-    ),
-    "profiling.reliability": (
-        "Reliability",
-        "reliability",
-    ),
-    "profiling.reliability_estimates": ("fit_beta_binomial",),
-    "profiling.report_cards": (
-        "ReportCard",
-        "report_card",
-    ),
-    "profiling.standardization": (
-        "StandardizedRates",
-        "standardize",
-    ),
-    "profiling.tiers": (
-        "TierMisclassification",
-        "median_cut_misclassification",
-        "misclassify_tiers",
-    ),
-    "profiling.variation": (
-        "Variation",
-        "describe_variation",
-        "median_odds_ratio",
-    ),
-    "provenance": (
-        "Provenance",
-        "cite",
-    ),
-    "report.document": ("report",),
-    "report.review_document": ("report_review",),
-    "thresholds.award_choice": (
-        "ThresholdChoice",
-        "choose_threshold",
-    ),
-    "thresholds.award_plan": (
-        "AwardPlan",
-        "plan_awards",
-    ),
-    "thresholds.award_scenarios": (
-        "AwardScenarios",
-        "tabulate_awards",
-    ),
-    "thresholds.awards": (
-        "AbsoluteRule",
-        "PercentileRule",
-        "PosteriorRule",
-        "ProportionalRule",
-        "RelativeRule",
-    ),
-    "thresholds.cliffs": (
-        "DensityTest",
-        "density_test",
-    ),
-    "thresholds.count_cuts": ("caseload_misclassification",),
-    "thresholds.criteria": (
-        "ConsecutiveCriterion",
-        "JointCriterion",
-        "TargetCriterion",
-    ),
-    "thresholds.criterion_performance": (
-        "CriterionPerformance",
-        "assess_criterion",
-        "normal_levels",
-    ),
-    "thresholds.deselection": ("deselect",),
-    "thresholds.deselection_results": ("Deselection",),
-    "thresholds.drop_criteria": ("DropCriterion",),
-    "thresholds.history": ("CycleHistory",),
-    "thresholds.misclassification": (
-        "Misclassification",
-        "misclassify",
-    ),
-    "thresholds.no_effect": (
-        "ChangeRule",
-        "UnearnedRewards",
-        "rewards_without_effect",
-    ),
-    "thresholds.normal_cuts": (
-        "CutMisclassification",
-        "cut_misclassification",
-    ),
-    "thresholds.operating": (
-        "OperatingCharacteristics",
-        "operating_characteristics",
-    ),
-    "thresholds.regression": (
-        "expected_regression",
-        "improvement_by_chance",
-        "regression_share",
-    ),
-    "thresholds.review": ("review_thresholds",),
-    "thresholds.review_result": ("ThresholdReview",),
-    "thresholds.review_rule": (
-        "PosteriorReviewRule",
-        "ReviewJudgment",
-        "ReviewRule",
-    ),
-    "thresholds.rules": (
-        "CycleResults",
-        "Rule",
-    ),
-    "thresholds.settings": ("Setting",),
-}
-"""Module -> the public names that live in it."""
-
-_HOME = {name: module for module, names in _ROOMS.items() for name in names}
 
 
 class _Package(ModuleType):
