@@ -81,7 +81,7 @@ class Rule(Protocol):
     about itself, and :func:`~outcomekpi.operating_characteristics` reads it:
 
     ``cycles``
-        how many latest cycles it looks at;
+        how many latest cycles it looks at, and is shown;
     ``direction``
         "lower" where a positive decision is for low rates;
     ``pools_units``

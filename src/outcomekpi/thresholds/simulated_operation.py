@@ -163,13 +163,14 @@ def _deserved(rule: Rule, setting: Setting, rates: Array, shape: tuple[int, int,
 def _decide(rule: Rule, setting: Setting, results: CycleResults) -> tuple[Array, Array]:
     """Awards after ``n_cycles`` (replicate, unit), and the share first firing in each cycle."""
     horizon = results.events.shape[2]
-    cycles = rule_cycles(rule) or setting.n_cycles
-    start = setting.n_cycles if setting.horizon is None else cycles
+    cycles = rule_cycles(rule)
+    start = setting.n_cycles if setting.horizon is None else cycles or setting.n_cycles
     first = np.zeros((results.events.shape[0], horizon))
     silent: NDArray[np.bool_] | bool = True
     awards = np.empty(0)
     for seen in range(start, horizon + 1):
-        history = CycleResults(events=results.events[..., :seen], trials=results.trials[..., :seen])
+        shown = slice(0 if cycles is None else seen - cycles, seen)
+        history = CycleResults(events=results.events[..., shown], trials=results.trials[..., shown])
         decided = apply_rule(rule, history)
         decided = decided[:, None] if decided.ndim == 1 else decided
         first[:, seen - 1] = (silent & (decided != 0)).mean(axis=1)
