@@ -213,6 +213,11 @@ def test_a_denominator_that_jumps_is_named_with_both_numbers():
     assert read(small(n=[50, 60, 40, 50])).log == ()
 
 
+def test_too_little_data_is_named():
+    history = read(small(hits=[45, 3, 30, 4], n=[50, 4, 40, 5]))
+    assert history.log[0] == "Washing: fewer than 10 in the denominator in '2025'."
+
+
 def test_one_cycle_only_is_named():
     history = read(small().query("year == 2025"))
     assert "a rule that needs consecutive cycles cannot fire" in history.log[0]

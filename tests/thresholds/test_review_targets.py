@@ -137,3 +137,14 @@ def test_an_unreachable_band_is_told_and_names_nobody():
         "No target up to 100% would bring the mean achievement"
         in (found.to_frame()["sentence"].iloc[0])
     )
+
+
+def test_a_department_that_closed_is_neither_predicted_nor_touched_by_the_target():
+    events = [[45, 46, 44], [40, 41, 42], [30, 31, 0]]
+    trials = [[50, 50, 50], [50, 50, 50], [50, 50, 0]]
+    rule = ReviewRule(reading="share_of_doctors")
+    found = review_thresholds(made_history(events, trials, target=0.7), rule)
+    rows = found.ratchet_frame().reset_index()
+    assert rows["unit"].tolist() == ["U00", "U01"]
+    # the third, at 62%, would keep the share of three below 1
+    assert found.to_frame()["next_mean"].iloc[0] > 0.9

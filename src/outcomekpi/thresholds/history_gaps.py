@@ -7,6 +7,7 @@ from outcomekpi.columns import count_of, list_values
 __all__ = ["LARGEST_CHANGE", "name_gaps", "relative_change"]
 
 LARGEST_CHANGE = 0.5
+FEWEST = 10
 SHOWN_GAPS = 20
 
 
@@ -32,6 +33,11 @@ def name_gaps(frame: pd.DataFrame, cycles: tuple[str, ...], *, all_units: bool) 
             gaps.append(f"{indicator}: no data in {list_values(absent)}.")
         if not all_units:
             gaps += _name_units(str(indicator), part, [c for c in cycles if c not in absent])
+        few = [cycle for cycle in cycles if 0 < total[cycle] < FEWEST]
+        if few:
+            gaps.append(
+                f"{indicator}: fewer than {FEWEST} in the denominator in {list_values(few)}."
+            )
         gaps += _name_changes(str(indicator), total)
         gaps += _name_targets(str(indicator), part, cycles)
     if len(gaps) > SHOWN_GAPS:

@@ -204,10 +204,10 @@ def _predict(
 
 
 def _complete_next(table: IndicatorTable, next_rates: Array, rule: ReviewRule) -> Array:
-    trials = table.trials[table.latest]
+    rows, rates = table.latest[table.current], next_rates[table.current]
     if table.target is None:
-        return np.asarray(trials @ next_rates / trials.sum())
-    return score_units(next_rates, table.target[table.latest], rule.reading).mean(axis=0)
+        return np.asarray(table.trials[rows] @ rates / table.trials[rows].sum())
+    return score_units(rates, table.target[rows], rule.reading).mean(axis=0)
 
 
 def _propose(
@@ -221,8 +221,7 @@ def _propose(
     part = window[table.cycle]
     if table.target is None or not part.any():
         return None
-    rate = table.average_by_unit(found.rates, part)
-    here = ~np.isnan(rate[:, 0])
+    rate, here = table.average_by_unit(found.rates, part), table.current
     return propose_target(
         rate[here],
         table.target[table.latest][here],

@@ -65,6 +65,11 @@ class IndicatorTable:
             ]
         )
 
+    @property
+    def current(self) -> NDArray[np.bool_]:
+        """Units with data in the latest cycle that has any, (unit,): those the next will have."""
+        return np.asarray(self.cycle[self.latest] == self.cycle.max())
+
     def pool_units(self) -> "IndicatorTable":
         """Return the same counts with all units together, one row per cycle."""
         cycles = np.unique(self.cycle)

@@ -161,7 +161,7 @@ class ThresholdReview:
             if review.proposal is None or not review.proposal.within:
                 continue
             table, rate = review.table, review.unit_rates
-            here = ~np.isnan(rate[:, 0])
+            here = table.current
             part = ratchet_rows(
                 rate[here],
                 review.rates[table.first[here]],

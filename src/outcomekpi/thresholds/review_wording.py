@@ -132,9 +132,7 @@ def _say_target(review: IndicatorReview, verdict: Verdict, rule: ReviewRule, lev
 
 def _say_ratchet(review: IndicatorReview, proposal: Proposal) -> str:
     """Say who pays: as numbers of units that are expected to, not as names."""
-    rate = review.unit_rates
-    here = ~np.isnan(rate[:, 0])
-    loses, gains = losers_and_gainers(rate[here], proposal)
+    loses, gains = losers_and_gainers(review.unit_rates[review.table.current], proposal)
     count, verb = (
         (loses.sum(), "reach the present target but not this one, and would pay for good work")
         if proposal.proposed.sum() > proposal.present.sum()
