@@ -7,7 +7,7 @@ from outcomekpi.report.review_answer import answer_review_in_one_line
 
 __all__ = ["print_review"]
 
-REMARKS_AT_MOST = 12
+REMARKS_AT_MOST = 6
 
 
 def print_review(results: ReviewResults, out: Path) -> None:

@@ -76,16 +76,17 @@ def plot_review(
     ...     cycle="year", numerator="reached", denominator="patients", counts="events")
     >>> review = ok.review_thresholds(history, ok.ReviewRule(reading="raw_rate"), draws=400)
     >>> ok.plot_review(review).get_xlabel().splitlines()[0]
-    'completion (events over cases), 95% intervals'
+    'completion: events over cases'
     """
     table = review.to_frame(level=level).sort_values("mean", ascending=False, kind="stable")
     few = len(table) <= FEW_INDICATORS
     lines = _cycle_lines(review, table, level=level) if few else _pooled_lines(table)
     ax = open_axes(ax, width=6.8, height=review_height(review))
     quiet(ax, grid="x")
-    _draw_lines(ax, lines)
+    size = float(np.clip(0.5 * 72 * review_height(review) / len(lines), 2.2, 4.6))
+    _draw_lines(ax, lines, size)
     if observed and few:
-        _draw_observed(ax, lines)
+        _draw_observed(ax, lines, 1.5 * size)
     _draw_bars(ax, review, n=len(table))
     _name_rows(ax, table)
     _name_axis(ax, review, level=level, few=few)
@@ -116,20 +117,22 @@ def _pooled_lines(table: pd.DataFrame) -> pd.DataFrame:
     return lines.assign(at=np.arange(len(lines)), strength=1.0, observed=np.nan)
 
 
-def _draw_lines(ax: "Axes", lines: pd.DataFrame) -> None:
+def _draw_lines(ax: "Axes", lines: pd.DataFrame, size: float) -> None:
     for verdict in COLORS:
         for strength in (FAINT, 1.0):
             part = lines[(lines["verdict"] == verdict) & (lines["strength"] == strength)]
             if part.empty:
                 continue
             style: dict[str, Any] = {"color": COLORS[verdict], "alpha": strength}
-            ax.hlines(part["at"], part["lower"], part["upper"], linewidth=1.6, zorder=2, **style)
+            ax.hlines(
+                part["at"], part["lower"], part["upper"], linewidth=size / 2.9, zorder=2, **style
+            )
             ax.plot(
                 part["mean"],
                 part["at"],
                 linestyle="none",
                 marker=MARKERS[verdict],
-                markersize=4.6,
+                markersize=size + (1.5 if verdict == "cannot say" else 0.0),
                 markeredgewidth=0,
                 zorder=3,
                 clip_on=False,
@@ -138,7 +141,7 @@ def _draw_lines(ax: "Axes", lines: pd.DataFrame) -> None:
             )
 
 
-def _draw_observed(ax: "Axes", lines: pd.DataFrame) -> None:
+def _draw_observed(ax: "Axes", lines: pd.DataFrame, size: float) -> None:
     seen = lines[np.isfinite(lines["observed"].astype(float))]
     if seen.empty:
         return
@@ -147,7 +150,7 @@ def _draw_observed(ax: "Axes", lines: pd.DataFrame) -> None:
         seen["at"],
         linestyle="none",
         marker="o",
-        markersize=7,
+        markersize=size,
         markerfacecolor="none",
         markeredgecolor=INK,
         markeredgewidth=0.6,
@@ -213,8 +216,8 @@ def _name_axis(ax: "Axes", review: ThresholdReview, *, level: float, few: bool) 
         order = f"cycle {display_name(cycles[0])}"
     else:
         first, last = display_name(cycles[0], width=16), display_name(cycles[-1], width=16)
-        order = f"in each row: {first} (top) to {last} (bottom)"
-    ax.set_xlabel(f"completion ({reading}), {percent(level)} intervals\n{order}")
+        order = f"{first} (top) to {last} (bottom)"
+    ax.set_xlabel(f"completion: {reading}\n{percent(level)} intervals; {order}")
     low, high = ax.get_xlim()
     ax.set_xlim(
         max(low, 0.0),

@@ -10,7 +10,8 @@ from outcomekpi.thresholds.review import ThresholdReview
 __all__ = ["CHANGES", "answer_review", "answer_review_in_one_line", "is_unsupported", "words_of"]
 
 CHANGES = ("too easy", "too hard")
-NAMED_AT_MOST = 12
+NAMED_AT_MOST = 8
+SILENT_AT_MOST = 20
 
 
 def is_unsupported(table: pd.DataFrame) -> pd.Series:
@@ -49,7 +50,8 @@ def answer_review_in_one_line(table: pd.DataFrame) -> str:
         ]
         line += f" The rule as written would also change {_join(named)}."
     silent = int((table["verdict"] == "cannot say").sum())
-    return line + (f" Too little is known about {silent:,}." if silent else "")
+    some = 0 < silent < len(table)
+    return line + (f" Too little is known about {silent:,}." if some else "")
 
 
 def words_of(table: pd.DataFrame, mask: ReviewMask) -> pd.Series:
@@ -89,6 +91,7 @@ def answer_review(
         context=_context(table),
         sides=tuple(side for side in _sides(review, table, sentences) if side.lines),
         parts=(
+            *_silent(table),
             Part(heading="How sure is this?", paragraphs=_certainty(review, table)),
             Part(heading="What does the written rule do by chance?", paragraphs=luck),
         ),
@@ -97,6 +100,14 @@ def answer_review(
 
 def _lead(table: pd.DataFrame) -> str:
     n, changes = len(table), int(table["verdict"].isin(CHANGES).sum())
+    if (table["verdict"] == "cannot say").all():
+        return (
+            "Nothing can be said about the indicator."
+            if n == 1
+            else (f"Nothing can be said about any of {n:,} indicators.")
+        )
+    if n == 1:
+        return f"The indicator {'needs' if changes else 'does not need'} a change of its bar."
     if changes == 0:
         return f"None of {plural(n, 'indicator')} needs a change of its bar."
     verb = "needs" if changes == 1 else "need"
@@ -121,8 +132,8 @@ def _context(table: pd.DataFrame) -> str:
     if missed:
         words += f" It would miss {missed:,}."
     silent = int((table["verdict"] == "cannot say").sum())
-    if silent:
-        words += f" About {silent:,} too little is known to say."
+    if 0 < silent < len(table):
+        words += f" About {silent:,} too little is known."
     return words
 
 
@@ -143,9 +154,17 @@ def _sides(review: ThresholdReview, table: pd.DataFrame, sentences: pd.Series) -
         ("easy", f"Too easy: {easy}", table["verdict"] == "too easy"),
         ("hard", f"Too hard: {hard}", table["verdict"] == "too hard"),
         ("", "The written rule would change these; the evidence falls short of it", doubtful),
-        ("", "Cannot be judged", (table["verdict"] == "cannot say") & ~doubtful),
     )
     return [_side(sentences[rows], kind, heading) for kind, heading, rows in groups]
+
+
+def _silent(table: pd.DataFrame) -> tuple[Part, ...]:
+    names = list(table.index[table["verdict"] == "cannot say"])
+    if not names:
+        return ()
+    listed = _join(names, shown=SILENT_AT_MOST)
+    words = f"{listed}. Why, is said of each in its sentence below."
+    return (Part(heading="What cannot be judged", paragraphs=(words,)),)
 
 
 def _side(found: pd.Series, kind: str, heading: str) -> Side:
@@ -174,13 +193,17 @@ def _certainty(review: ThresholdReview, table: pd.DataFrame) -> tuple[str, ...]:
             "that is not."
         )
     changes = table["verdict"].isin(CHANGES)
-    if changes.any():
+    if changes.sum() == 1:
+        sure = table[["p_too_easy", "p_too_hard"]].max(axis=1)[changes]
+        needed += (
+            f" The probability that this change is wrong is {probability(float(1 - sure.iloc[0]))}."
+        )
+    elif changes.any():
         sure = table[["p_too_easy", "p_too_hard"]].max(axis=1)[changes]
         wrong = float((1 - sure).sum())
         needed += (
-            f" Of {plural(int(changes.sum()), 'change')} "
-            f"{'fewer than 0.1' if wrong < 0.1 else f'about {wrong:.1f}'} "
-            f"{'is' if changes.sum() == 1 else 'are'} expected to be wrong."
+            f" Of {int(changes.sum()):,} changes "
+            f"{'fewer than 0.1' if wrong < 0.1 else f'about {wrong:.1f}'} are expected to be wrong."
         )
     rest = table[~changes & (table["verdict"] != "cannot say")]
     paragraphs = [needed]
@@ -201,7 +224,7 @@ def _chance(value: object) -> str:
 
 
 def _join(names: list[object] | list[str], *, shown: int = 4) -> str:
-    words = [str(name) for name in names]
+    words = [" ".join(str(name).split()) for name in names]
     if len(words) > shown:
         return f"{', '.join(words[:shown])} and {len(words) - shown} more"
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

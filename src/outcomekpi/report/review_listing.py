@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.report.cells import Cell, Column, Listing, Row, interval_bar, number_cell
-from outcomekpi.report.numbers import RateStyle, count, percent, plural, probability
+from outcomekpi.report.numbers import RateStyle, count, percent, probability
 from outcomekpi.report.review_masking import ReviewMask
 from outcomekpi.thresholds.review import ThresholdReview
 
@@ -43,8 +43,7 @@ def list_indicators(
     return Listing(
         noun="indicator",
         intro=(
-            f"All {plural(len(table), 'indicator')}, the highest completion first. Choose a "
-            "heading to sort by it. The lines in the interval are the bars, "
+            f"{_how_many(len(table))}The lines in the interval are the bars, "
             f"{percent(review.rule.lower)} and {percent(review.rule.upper)}."
         ),
         columns=_columns(what, level),
@@ -56,6 +55,12 @@ def list_indicators(
         only="only those that either would change" if judged.any() else "",
         notes=(),
     )
+
+
+def _how_many(n: int) -> str:
+    if n == 1:
+        return ""
+    return f"All {n:,} indicators, the highest completion first. Choose a heading to sort by it. "
 
 
 def _columns(what: str, level: float) -> tuple[Column, ...]:
