@@ -352,6 +352,14 @@ def test_other_families_are_sent_to_the_check():
         assess_calibration(counts)
 
 
+def test_what_is_not_known_is_not_written():
+    _, outcome, doctor = make_world(n=60, n_doctors=2)
+    found = assess((np.full(60, 0.3), outcome, doctor))
+    assert "nan" not in repr(found) and "slope" not in repr(found)
+    assert repr(found).startswith("Calibration (given): 60 cases of 2 doctors, O/E ")
+    assert "all cases" in found.log[0]
+
+
 def test_a_calibration_describes_itself(assessed):
     assert "\n" not in repr(assessed) and len(repr(assessed)) < 300
     assert repr(assessed).startswith("Calibration (case mix): 2,400 cases of 30 doctors, O/E ")

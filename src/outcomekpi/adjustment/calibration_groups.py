@@ -303,7 +303,7 @@ def _sums(given: Predicted, whole: _Looked) -> DoctorSums | None:
 def _notes(groups: pd.DataFrame, n_clusters: NDArray[np.intp], plan: Plan) -> tuple[str, ...]:
     """Say which numbers are missing, and why."""
     notes = []
-    names = groups["subgroup"] + " " + groups["group"]
+    names = (groups["subgroup"] + " " + groups["group"]).replace("all all", "all cases")
     rare = np.minimum(groups["events"], groups["cases"] - groups["events"]) < FEWEST_EVENTS
     if rare.any():
         notes.append(

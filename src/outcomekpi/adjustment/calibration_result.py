@@ -273,25 +273,26 @@ class Calibration:
         frame.attrs.update(level=level, clusters=self.clusters)
         return frame
 
-    def _find(self, measure: str) -> tuple[float, float, float]:
+    def _say(self, label: str, measure: str) -> str:
+        """Write a measure of all cases, with its interval where it has one."""
         at = MEASURES.index(measure)
-        lower, upper = self._limits(0, DEFAULT_LEVEL)
-        return float(self.estimate[0, at]), float(lower[at]), float(upper[at])
+        value, (lower, upper) = (
+            self.estimate[0, at],
+            (x[at] for x in self._limits(0, DEFAULT_LEVEL)),
+        )
+        if not np.isfinite(value):
+            return ""
+        limits = f" ({lower:.3g} to {upper:.3g})" if np.isfinite(lower + upper) else ""
+        return f"{label} {value:.3g}{limits}"
 
     def __repr__(self) -> str:
         first = self.groups.iloc[0]
-        parts = [
-            f"{name} {value:.3g} ({lower:.3g} to {upper:.3g})"
-            for name, (value, lower, upper) in (
-                ("O/E", self._find("oe")),
-                ("slope", self._find("slope")),
-                ("C", self._find("c_statistic")),
-            )
-        ]
+        names = {"O/E": "oe", "slope": "slope", "C": "c_statistic", "ICI": "ici"}
+        parts = [self._say(label, name) for label, name in names.items()]
         n_subgroups = self.groups["subgroup"].nunique() - 1
         return (
             f"Calibration ({self.prediction}): {first['cases']:,.0f} cases of "
-            f"{first['doctors']:,} doctors, {', '.join(parts)}, ICI {self._find('ici')[0]:.2g}, "
+            f"{first['doctors']:,} doctors, {', '.join(part for part in parts if part)}, "
             f"{n_subgroups} subgroup{'' if n_subgroups == 1 else 's'}"
         )
 
