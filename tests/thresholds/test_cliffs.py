@@ -308,3 +308,19 @@ def test_counts_that_vary_more_than_chance_widen_the_error():
         for c in (calm, noisy)
     ]
     assert errors[1] > 1.5 * errors[0]
+
+
+@pytest.mark.validate
+@pytest.mark.parametrize("kind", ["hba1c", "hba1c heaped", "systolic", "not rounded"])
+def test_the_size_of_the_test_is_the_nominal_one(kind):
+    rng = np.random.default_rng(21)
+    draw = {
+        "hba1c": lambda: hba1c(rng, 2000),
+        "hba1c heaped": lambda: hba1c(rng, 2000, heap=0.2),
+        "systolic": lambda: systolic(rng, 2000),
+        "not rounded": lambda: 5.2 + rng.gamma(4, 0.5, 2000),
+    }[kind]
+    cutoff = 140 if kind == "systolic" else 7.0
+    found = rejections(lambda x: density_test(x, cutoff), (draw() for _ in range(400)))
+    # .1 % quantiles of Bin(400, .03) and Bin(400, .07): a size from 3 to 7 % is what is claimed
+    assert binom.ppf(0.001, 400, 0.03) <= found <= binom.ppf(0.999, 400, 0.07)

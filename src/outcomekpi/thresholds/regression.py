@@ -35,7 +35,8 @@ def expected_regression(
 
     References
     ----------
-    Davis (1976), American Journal of Epidemiology 104 (the effect for a cut at one end).
+    Barnett, van der Pols & Dobson (2005), International Journal of Epidemiology 34,
+    doi:10.1093/ije/dyh299.
 
     Examples
     --------
