@@ -1,13 +1,14 @@
 """Measure how often the intervals of an interrupted series hold the truth, and write the table.
 
-Run: ``python benchmarks/series_coverage.py`` (about 15 minutes of one core), or with the number of
-replicates of each cell: ``python benchmarks/series_coverage.py 200``.
+Run: ``python benchmarks/series_coverage.py`` (about 15 minutes of one core), or name the studies
+that are measured again: ``python benchmarks/series_coverage.py Poisson Binomial``.
+``--replicates 200`` sets the number of series of each cell.
 """
 
-import sys
+import argparse
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 from scipy.special import expit, stdtrit
@@ -21,6 +22,7 @@ from outcomekpi.pilots.series_model import (
     pair_with_control,
     weigh,
 )
+from outcomekpi.pilots.structural_series import DEFAULT_PRIOR, fit_structural
 from outcomekpi.pilots.working_series import WorkingSeries
 
 REPLICATES = 1000
@@ -40,6 +42,14 @@ class World:
     length: int
     phi: tuple[float, ...]
     controlled: bool = False
+    step: float | None = None
+
+    @property
+    def noise(self):
+        """Words of the column of noise."""
+        if self.step is not None:
+            return f"step {self.step:g}"
+        return ", ".join(f"{value:g}" for value in self.phi)
 
 
 def make_model(family, length, method, order):
@@ -79,8 +89,12 @@ def simulate(world, rng):
 
     Gaussian: noise of SD 1 around 0. Poisson: 50 events a period, log rate with noise of SD .15
     (a dispersion of 2.1). Binomial: 40 % of 200 a period, logit with noise of SD .2 (2.9). With a
-    control, both share a random walk of SD .1 (of the noise's scale) a period.
+    control, both share a random walk of SD .1 (of the noise's scale) a period. With a step, the
+    level of a Gaussian series wanders by so much a period about noise of SD 1.
     """
+    if world.step is not None:
+        level = world.step * rng.standard_normal(world.length).cumsum()
+        return [level + rng.standard_normal(world.length)]
     walk = rng.standard_normal(world.length).cumsum() * 0.1 * world.controlled
     both = []
     for _ in range(1 + world.controlled):
@@ -127,6 +141,14 @@ def judge_bayes(model):
     return [lower <= 0 <= upper for lower, upper in spans] + [np.nan]
 
 
+def judge_structural(model):
+    """The same for a wandering level without slope change, under the default prior."""
+    terms = model.terms[:, [0, 2]]
+    posterior = fit_structural(terms, model.outcome)
+    lower, upper = posterior.interval(np.array([0, 1.0]), prior=DEFAULT_PRIOR, level=LEVEL)
+    return [lower <= 0 <= upper, np.nan, lower <= 0 <= upper, np.nan]
+
+
 def judge_newey_west(model):
     """Ordinary least squares with Newey-West errors (one lag, small-sample factor, t)."""
     x, y = model.terms, model.outcome
@@ -145,11 +167,18 @@ def judge_newey_west(model):
     return [*held, np.nan]
 
 
+SPECIAL = {
+    "bayes": judge_bayes,
+    "structural": judge_structural,
+    "newey_west": judge_newey_west,
+}
+
+
 def measure(world, methods, replicates, rng):
     """Coverage of every method on the same series, method -> (effect,)."""
     models = {
         (name, order): make_model(
-            world.family, world.length, "reml" if name in ("bayes", "newey_west") else name, order
+            world.family, world.length, "reml" if name in SPECIAL else name, order
         )
         for name, order in methods
     }
@@ -161,8 +190,7 @@ def measure(world, methods, replicates, rng):
             if world.controlled:
                 size = filled.size
                 filled = pair_with_control(filled, series[1], size)
-            verdict = {"bayes": judge_bayes, "newey_west": judge_newey_west}.get(key[0], judge)
-            held[key].append(verdict(filled))
+            held[key].append(SPECIAL.get(key[0], judge)(filled))
     return {key: np.mean(np.array(rows, dtype=float), axis=0) for key, rows in held.items()}
 
 
@@ -196,48 +224,65 @@ def studies():
             [World("binomial", 48, (rho,), controlled=True) for rho in RHOS],
             counts[:2],
         ),
+        "Gaussian, a level that wanders": (
+            [World("gaussian", n, (), step=s) for n in (48, 96) for s in (0.0, 0.1, 0.3, 1.0)],
+            [("structural", 1), ("reml", 1)],
+        ),
     }
 
 
-def write(tables, replicates, seconds):
-    """Write the page."""
+def tabulate(rows):
+    """Lines of the table of one study."""
+    lines = ["| T | noise | method | " + " | ".join(EFFECTS) + " |"]
+    lines.append("|---|---|---|" + "---|" * len(EFFECTS))
+    for world, (name, order), held in rows:
+        label = f"{name} ({order})" if order > 1 else name
+        cells = ["" if np.isnan(value) else f"{100 * value:.1f}" for value in held]
+        lines.append(f"| {world.length} | {world.noise} | {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write(tables, replicates):
+    """Write the page, with the sections that were not measured again as they were."""
     error = np.sqrt(LEVEL * (1 - LEVEL) / replicates)
-    lines = [
-        "# Coverage of interrupted series",
-        "",
+    old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    sections = {
+        title: text.strip()
+        for title, text in re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", old, flags=re.M | re.S)
+    }
+    sections |= {title: tabulate(rows) for title, rows in tables.items()}
+    head = (
+        "# Coverage of interrupted series\n\n"
         f"Written by `python benchmarks/series_coverage.py` ({replicates:,} series a cell, seed "
-        f"{SEED}, {seconds / 60:.0f} minutes). Share of 95 % intervals that hold the truth, in "
-        f"percent; the Monte Carlo standard error is {100 * error:.1f} points. There is no effect "
-        "in any series, so that 100 less a number is the false-positive rate; trend, level and "
-        "slope are in the model, so that the coverage is the same under any linear effect. T "
-        "points, the start in the middle. *Observed minus forecast* uses the points before the "
-        "start alone.",
-        "",
-    ]
-    for title, rows in tables.items():
-        lines += [f"## {title}", "", "| T | rho | method | " + " | ".join(EFFECTS) + " |"]
-        lines.append("|---|---|---|" + "---|" * len(EFFECTS))
-        for world, (name, order), held in rows:
-            label = f"{name} ({order})" if order > 1 else name
-            rho = ", ".join(f"{value:g}" for value in world.phi)
-            cells = ["" if np.isnan(value) else f"{100 * value:.1f}" for value in held]
-            lines.append(f"| {world.length} | {rho} | {label} | " + " | ".join(cells) + " |")
-        lines.append("")
-    PAGE.write_text("\n".join(lines), encoding="utf-8")
+        f"{SEED}). Share of 95 % intervals that hold the truth, in percent; the Monte Carlo "
+        f"standard error is {100 * error:.1f} points. There is no effect in any series, so that "
+        "100 less a number is the false-positive rate; trend, level and slope are in the model, "
+        "so that the coverage of Gaussian series is the same under any linear effect. T points, "
+        "the start in the middle. Noise: autocorrelation of order 1 (two numbers: coefficients "
+        "of order 2), or the step of a wandering level. *Observed minus forecast* uses the "
+        "points before the start alone.\n"
+    )
+    known = [title for title in studies() if title in sections]
+    body = "\n".join(f"## {title}\n\n{sections[title]}\n" for title in known)
+    PAGE.write_text(f"{head}\n{body}", encoding="utf-8")
 
 
 def main():
-    """Measure every study and write the page as it grows."""
-    replicates = int(sys.argv[1]) if len(sys.argv) > 1 else REPLICATES
-    began = perf_counter()
+    """Measure every study, or those that are named, and write the page as it grows."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("studies", nargs="*", choices=[*studies(), []])
+    parser.add_argument("--replicates", type=int, default=REPLICATES)
+    chosen = parser.parse_args()
     tables = {}
     for number, (title, (worlds, methods)) in enumerate(studies().items()):
+        if chosen.studies and title not in chosen.studies:
+            continue
         rng = np.random.default_rng([SEED, number])
         rows = tables.setdefault(title, [])
         for world in worlds:
-            held = measure(world, methods, replicates, rng)
+            held = measure(world, methods, chosen.replicates, rng)
             rows += [(world, key, values) for key, values in held.items()]
-        write(tables, replicates, perf_counter() - began)
+        write(tables, chosen.replicates)
 
 
 if __name__ == "__main__":

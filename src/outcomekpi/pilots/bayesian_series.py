@@ -1,5 +1,6 @@
 """Exact posterior of a series with first-order autoregressive noise, on a grid of rho."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,11 +10,11 @@ from scipy.special import stdtr
 
 from outcomekpi.pilots.first_order import first_order
 
-__all__ = ["RHO_PRIORS", "RhoPrior", "SeriesPosterior", "fit_posterior"]
+__all__ = ["RHO_PRIORS", "RhoPrior", "SeriesDraws", "SeriesPosterior", "fit_posterior"]
 
 Floats = NDArray[np.float64]
 RhoPrior = Literal["uniform", "positive", "reference"]
-RHO_PRIORS: dict[RhoPrior, str] = {
+RHO_PRIORS: dict[str, str] = {
     "uniform": "rho uniform from -1 to 1",
     "positive": "rho uniform from 0 to 1",
     "reference": "rho with density 1 / sqrt(1 - rho^2)",
@@ -27,55 +28,71 @@ BISECTIONS = 45
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SeriesPosterior:
-    """Posterior as a mixture over the autocorrelation.
-
-    Given rho, the coefficients are normal and the innovation variance inverse gamma.
+class SeriesDraws:
+    """Posterior draws.
 
     Attributes
     ----------
-    rho : (node,), grid of autocorrelations
+    coefficients : (draw, term)
+    parameter : (draw,), of the noise
+    sigma : (draw,), SD of the innovations, or of the noise about a wandering level
+    """
+
+    coefficients: Floats
+    parameter: Floats
+    sigma: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SeriesPosterior:
+    """Posterior as a mixture over one parameter of the noise.
+
+    Given it, the coefficients are normal and the variance inverse gamma.
+
+    Attributes
+    ----------
+    nodes : (node,), grid of the parameter: the autocorrelation, or the step of the level
     log_likelihood : (node,), restricted
-    widths : (node,), width of each node's stretch of rho
+    widths : (node,), width of each node's stretch of the parameter
+    densities : name of a prior -> (node,), its density up to a constant
     coefficients : (node, term), conditional means
     roots : (node, term, term), R^-1 of the whitened terms
     squares : (node,), whitened residual sums of squares
     degrees : of freedom of the conditional t distributions
     """
 
-    rho: Floats
+    nodes: Floats
     log_likelihood: Floats
     widths: Floats
+    densities: Mapping[str, Floats]
     coefficients: Floats
     roots: Floats
     squares: Floats
     degrees: int
 
-    def weights(self, prior: RhoPrior) -> Floats:
+    def weights(self, prior: str) -> Floats:
         """(node,), posterior probability of each node."""
-        density = {
-            "uniform": np.ones_like(self.rho),
-            "positive": (self.rho > 0).astype(np.float64),
-            "reference": 1.0 / np.sqrt(1.0 - self.rho**2),
-        }[prior]
-        mass = density * self.widths * np.exp(self.log_likelihood - self.log_likelihood.max())
+        likelihood = np.exp(self.log_likelihood - self.log_likelihood.max())
+        mass = self.densities[prior] * self.widths * likelihood
         return np.asarray(mass / mass.sum())
 
-    def draw(self, count: int, prior: RhoPrior, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """Draw coefficients (draw, term) and autocorrelations (draw,)."""
-        node = rng.choice(self.rho.size, size=count, p=self.weights(prior))
+    def draw(self, count: int, prior: str, rng: np.random.Generator) -> SeriesDraws:
+        """Draw coefficients, the parameter of the noise and its SD."""
+        node = rng.choice(self.nodes.size, size=count, p=self.weights(prior))
         spread = np.sqrt(self.squares[node] / rng.chisquare(self.degrees, count))
-        normal = rng.standard_normal((count, self.coefficients.shape[1]))
+        normal = rng.standard_normal((count, self.roots.shape[2]))
         shift = np.einsum("dij,dj->di", self.roots[node], normal) * spread[:, None]
-        return self.coefficients[node] + shift, self.rho[node]
+        return SeriesDraws(
+            coefficients=self.coefficients[node] + shift, parameter=self.nodes[node], sigma=spread
+        )
 
-    def interval(self, weights: Floats, *, prior: RhoPrior, level: float) -> tuple[float, float]:
+    def interval(self, weights: Floats, *, prior: str, level: float) -> tuple[float, float]:
         """Equal-tailed interval of a linear combination, from the mixture of t distributions.
 
         Parameters
         ----------
         weights : (term,)
-        prior : of rho
+        prior : of the parameter
         level : probability in (0, 1)
         """
         mass = self.weights(prior)
@@ -118,9 +135,14 @@ def fit_posterior(
     profile = first_order(terms, outcome, rho)
     kept = terms.shape[1] - missing
     return SeriesPosterior(
-        rho=rho,
+        nodes=rho,
         log_likelihood=profile.log_likelihood,
         widths=np.gradient(rho),
+        densities={
+            "uniform": np.ones_like(rho),
+            "positive": (rho > 0).astype(np.float64),
+            "reference": 1.0 / np.sqrt(1.0 - rho**2),
+        },
         coefficients=profile.coefficients[:, :kept],
         roots=profile.roots[:, :kept, :],
         squares=profile.squares,

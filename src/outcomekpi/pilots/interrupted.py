@@ -31,7 +31,8 @@ class InterruptedSeries:
     covariates : columns that are in the model linearly, such as the mean age of each period
     family : "gaussian", "binomial" (log odds) or "poisson" (log rate)
     method : "reml", restricted likelihood with Kenward-Roger intervals; "prais_winsten";
-        "bayes", an exact posterior (Gaussian, order 1); "quasi", dispersion without
+        "bayes", an exact posterior (Gaussian, order 1); "structural", a level that wanders
+        instead of a straight trend (Gaussian); "quasi", dispersion without
         autocorrelation (counts); "independent", least squares or the plain likelihood. The last
         two are for comparison with published figures: their intervals are too narrow where
         neighboring points are alike

@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from outcomekpi.pilots.bayesian_series import SeriesPosterior
+from outcomekpi.pilots.bayesian_series import SeriesDraws, SeriesPosterior
 from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.segmented import SeriesFit
 from outcomekpi.pilots.series_data import SeriesColumns, SeriesData
 from outcomekpi.pilots.series_effects import EffectWords
 from outcomekpi.pilots.series_model import SeriesForecast, SeriesModel, weigh
 from outcomekpi.pilots.series_options import SeriesOptions
+from outcomekpi.pilots.structural_series import likeliest_step, whiten_structural
 from outcomekpi.pilots.working_series import linearize
 
 __all__ = ["SeriesAnswer", "spell_time"]
@@ -30,8 +31,9 @@ class SeriesAnswer:
     data, model, fit : series, terms, estimates
     forecast : from the points before the start alone, or None
     posterior : of a Bayesian fit, else None
-    draws, rhos : (draw, term) and (draw,) of a Bayesian fit, else None
-    forecast_draws : (draw, term) of the forecast, else None
+    draws : of a Bayesian fit, else None
+    level : (draw, time), wandering level of a structural fit, else None
+    forecast_draws : of the forecast, else None
     words : units
     estimates, naive : effects, the main one first
     variants : (words, estimate) of the main effect under other settings
@@ -44,9 +46,9 @@ class SeriesAnswer:
     fit: SeriesFit
     forecast: SeriesForecast | None
     posterior: SeriesPosterior | None
-    draws: Floats | None
-    rhos: Floats | None
-    forecast_draws: Floats | None
+    draws: SeriesDraws | None
+    level: Floats | None
+    forecast_draws: SeriesDraws | None
     words: EffectWords
     estimates: tuple[Estimate, ...]
     naive: Estimate
@@ -72,7 +74,9 @@ class SeriesAnswer:
         count = self.model.terms.shape[1]
         offset = self.model.offset
         if self.draws is not None:
-            values = self.draws[:, :count] @ terms.T
+            values = self.draws.coefficients[:, :count] @ terms.T
+            if self.level is not None:
+                values = values + self.level
             tail = (1.0 - level) / 2.0
             lower, upper = np.quantile(values, [tail, 1.0 - tail], axis=0)
             return offset + values.mean(axis=0), offset + lower, offset + upper
@@ -91,6 +95,10 @@ class SeriesAnswer:
             self.model.family, predictor, self.model.outcome, self.model.size
         )
         rows, response, _ = weigh(self.model.terms, working, self.model.offset, self.model.used)
+        if self.options.method == "structural" and self.posterior is not None:
+            step = float(self.posterior.nodes[likeliest_step(self.posterior)])
+            white = whiten_structural(step, np.column_stack([rows, response]))
+            return white[:, :-1], white[:, -1]
         return rows, response
 
 

@@ -6,7 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.errors import CasesError, SpecError
-from outcomekpi.pilots.bayesian_series import RHO_PRIORS, SeriesPosterior, fit_posterior
+from outcomekpi.pilots.bayesian_series import (
+    RHO_PRIORS,
+    SeriesDraws,
+    SeriesPosterior,
+    fit_posterior,
+)
 from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.findings import Findings
 from outcomekpi.pilots.program import Program
@@ -29,7 +34,6 @@ from outcomekpi.pilots.series_effects import (
 from outcomekpi.pilots.series_facts import (
     answer_facts,
     check_series,
-    list_threats,
     state_assumptions,
     state_estimand,
 )
@@ -43,15 +47,24 @@ from outcomekpi.pilots.series_model import (
 )
 from outcomekpi.pilots.series_options import SeriesOptions, check_options
 from outcomekpi.pilots.series_tables import tabulate
+from outcomekpi.pilots.series_threats import list_threats
+from outcomekpi.pilots.structural_series import (
+    DEFAULT_PRIOR,
+    LEVEL_PRIORS,
+    draw_level,
+    fit_structural,
+)
 from outcomekpi.pilots.working_series import linearize
 
 __all__ = ["estimate_series"]
 
 Floats = NDArray[np.float64]
+POSTERIORS = {"bayes": fit_posterior, "structural": fit_structural}
 ORIGINS = {
     "reml": "REML, Kenward-Roger, {degrees}",
     "prais_winsten": "Prais-Winsten, Kenward-Roger, {degrees}",
     "bayes": "posterior draws",
+    "structural": "posterior draws",
     "quasi": "quasi-likelihood, independent errors, {degrees}",
     "independent": "independent errors, {degrees}",
 }
@@ -121,17 +134,24 @@ def _answer(
     effects = _effects(series, options, model, words)
     fit, forecast = fit_model(model), fit_forecast(model)
     origin = ORIGINS[options.method]
-    posterior = beta = rhos = ahead = None
-    if options.method == "bayes":
+    posterior = drawn = level = ahead = None
+    if options.method in ("bayes", "structural"):
+        prior = options.rho_prior if options.method == "bayes" else DEFAULT_PRIOR
         posterior = _posterior(model)
-        beta, rhos = posterior.draw(draws, options.rho_prior, rng)
+        drawn = posterior.draw(draws, prior, rng)
+        if options.method == "structural":
+            level = _level(model, drawn, rng)
         if forecast is not None:
-            whole = fit_posterior(forecast.rows, forecast.response, missing=forecast.missing)
-            ahead = whole.draw(draws, options.rho_prior, rng)[0]
+            whole = POSTERIORS[options.method](
+                forecast.rows, forecast.response, missing=forecast.missing
+            )
+            ahead = whole.draw(draws, prior, rng)
+    beta = None if drawn is None else drawn.coefficients
     found = [_estimate(effect, fit, model, beta, origin) for effect in effects]
     estimates = [one for one in found if one is not None]
     if forecast is not None:
-        estimates += list_realized(model, forecast, words, ahead)
+        later = None if ahead is None else ahead.coefficients
+        estimates += list_realized(model, forecast, words, later)
     return SeriesAnswer(
         columns=columns,
         options=options,
@@ -140,8 +160,8 @@ def _answer(
         fit=fit,
         forecast=forecast,
         posterior=posterior,
-        draws=beta,
-        rhos=rhos,
+        draws=drawn,
+        level=level,
         forecast_draws=ahead,
         words=words,
         estimates=tuple(estimates),
@@ -153,7 +173,12 @@ def _answer(
 def _posterior(model: SeriesModel) -> SeriesPosterior:
     working = linearize("gaussian", model.offset, model.outcome, model.size)
     rows, response, missing = weigh(model.terms, working, model.offset, model.used)
-    return fit_posterior(rows, response, missing=missing)
+    return POSTERIORS[model.method](rows, response, missing=missing)
+
+
+def _level(model: SeriesModel, drawn: SeriesDraws, rng: np.random.Generator) -> Floats:
+    residuals = model.outcome - model.offset - drawn.coefficients @ model.terms.T
+    return draw_level(residuals, drawn.parameter, drawn.sigma, model.used, rng)
 
 
 def _estimate(
@@ -225,8 +250,9 @@ def _variants(
     """Estimate the main effect under other priors (Bayesian fits) or other models of the noise."""
     found: list[tuple[str, Estimate | None]] = []
     if posterior is not None:
-        for prior, text in RHO_PRIORS.items():
-            beta = posterior.draw(draws, prior, rng)[0]
+        for prior in posterior.densities:
+            text = _spell_prior(prior)
+            beta = posterior.draw(draws, prior, rng).coefficients
             found.append((text, effect_from_draws(effect, beta)))
     else:
         others = {
@@ -242,3 +268,7 @@ def _variants(
             again = refit_model(other, fit)
             found.append((text, estimate_effect(effect, again, count, origin=text)))
     return tuple((text, one) for text, one in found if one is not None)
+
+
+def _spell_prior(prior: str) -> str:
+    return RHO_PRIORS[prior] if prior in RHO_PRIORS else LEVEL_PRIORS[prior][1]

@@ -11,18 +11,17 @@ from outcomekpi.checks import CheckResult
 from outcomekpi.columns import count_of
 from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.ar_errors import to_partial, whiten, whitening_bands
-from outcomekpi.pilots.estimates import Estimate
-from outcomekpi.pilots.findings import Fact, Threat
-from outcomekpi.pilots.program import Program
+from outcomekpi.pilots.bayesian_series import RHO_PRIORS
+from outcomekpi.pilots.findings import Fact
 from outcomekpi.pilots.segmented import profile_interval
 from outcomekpi.pilots.series_answer import SeriesAnswer, spell_time
 from outcomekpi.pilots.series_data import FEW_POINTS
+from outcomekpi.pilots.structural_series import DEFAULT_PRIOR, LEVEL_PRIORS
 
 __all__ = [
     "answer_facts",
     "check_series",
     "detectable_effect",
-    "list_threats",
     "state_assumptions",
     "state_estimand",
 ]
@@ -36,6 +35,8 @@ METHODS = {
     "standard errors and degrees of freedom",
     "bayes": "exact posterior on a grid of the autocorrelation; {prior}, flat coefficients, "
     "variance with density 1/variance",
+    "structural": "exact posterior on a grid of the step of a wandering level; {prior}, flat "
+    "coefficients, variance with density 1/variance",
     "quasi": "quasi-likelihood with Pearson's dispersion, independent errors, normal quantiles",
     "independent": "independent errors: the interval carries no autocorrelation",
 }
@@ -44,6 +45,8 @@ METHODS = {
 def state_estimand(answer: SeriesAnswer) -> str:
     """Say in one sentence what the main effect is."""
     season = " and season" if answer.options.seasonality is not None else ""
+    if answer.options.method == "structural":
+        season = f" (a wandering level){season}"
     than = {
         "none": f"trend{season}",
         "difference": f"the control and the trend{season} of the distance from it",
@@ -65,10 +68,11 @@ def state_assumptions(answer: SeriesAnswer) -> tuple[str, ...]:
     scale = {"gaussian": "", "poisson": " of the log rate", "binomial": " of the log odds"}
     trend = f"Without the program the straight trend{scale[answer.model.family]} before it"
     said = [f"{trend} would have gone on."]
+    if answer.options.method == "structural":
+        said = ["Without the program the level would have wandered on as it did before."]
     if answer.options.control_as == "difference":
         said = [
-            "Without the program the distance between treated and control would have kept its "
-            f"straight trend{scale[answer.model.family]}.",
+            _spell_distance(answer.options.method, scale[answer.model.family]),
             "The program did not reach the control.",
         ]
     elif answer.options.control_as == "covariate":
@@ -82,12 +86,26 @@ def state_assumptions(answer: SeriesAnswer) -> tuple[str, ...]:
     said.append("Outcome, patients and measurement are the same kind before and after.")
     if answer.options.method in ("quasi", "independent"):
         said.append("Neighboring points are independent once trend and season are known.")
+    elif answer.options.method == "structural":
+        said.append("Points scatter independently about the level.")
     else:
         said.append(
             f"The noise is autoregressive of order {answer.options.order}, the same before and "
             "after."
         )
     return tuple(said)
+
+
+def _spell_distance(method: str, scale: str) -> str:
+    if method == "structural":
+        return (
+            "Without the program the distance between treated and control would have wandered on "
+            "as it did before."
+        )
+    return (
+        "Without the program the distance between treated and control would have kept its straight "
+        f"trend{scale}."
+    )
 
 
 def check_series(answer: SeriesAnswer) -> tuple[CheckResult, ...]:
@@ -141,81 +159,6 @@ def _noise_left(answer: SeriesAnswer) -> CheckResult:
     )
 
 
-def list_threats(answer: SeriesAnswer, program: Program) -> tuple[Threat, ...]:
-    """List other explanations, each with the size that would undo the main effect."""
-    amount, edge = _tipping(answer.main)
-    controlled = answer.options.control_as != "none"
-    where = "in the treated series alone" if controlled else "at the same time"
-    steps = float(answer.data.since[answer.model.counted].mean())
-    threats = [
-        Threat(
-            name="history",
-            direction="either",
-            tipping=f"something else that changed the outcome by {amount} {where} leaves no "
-            f"effect; {edge}",
-            handled="what moves treated and control alike cancels" if controlled else "",
-        ),
-        Threat(
-            name="instrumentation",
-            direction="either",
-            tipping=f"a change of measurement, coding or coverage at the start worth {amount} "
-            "leaves no effect",
-            handled=program.measurement_changes or "",
-        ),
-    ]
-    bend = _bend(answer, steps)
-    if bend:
-        threats.append(
-            Threat(
-                name="bent trend",
-                direction="either",
-                tipping=bend,
-                handled="a straight trend before the start is in the model",
-            )
-        )
-    if program.selected_on_baseline:
-        threats.append(
-            Threat(
-                name="regression to the mean",
-                direction="towards benefit",
-                tipping=f"a fall back of {amount} on its own, because the start followed extreme "
-                "values, leaves no effect",
-                handled="points before the extreme ones carry the trend; leave the extreme ones "
-                "out and compare",
-            )
-        )
-    return tuple(threats)
-
-
-def _tipping(main: Estimate) -> tuple[str, str]:
-    """Write the size that makes the effect nil, and the one that takes its clarity."""
-    lower, upper = main.interval(level=DEFAULT_LEVEL)
-    ratio = main.scale == "log"
-    amount = f"a factor of {main.value:.4g}" if ratio else f"{main.value:.4g} {main.unit}"
-    if not main.excludes_null(level=DEFAULT_LEVEL):
-        return amount, f"the {DEFAULT_LEVEL:.0%} interval includes no effect as it is"
-    near = lower if abs(lower - main.null) < abs(upper - main.null) else upper
-    small = f"a factor of {near:.4g}" if ratio else f"{near:.4g} {main.unit}"
-    return amount, f"{small} is enough for the {DEFAULT_LEVEL:.0%} interval to include no effect"
-
-
-def _bend(answer: SeriesAnswer, steps: float) -> str:
-    """Change of the trend at the start, without a program, that makes the effect nil."""
-    if steps <= 0:
-        return ""
-    step = answer.data.times.step
-    if answer.main.scale == "log":
-        each = np.exp(np.log(answer.main.value) / steps)
-        return (
-            f"a trend that by itself turned by a factor of {each:.4g} a {step} at the start "
-            "leaves no effect"
-        )
-    return (
-        f"a trend that by itself turned by {answer.main.value / steps:.4g} {answer.main.unit} a "
-        f"{step} at the start leaves no effect"
-    )
-
-
 def answer_facts(answer: SeriesAnswer) -> Mapping[str, Fact]:
     """Answer the items of the checklist that a series can answer."""
     data, model, main = answer.data, answer.model, answer.main
@@ -257,8 +200,8 @@ def answer_facts(answer: SeriesAnswer) -> Mapping[str, Fact]:
 
 
 def _prior(answer: SeriesAnswer) -> str:
-    from outcomekpi.pilots.bayesian_series import RHO_PRIORS
-
+    if answer.options.method == "structural":
+        return LEVEL_PRIORS[DEFAULT_PRIOR][1]
     return RHO_PRIORS[answer.options.rho_prior]
 
 
@@ -272,11 +215,13 @@ def _volume(answer: SeriesAnswer) -> str:
 
 
 def _autocorrelation(answer: SeriesAnswer) -> str:
-    if answer.rhos is not None:
-        low, high = np.quantile(answer.rhos, [0.025, 0.975])
+    if answer.draws is not None:
+        drawn = answer.draws.parameter
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        what = "step of the level over the noise" if answer.level is not None else "rho"
         return (
-            f"rho {answer.rhos.mean():.2f} (95 % interval {low:.2f} to {high:.2f}), carried into "
-            "the interval"
+            f"{what} {drawn.mean():.2f} (95 % interval {low:.2f} to {high:.2f}), carried into the "
+            "interval"
         )
     rows, response = answer.weighed()
     low, high = profile_interval(rows, response, level=DEFAULT_LEVEL)
@@ -302,6 +247,8 @@ def _comparator(answer: SeriesAnswer) -> str:
 
 
 def _pre_trend(answer: SeriesAnswer) -> str:
+    if "trend" not in answer.model.names:
+        return "no straight trend: the level before the start wanders, and is carried forward"
     weights = np.zeros(answer.fit.coefficients.size)
     weights[answer.model.names.index("trend")] = 1.0
     value, error, degrees = answer.fit.contrast(weights)

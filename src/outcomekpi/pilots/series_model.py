@@ -16,6 +16,11 @@ from outcomekpi.pilots.segmented import (
     fit_with_noise,
 )
 from outcomekpi.pilots.series_data import Family, SeriesData
+from outcomekpi.pilots.structural_series import (
+    fit_structural,
+    likeliest_step,
+    whiten_structural,
+)
 from outcomekpi.pilots.working_series import (
     WorkingSeries,
     check_predictor,
@@ -39,7 +44,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-Method = Literal["reml", "prais_winsten", "bayes", "quasi", "independent"]
+Method = Literal["reml", "prais_winsten", "bayes", "structural", "quasi", "independent"]
 Change = Literal["level and slope", "level", "slope"]
 ROUNDS = 30
 CONVERGED = 1e-6
@@ -97,7 +102,9 @@ def build_model(
 ) -> SeriesModel:
     """Put the terms together: intercept, trend, seasons, covariates, level and slope change."""
     since = data.since
-    columns = {"intercept": np.ones_like(since), "trend": since}
+    columns = {"intercept": np.ones_like(since)}
+    if method != "structural":
+        columns["trend"] = since
     if seasonality is not None:
         waves = seasonality.columns(since.size)
         columns |= {f"season {k + 1}": waves[:, k] for k in range(waves.shape[1])}
@@ -114,7 +121,7 @@ def build_model(
     model = SeriesModel(
         family=family,
         method=method,
-        order=0 if method in ("quasi", "independent") else order,
+        order=0 if method in ("structural", "quasi", "independent") else order,
         names=tuple(columns),
         terms=terms,
         program=np.array([name in ("level change", "slope change") for name in columns]),
@@ -247,6 +254,8 @@ def _fit_working(
 ) -> SeriesFit:
     """Fit a weighted working response by the method of the model."""
     rows, response, missing = weigh(terms, working, model.offset, model.used)
+    if model.method == "structural":
+        return _fit_structural(rows, response, missing)
     if model.method == "prais_winsten":
         return fit_prais_winsten(rows, response, model.order, missing=missing, adjust=adjust)
     if model.method in ("reml", "bayes") or (
@@ -270,6 +279,14 @@ def weigh(
     rows = np.column_stack([root[:, None] * terms, gaps])
     response = np.where(used, root * (working.response - offset), 0.0)
     return rows, response, int(gaps.shape[1])
+
+
+def _fit_structural(rows: Floats, response: Floats, missing: int) -> SeriesFit:
+    """Fit at the likeliest step of a wandering level; its posterior has the intervals."""
+    posterior = fit_structural(rows, response, missing=missing)
+    step = float(posterior.nodes[likeliest_step(posterior)])
+    white = whiten_structural(step, np.column_stack([rows, response]))
+    return fit_with_noise(white[:, :-1], white[:, -1], np.zeros(0), missing=missing)
 
 
 def _fit_known(model: SeriesModel, rows: Floats, response: Floats, missing: int) -> SeriesFit:
@@ -328,13 +345,16 @@ def fit_forecast(model: SeriesModel) -> SeriesForecast | None:
         np.column_stack([kept, extra]), working, model.offset, model.used
     )
     known = model.family != "gaussian" and model.method in ("quasi", "independent")
-    fit = fit_with_noise(
-        rows,
-        response,
-        to_partial(first.autoregression),
-        missing=missing,
-        variance=first.variance if known else None,
-    )
+    if model.method == "structural":
+        fit = _fit_structural(rows, response, missing)
+    else:
+        fit = fit_with_noise(
+            rows,
+            response,
+            to_partial(first.autoregression),
+            missing=missing,
+            variance=first.variance if known else None,
+        )
     selection = np.zeros((model.used.size, rows.shape[1]))
     selection[ahead, kept.shape[1] + np.arange(ahead.size)] = 1.0
     return SeriesForecast(

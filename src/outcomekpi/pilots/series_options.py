@@ -101,14 +101,13 @@ def _check_method(family: Family, options: SeriesOptions) -> None:
             "method='quasi' is for counts; a Gaussian series has its variance estimated anyway: "
             "use 'reml', or 'independent' for ordinary least squares."
         )
-    if options.method == "bayes" and family != "gaussian":
+    if options.method in ("bayes", "structural") and family != "gaussian":
         raise SpecError(
-            "method='bayes' is exact for family='gaussian' alone; use 'reml' for counts."
+            f"method={options.method!r} is exact for family='gaussian' alone; use 'reml' for "
+            "counts."
         )
-    if options.method == "bayes" and options.order != 1:
-        raise SpecError(f"method='bayes' has order=1; got order={options.order!r}.")
-    if options.method in ("quasi", "independent") and options.order != 1:
+    if options.method not in ("reml", "prais_winsten") and options.order != 1:
         raise SpecError(
-            f"method={options.method!r} has independent errors, and no order; got "
-            f"order={options.order!r}."
+            f"method={options.method!r} takes no order but 1; got order={options.order!r}. Use "
+            "'reml' or 'prais_winsten' for a higher one."
         )

@@ -34,8 +34,8 @@ def tabulate(answer: SeriesAnswer) -> Mapping[str, pd.DataFrame]:
     rows = [
         (words, one.value, *one.interval(level=DEFAULT_LEVEL)) for words, one in answer.variants
     ]
-    name = "prior_sensitivity" if answer.options.method == "bayes" else "variants"
-    first = "prior" if answer.options.method == "bayes" else "variant"
+    priors = answer.posterior is not None
+    name, first = ("prior_sensitivity", "prior") if priors else ("variants", "variant")
     frame = pd.DataFrame(rows, columns=[first, "mean", "lower", "upper"])
     frame.attrs.update(level=DEFAULT_LEVEL, estimate=answer.main.name, unit=answer.main.unit)
     tables[name] = frame
@@ -74,7 +74,8 @@ def _forecast(answer: SeriesAnswer) -> pd.DataFrame:
     observed = answer.data.rate[ahead]
     weights = (forecast.selection * forecast.slope[:, None])[ahead]
     if answer.forecast_draws is not None:
-        gaps = answer.forecast_draws @ weights[:, : answer.forecast_draws.shape[1]].T
+        drawn = answer.forecast_draws.coefficients
+        gaps = drawn @ weights[:, : drawn.shape[1]].T
         tail = (1.0 - DEFAULT_LEVEL) / 2.0
         low, high = np.quantile(gaps, [tail, 1.0 - tail], axis=0)
         center = gaps.mean(axis=0)
