@@ -21,10 +21,13 @@ validate: $(VENV)/.stamp ## Run the long statistical studies and write their tab
 	$(PY) benchmarks/accuracy.py
 	$(PY) benchmarks/sbc.py
 	$(PY) benchmarks/engines_agree.py
+	$(PY) benchmarks/calibration_coverage.py
+	$(PY) benchmarks/cliffs.py
 	$(PY) -m pytest -m validate
 
 bench: $(VENV)/.stamp ## Measure speed and memory side by side and write the table
 	$(PY) benchmarks/speed.py
+	$(PY) benchmarks/operating.py
 
 lint: $(VENV)/.stamp ## Check style, layout and types
 	$(VENV)/bin/ruff check .

@@ -19,7 +19,9 @@ GROUPS = (
 OTHER = {
     "DEFAULT_LEVEL": "Probability of every interval unless the caller says otherwise.",
     "__version__": "Version of the package.",
-    "datasets": "Example tables: `load_medpar`, `load_synthetic_cases`, `simulate_cases`.",
+    "datasets": "Example tables: `load_medpar`, `load_synthetic_cases`, `simulate_cases`, "
+    "`simulate_history`.",
+    "programs": "Rules of programs with money behind them, as functions (QOF, VBP, Stars, ...).",
 }
 
 
