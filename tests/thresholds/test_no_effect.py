@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from outcomekpi.errors import SpecError
 from outcomekpi.thresholds.no_effect import ChangeRule, rewards_without_effect
-from outcomekpi.thresholds.programs.vbp import VbpRule
+from outcomekpi.thresholds.programs.vbp import VbpRule, vbp_points, vbp_thresholds
 from outcomekpi.thresholds.regression import (
     expected_regression,
     improvement_by_chance,
@@ -150,6 +150,30 @@ def test_rules_that_compare_units_are_simulated():
     assert row["mean"] > 1 / 8  # ties share the place
     assert row["worst_mean"] < row["mean"]
     np.testing.assert_allclose(row["worst_change"], row["worst_expected"], atol=0.01)
+
+
+@dataclass(frozen=True)
+class OwnBars:
+    """VBP points with the bars that the baseline of the same hospitals sets."""
+
+    direction: str = "higher"
+
+    def decide(self, results):
+        before, after = results.rates[..., 0], results.rates[..., 1]
+        bars = vbp_thresholds(before)
+        low, high = bars.threshold[:, None], bars.benchmark[:, None]
+        return vbp_points(after, before, threshold=low, benchmark=high) / 10
+
+
+def test_bars_set_by_the_baseline_itself_pay_the_worst_for_regressing():
+    setting = Setting(levels=(0.6,), caseloads=(50,), icc=0.05, n_units=60, replicates=2000)
+    row = rewards_without_effect(OwnBars(), setting).to_frame().iloc[0]
+    assert row["mc_error"] < 0.002
+    assert row["worst_lower"] > 0.05
+    # achievement alone would give the worst quarter next to nothing, were results reliable
+    certain = Setting(levels=(0.6,), caseloads=(5000,), icc=0.05, n_units=60, replicates=200)
+    reliable = rewards_without_effect(OwnBars(), certain).to_frame().iloc[0]
+    assert reliable["worst_mean"] < row["worst_mean"] / 3
 
 
 def test_the_same_seed_gives_the_same_numbers():
