@@ -32,6 +32,8 @@ RHOS = (0.0, 0.2, 0.4, 0.6)
 LENGTHS = (24, 48, 96)
 EFFECTS = ("level change", "slope change", "average effect", "observed minus forecast")
 PAGE = Path(__file__).with_suffix(".md")
+DOCS = Path(__file__).parents[1] / "docs" / "methods" / "interrupted.md"
+SHOWN = ("Gaussian", "Poisson")
 
 
 @dataclass(frozen=True)
@@ -265,6 +267,34 @@ def write(tables, replicates):
     known = [title for title in studies() if title in sections]
     body = "\n".join(f"## {title}\n\n{sections[title]}\n" for title in known)
     PAGE.write_text(f"{head}\n{body}", encoding="utf-8")
+    copy_to_docs(sections)
+
+
+def copy_to_docs(sections):
+    """Print level, slope and average effect, side by side by method, on the page of methods."""
+    parts = []
+    for title in SHOWN:
+        if title not in sections:
+            continue
+        rows = [
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in sections[title].splitlines()[2:]
+        ]
+        methods = list(dict.fromkeys(row[2] for row in rows))
+        cells = {(row[0], row[1], row[2]): " / ".join(row[3:6]) for row in rows}
+        places = list(dict.fromkeys((row[0], row[1]) for row in rows))
+        parts.append(f"{title}: level change / slope change / average effect, percent.\n")
+        parts.append("| T | rho | " + " | ".join(methods) + " |")
+        parts.append("|---|---|" + "---|" * len(methods))
+        for length, rho in places:
+            shown = " | ".join(cells.get((length, rho, name), "") for name in methods)
+            parts.append(f"| {length} | {rho} | {shown} |")
+        parts.append("")
+    begin, end = "<!-- coverage: begin -->", "<!-- coverage: end -->"
+    text = DOCS.read_text(encoding="utf-8")
+    table = "\n".join([begin, "", *parts, end])
+    marked = re.compile(f"{begin}.*{end}", flags=re.S)
+    DOCS.write_text(marked.sub(lambda _: table, text), encoding="utf-8")
 
 
 def main():

@@ -274,7 +274,7 @@ def test_seasons_that_cannot_be_are_refused(settings, message):
     [
         ({"family": "gausian"}, "Did you mean 'gaussian'"),
         ({"method": "quasi"}, "is for counts"),
-        ({"method": "bayes", "order": 2}, "order=1"),
+        ({"method": "bayes", "order": 2}, "takes no order but 1"),
         ({"family": "poisson", "method": "bayes"}, "exact for family='gaussian'"),
         ({"family": "binomial"}, "name the column, trials="),
         ({"trials": "n"}, "goes with family='binomial'"),

@@ -226,12 +226,13 @@ def test_an_indicator_for_a_later_point_is_its_forecast_error():
 def test_the_posterior_mixture_has_the_moments_of_its_draws():
     posterior = fit_posterior(TERMS, series())
     weights = np.array([0, 0, 1.0, 7.0])
-    draws, rho = posterior.draw(40_000, "uniform", np.random.default_rng(1))
+    drawn = posterior.draw(40_000, "uniform", np.random.default_rng(1))
+    draws, rho = drawn.coefficients, drawn.parameter
     exact = posterior.interval(weights, prior="uniform", level=0.9)
     sampled = np.quantile(draws @ weights, [0.05, 0.95])
     # Monte Carlo error of a 5 % quantile: sqrt(.05 x .95 / 40,000) / density, about .012 SD
     assert sampled == pytest.approx(exact, abs=0.05 * np.std(draws @ weights))
-    assert np.mean(rho) == pytest.approx(posterior.rho @ posterior.weights("uniform"), abs=0.01)
+    assert np.mean(rho) == pytest.approx(posterior.nodes @ posterior.weights("uniform"), abs=0.01)
 
 
 def test_the_posterior_equals_a_brute_force_grid():
@@ -241,5 +242,5 @@ def test_the_posterior_equals_a_brute_force_grid():
     values = np.array([restricted_log_likelihood(np.array([r]), TERMS, y)[0] for r in rho])
     mass = np.exp(values - values.max())
     exact = rho @ mass / mass.sum()
-    assert posterior.rho @ posterior.weights("uniform") == pytest.approx(exact, abs=1e-3)
-    assert (posterior.weights("positive")[posterior.rho < 0] == 0).all()
+    assert posterior.nodes @ posterior.weights("uniform") == pytest.approx(exact, abs=1e-3)
+    assert (posterior.weights("positive")[posterior.nodes < 0] == 0).all()

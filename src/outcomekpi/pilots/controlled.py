@@ -45,16 +45,16 @@ class ControlledSeries:
 
     References
     ----------
-    Lopez Bernal, Cummins & Gasparrini (2018), International Journal of Epidemiology 47.
+    Bottomley, Scott & Isham (2019), Epidemiologic Methods, doi:10.1515/em-2018-0010.
 
     Examples
     --------
-    >>> import numpy as np, pandas as pd, outcomekpi as ok
-    >>> noise = np.random.default_rng(1).normal(size=(2, 48))
-    >>> frame = pd.DataFrame({"month": range(48), "there": 50 + noise[0], "here": 50 + noise[1]})
-    >>> frame.loc[24:, "here"] += 5
-    >>> design = ok.ControlledSeries(outcome="here", control="there", time="month", start=24)
-    >>> bool(ok.compare_pilot(frame, design).main.excludes_null(level=0.95))
+    >>> import numpy as np, pandas as pd
+    >>> from outcomekpi.pilots.comparison import compare_pilot
+    >>> frame = pd.DataFrame({"month": range(48), "there": 50 + np.sin(np.arange(48) ** 2)})
+    >>> frame["here"] = frame["there"] + np.cos(frame["month"] ** 2) + 5 * (frame["month"] >= 24)
+    >>> design = ControlledSeries(outcome="here", control="there", time="month", start=24)
+    >>> bool(compare_pilot(frame, design).main.excludes_null(level=0.95))
     True
     """
 

@@ -57,16 +57,17 @@ class InterruptedSeries:
     References
     ----------
     Kenward & Roger (1997), Biometrics 53. Turner et al. (2021), BMC Medical Research Methodology
-    21. Bernal, Cummins & Gasparrini (2017), International Journal of Epidemiology 46.
+    21, doi:10.1186/s12874-021-01364-0. Lopez Bernal, Cummins & Gasparrini (2017), International
+    Journal of Epidemiology 46, doi:10.1093/ije/dyw098.
 
     Examples
     --------
-    >>> import numpy as np, pandas as pd, outcomekpi as ok
+    >>> import numpy as np, pandas as pd
+    >>> from outcomekpi.pilots.comparison import compare_pilot
     >>> rate = 50 + np.random.default_rng(1).normal(size=48) + 4 * (np.arange(48) >= 24)
     >>> frame = pd.DataFrame({"month": range(1, 49), "rate": rate})
-    >>> design = ok.InterruptedSeries(outcome="rate", time="month", start=25, unit="%")
-    >>> effect = ok.compare_pilot(frame, design)
-    >>> bool(effect.main.excludes_null(level=0.95))
+    >>> design = InterruptedSeries(outcome="rate", time="month", start=25, unit="%")
+    >>> bool(compare_pilot(frame, design).main.excludes_null(level=0.95))
     True
     """
 

@@ -261,9 +261,9 @@ def _check_points(series: SeriesData) -> None:
     if min(before, after) < FEW_POINTS:
         warnings.warn(
             f"{count_of(before, 'point')} before and {after:,} after the start: below "
-            f"{FEW_POINTS} a side neither the trend before nor the autocorrelation can be told, "
-            "intervals are wide and may still be too narrow, and one odd point can make or undo "
-            "the result.",
+            f"{FEW_POINTS} a side the trend rests on a handful of points. The intervals are wide, and "
+            "hold only if trend and noise are as modeled, which so few points cannot show; one odd "
+            "point can make or undo the result.",
             OutcomeKPIWarning,
             stacklevel=2,
         )

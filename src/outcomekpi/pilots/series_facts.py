@@ -32,7 +32,8 @@ METHODS = {
     "reml": "restricted maximum likelihood, autoregressive noise of order {order}, Kenward-Roger "
     "standard errors and degrees of freedom",
     "prais_winsten": "iterated Prais-Winsten, autoregressive noise of order {order}, Kenward-Roger "
-    "standard errors and degrees of freedom",
+    "standard errors and degrees of freedom; it finds too little autocorrelation, and its 95 % "
+    "intervals held the truth in about 91 % of simulated series",
     "bayes": "exact posterior on a grid of the autocorrelation; {prior}, flat coefficients, "
     "variance with density 1/variance",
     "structural": "exact posterior on a grid of the step of a wandering level; {prior}, flat "
