@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from made_reviews import made_review, made_table
 from test_report import HOSTILE, judged, made_fit
 
 from outcomekpi.report.document import report
+from outcomekpi.report.review_document import report_review
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -44,6 +46,16 @@ def many(tmp_path_factory):
     return report(*judged(made_fit(n_doctors=N_MANY)), path=path, checks=())
 
 
+@pytest.fixture(scope="module")
+def review(tmp_path_factory):
+    names = [*HOSTILE, "糖化血红蛋白达标率", "x" * 200]
+    rates = {name: 0.4 + 0.57 * k / len(names) for k, name in enumerate(names)}
+    table = made_table(rates, units=3, cases=60)
+    table["unit"] = table["unit"].replace({"U0": "<b>心内科</b>", "U1": "y" * 150})
+    found = made_review(table, reading="mean_achievement", target="goal")
+    return report_review(found, path=tmp_path_factory.mktemp("review") / "report.html")
+
+
 @contextmanager
 def opened(browser, path, viewport):
     """Open a report; any console message, script error, dialog or request fails the test."""
@@ -66,16 +78,16 @@ def opened(browser, path, viewport):
         page.close()
 
 
-def column(page, label):
-    """The visible values of one column of the table of doctors, as they are sorted by."""
+def column(page, label, noun="doctor"):
+    """The visible values of one column of a table, as they are sorted by."""
     return page.evaluate(
-        """label => {
-          const table = document.getElementById("doctor-table");
+        """([label, noun]) => {
+          const table = document.getElementById(`${noun}-table`);
           const at = [...table.tHead.rows[0].cells].findIndex(c => c.textContent.trim() === label);
           return [...table.tBodies[0].rows].filter(row => !row.hidden)
             .map(row => row.cells[at].dataset.v ?? row.cells[at].textContent.trim());
         }""",
-        label,
+        [label, noun],
     )
 
 
@@ -84,7 +96,7 @@ def heading(page, label):
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("name", ["hostile", "many"])
+@pytest.mark.parametrize("name", ["hostile", "many", "review"])
 def test_the_page_never_scrolls_sideways_but_the_table_may(browser, request, name, viewport):
     with opened(browser, request.getfixturevalue(name), viewport) as page:
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -92,7 +104,7 @@ def test_the_page_never_scrolls_sideways_but_the_table_may(browser, request, nam
         assert page.evaluate("window.scrollX") == 0
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= viewport["width"]
-        box = page.locator("#doctor-box")
+        box = page.locator(".listing-box").first
         fits = box.evaluate("b => b.getBoundingClientRect().right <= innerWidth")
         assert fits
         if viewport is PHONE:
@@ -213,6 +225,51 @@ def test_print_shows_the_whole_table_and_no_controls(browser, hostile):
         assert not page.locator("#doctor-tools").is_visible()
         box = page.locator("#doctor-box")
         assert box.evaluate("b => b.scrollHeight <= b.clientHeight")
+        page.set_viewport_size({"width": 688, "height": 970})  # A4 less its margins
+        assert page.evaluate("document.documentElement.scrollWidth") <= 688
+        assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_names_of_indicators_and_units_are_inert(browser, review):
+    with opened(browser, review, DESKTOP) as page:
+        page.mouse.move(300, 300)
+        assert set(HOSTILE) <= set(column(page, "Indicator", "indicator"))
+        assert "<b>心内科</b>" in column(page, "Unit", "unit")
+        assert page.evaluate("document.scripts.length") == 1
+        assert page.locator("main [onmouseover], main [onerror]").count() == 0
+        sizes = page.evaluate("[...document.images].map(i => i.complete && i.naturalWidth)")
+        assert len(sizes) == 2
+        assert all(size > 100 for size in sizes)
+
+
+def test_each_table_of_a_review_is_searched_and_sorted_by_itself(browser, review):
+    with opened(browser, review, DESKTOP) as page:
+        units = len(column(page, "Unit", "unit"))
+        page.get_by_label("Find an indicator").fill("糖化")
+        assert column(page, "Indicator", "indicator") == ["糖化血红蛋白达标率"]
+        assert page.locator("#indicator-count").inner_text() == "1 of 10 indicators shown"
+        assert len(column(page, "Unit", "unit")) == units
+        page.get_by_label("Find a unit or indicator").fill("糖化")
+        assert set(column(page, "Indicator", "unit")) == {"糖化血红蛋白达标率"}
+        assert len(column(page, "Unit", "unit")) == 3
+        page.get_by_label("Find an indicator").fill("")
+        table = page.locator("#indicator-table")
+        pooled = table.get_by_role("columnheader", name="Pooled, %", exact=True)
+        before = [float(value) for value in column(page, "Pooled, %", "indicator")]
+        assert before == sorted(before, reverse=True)
+        assert pooled.get_attribute("aria-sort") == "descending"
+        pooled.get_by_role("button").click()
+        after = [float(value) for value in column(page, "Pooled, %", "indicator")]
+        assert after == sorted(after)
+
+
+def test_a_review_prints_whole(browser, review):
+    with opened(browser, review, DESKTOP) as page:
+        page.emulate_media(media="print")
+        for noun in ("indicator", "unit"):
+            assert not page.locator(f"#{noun}-tools").is_visible()
+            box = page.locator(f"#{noun}-box")
+            assert box.evaluate("b => b.scrollHeight <= b.clientHeight")
         page.set_viewport_size({"width": 688, "height": 970})  # A4 less its margins
         assert page.evaluate("document.documentElement.scrollWidth") <= 688
         assert page.pdf(format="A4").startswith(b"%PDF")
