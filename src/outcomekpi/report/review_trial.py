@@ -14,7 +14,7 @@ from outcomekpi.thresholds.settings import Setting
 
 __all__ = ["true_completion", "try_rule"]
 
-MOST_COUNTS = 4_000_000  # counts drawn per level and caseload where the trial is simulated
+MOST_COUNTS = 1_000_000  # counts drawn per level and caseload where the trial is simulated
 MOST_REPLICATES = 4000
 FEWEST_REPLICATES = 500
 LEAST_ICC = 1e-3  # units that do not differ at all are all on one side of their target
