@@ -44,9 +44,19 @@ if TYPE_CHECKING:
         StorageError,
     )
     from outcomekpi.intervals import DEFAULT_LEVEL
+    from outcomekpi.pilots.baseline_population import BaselinePopulation
     from outcomekpi.pilots.controlled import ControlledSeries
     from outcomekpi.pilots.interrupted import InterruptedSeries
+    from outcomekpi.pilots.mean_sweep import MeanSweep, sweep_population_means
+    from outcomekpi.pilots.no_program_change import regression_to_mean
+    from outcomekpi.pilots.regression_result import RegressionToMean
+    from outcomekpi.pilots.regression_to_mean import correct_selection
     from outcomekpi.pilots.seasonality import Seasonality
+    from outcomekpi.pilots.selected_units import (
+        correct_unit_selection,
+        expect_worst_units,
+        replay_selection,
+    )
     from outcomekpi.plots.calibration import plot_calibration
     from outcomekpi.plots.caterpillar import plot_caterpillar
     from outcomekpi.plots.decision_curve import plot_decision_curve
@@ -129,6 +139,7 @@ __all__ = [
     "AbsoluteRule",
     "AwardPlan",
     "AwardScenarios",
+    "BaselinePopulation",
     "Calibration",
     "CaseloadPlan",
     "Cases",
@@ -160,6 +171,7 @@ __all__ = [
     "HalfStudentT",
     "InterruptedSeries",
     "JointCriterion",
+    "MeanSweep",
     "Misclassification",
     "ModelSpec",
     "Normal",
@@ -174,6 +186,7 @@ __all__ = [
     "Provenance",
     "RValues",
     "Ranks",
+    "RegressionToMean",
     "RelativeRule",
     "Reliability",
     "ReportCard",
@@ -204,6 +217,8 @@ __all__ = [
     "choose_threshold",
     "cite",
     "classify",
+    "correct_selection",
+    "correct_unit_selection",
     "count_limits",
     "cut_misclassification",
     "datasets",
@@ -214,6 +229,7 @@ __all__ = [
     "doctor_table",
     "exact_test",
     "exception_jump",
+    "expect_worst_units",
     "expected_regression",
     "fit",
     "fit_beta_binomial",
@@ -245,7 +261,9 @@ __all__ = [
     "r_values",
     "rank",
     "regression_share",
+    "regression_to_mean",
     "reliability",
+    "replay_selection",
     "report",
     "report_card",
     "report_review",
@@ -253,6 +271,7 @@ __all__ = [
     "rewards_without_effect",
     "save_fit",
     "standardize",
+    "sweep_population_means",
     "tabulate_awards",
 ]
 
