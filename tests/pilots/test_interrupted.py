@@ -79,7 +79,7 @@ def made(effect=0.0, slope=0.0, length=48, seed=5, rho=0.4):
     rng = np.random.default_rng(seed)
     noise = np.zeros(length)
     for time, shock in enumerate(rng.standard_normal(length)):
-        noise[time] = rho * noise[time - 1] + shock if time else shock
+        noise[time] = rho * noise[time - 1] + shock if time else shock / np.sqrt(1 - rho**2)
     since = np.arange(length) - length // 2
     after = since >= 0
     values = 60 + 0.1 * since + noise + after * (effect + slope * since)
@@ -318,3 +318,30 @@ def test_fewer_than_eight_points_a_side_warn_with_the_consequence():
     with pytest.warns(OutcomeKPIWarning, match="below 8 a side"):
         effect = compare_pilot(made(length=14), design(start=8))
     assert not next(one for one in effect.findings.checks if "points" in one.name).passed
+
+
+def test_a_change_of_unit_and_origin_changes_nothing_else():
+    data = made(effect=3)
+    plain = compare_pilot(data, design()).main
+    moved = data.assign(rate=7 - 2.5 * data["rate"], month=data["month"] + 1000)
+    other = compare_pilot(moved, design(start=1025)).main
+    assert other.value == pytest.approx(-2.5 * plain.value)
+    assert other.se == pytest.approx(2.5 * plain.se)
+    assert other.degrees_of_freedom == pytest.approx(plain.degrees_of_freedom, rel=1e-4)
+
+
+def test_no_posterior_of_a_long_series_asks_for_its_forecast():
+    effect = compare_pilot(made(length=600), design(start=301, method="bayes"), draws=100)
+    assert "forecast" not in effect.findings.tables
+    assert "forecast" in compare_pilot(made(length=600), design(start=301)).findings.tables
+
+
+@pytest.mark.validate
+@pytest.mark.parametrize("method", ["reml", "bayes"])
+def test_the_default_holds_the_truth_in_93_to_97_of_100_series(method):
+    held = []
+    for seed in range(1000):
+        main = compare_pilot(made(seed=seed, rho=0.4), design(method=method), draws=1000).main
+        lower, upper = main.interval(level=0.95)
+        held.append(lower <= 0 <= upper)
+    assert 0.93 <= np.mean(held) <= 0.97

@@ -81,9 +81,13 @@ class SeriesPosterior:
         node = rng.choice(self.nodes.size, size=count, p=self.weights(prior))
         spread = np.sqrt(self.squares[node] / rng.chisquare(self.degrees, count))
         normal = rng.standard_normal((count, self.roots.shape[2]))
-        shift = np.einsum("dij,dj->di", self.roots[node], normal) * spread[:, None]
+        shift = np.empty((count, self.roots.shape[1]))
+        for one in np.unique(node):
+            shift[node == one] = normal[node == one] @ self.roots[one].T
         return SeriesDraws(
-            coefficients=self.coefficients[node] + shift, parameter=self.nodes[node], sigma=spread
+            coefficients=self.coefficients[node] + shift * spread[:, None],
+            parameter=self.nodes[node],
+            sigma=spread,
         )
 
     def interval(self, weights: Floats, *, prior: str, level: float) -> tuple[float, float]:

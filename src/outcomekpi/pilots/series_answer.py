@@ -11,10 +11,9 @@ from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.segmented import SeriesFit
 from outcomekpi.pilots.series_data import SeriesColumns, SeriesData
 from outcomekpi.pilots.series_effects import EffectWords
-from outcomekpi.pilots.series_model import SeriesForecast, SeriesModel, weigh
+from outcomekpi.pilots.series_model import SeriesForecast, SeriesModel, model_working, weigh
 from outcomekpi.pilots.series_options import SeriesOptions
 from outcomekpi.pilots.structural_series import likeliest_step, whiten_structural
-from outcomekpi.pilots.working_series import linearize
 
 __all__ = ["SeriesAnswer", "spell_time"]
 
@@ -89,12 +88,8 @@ class SeriesAnswer:
 
     def weighed(self) -> tuple[Floats, Floats]:
         """Rows of equal variance and their response, indicators of unused times included."""
-        count = self.model.terms.shape[1]
-        predictor = self.model.offset + self.model.terms @ self.fit.coefficients[:count]
-        working = self.model.paired or linearize(
-            self.model.family, predictor, self.model.outcome, self.model.size
-        )
-        rows, response, _ = weigh(self.model.terms, working, self.model.offset, self.model.used)
+        model = self.model
+        rows, response, _ = weigh(model.terms, model_working(model), model.offset, model.used)
         if self.options.method == "structural" and self.posterior is not None:
             step = float(self.posterior.nodes[likeliest_step(self.posterior)])
             white = whiten_structural(step, np.column_stack([rows, response]))

@@ -261,7 +261,7 @@ def _check_points(series: SeriesData) -> None:
     if min(before, after) < FEW_POINTS:
         warnings.warn(
             f"{count_of(before, 'point')} before and {after:,} after the start: below "
-            f"{FEW_POINTS} a side the trend rests on a handful of points. The intervals are wide, and "
+            f"{FEW_POINTS} a side the trend rests on a handful of points. Intervals are wide, and "
             "hold only if trend and noise are as modeled, which so few points cannot show; one odd "
             "point can make or undo the result.",
             OutcomeKPIWarning,

@@ -42,7 +42,7 @@ from outcomekpi.pilots.series_model import (
     build_model,
     fit_forecast,
     fit_model,
-    refit_model,
+    model_working,
     weigh,
 )
 from outcomekpi.pilots.series_options import SeriesOptions, check_options
@@ -54,7 +54,6 @@ from outcomekpi.pilots.structural_series import (
     draw_level,
     fit_structural,
 )
-from outcomekpi.pilots.working_series import linearize
 
 __all__ = ["estimate_series"]
 
@@ -166,13 +165,12 @@ def _answer(
         words=words,
         estimates=tuple(estimates),
         naive=_naive(series, words, columns),
-        variants=_variants(model, effects[0], fit, posterior, draws, rng),
+        variants=_variants(model, effects[0], posterior, draws, rng),
     )
 
 
 def _posterior(model: SeriesModel) -> SeriesPosterior:
-    working = linearize("gaussian", model.offset, model.outcome, model.size)
-    rows, response, missing = weigh(model.terms, working, model.offset, model.used)
+    rows, response, missing = weigh(model.terms, model_working(model), model.offset, model.used)
     return POSTERIORS[model.method](rows, response, missing=missing)
 
 
@@ -242,7 +240,6 @@ def _naive(series: SeriesData, words: EffectWords, columns: SeriesColumns) -> Es
 def _variants(
     model: SeriesModel,
     effect: SeriesEffect,
-    fit: SeriesFit,
     posterior: SeriesPosterior | None,
     draws: int,
     rng: np.random.Generator,
@@ -265,7 +262,7 @@ def _variants(
         }
         count = model.terms.shape[1]
         for text, other in others.items():
-            again = refit_model(other, fit)
+            again = fit_model(other)
             found.append((text, estimate_effect(effect, again, count, origin=text)))
     return tuple((text, one) for text, one in found if one is not None)
 

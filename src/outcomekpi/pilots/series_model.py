@@ -23,7 +23,6 @@ from outcomekpi.pilots.structural_series import (
 )
 from outcomekpi.pilots.working_series import (
     WorkingSeries,
-    check_predictor,
     inverse_link,
     iterate_weights,
     linearize,
@@ -38,16 +37,15 @@ __all__ = [
     "build_model",
     "fit_forecast",
     "fit_model",
+    "model_working",
     "pair_with_control",
-    "refit_model",
     "weigh",
 ]
 
 Floats = NDArray[np.float64]
 Method = Literal["reml", "prais_winsten", "bayes", "structural", "quasi", "independent"]
 Change = Literal["level and slope", "level", "slope"]
-ROUNDS = 30
-CONVERGED = 1e-6
+LARGEST_FORECAST = 250
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -213,40 +211,34 @@ def fit_model(model: SeriesModel, *, adjust: bool = True) -> SeriesFit:
     model : terms, outcome and method
     adjust : False leaves the small-sample terms out
     """
-    if model.family == "gaussian" or model.paired is not None:
-        working = model.paired or linearize("gaussian", model.offset, model.outcome, model.size)
-        return _fit_working(model, model.terms, working, adjust)
+    return _fit_working(model, model.terms, model_working(model), adjust)
+
+
+def model_working(model: SeriesModel) -> WorkingSeries:
+    """Make the response linear: at the generalized linear fit, for counts.
+
+    Parameters
+    ----------
+    model : terms and outcome
+    """
+    if model.paired is not None:
+        return model.paired
+    predictor = model.offset
+    if model.family != "gaussian":
+        predictor = model.offset + model.terms @ _plain_coefficients(model)
+    return linearize(model.family, predictor, model.outcome, model.size)
+
+
+def _plain_coefficients(model: SeriesModel) -> Floats:
+    """Coefficients of the generalized linear model with independent errors."""
     rows = model.used
-    start = iterate_weights(
+    return iterate_weights(
         model.family,
         model.terms[rows],
         model.outcome[rows],
         model.size[rows],
         model.offset[rows],
     )
-    predictor = model.offset + model.terms @ start
-    for _ in range(ROUNDS):
-        working = linearize(model.family, predictor, model.outcome, model.size)
-        fit = _fit_working(model, model.terms, working, False)
-        before = predictor
-        predictor = model.offset + model.terms @ fit.coefficients[: model.terms.shape[1]]
-        check_predictor(model.family, predictor[rows], model.offset[rows])
-        if np.abs(predictor - before)[rows].max() < CONVERGED:
-            break
-    return _fit_working(model, model.terms, working, adjust)
-
-
-def refit_model(model: SeriesModel, fit: SeriesFit) -> SeriesFit:
-    """Fit another noise to the working response of a fitted model, without iterating again.
-
-    Parameters
-    ----------
-    model : with the other method or order
-    fit : of the first model, whose predictor makes the response linear
-    """
-    predictor = model.offset + model.terms @ fit.coefficients[: model.terms.shape[1]]
-    working = model.paired or linearize(model.family, predictor, model.outcome, model.size)
-    return _fit_working(model, model.terms, working, True)
 
 
 def _fit_working(
@@ -329,15 +321,21 @@ def fit_forecast(model: SeriesModel) -> SeriesForecast | None:
 
     Returns
     -------
-    None where the points before are too few for the terms, or for two series of counts
+    None where the points before are too few for the terms, for two series of counts, and where a
+    posterior would have to hold more than 250 forecast points
     """
     kept = model.terms[:, ~model.program]
     scaled = kept[model.before]
     full = scaled.size and np.linalg.matrix_rank(scaled) == kept.shape[1]
     if model.paired is not None or int(model.before.sum()) - kept.shape[1] < 3 or not full:
         return None
-    first = fit_model(_before_start(model, kept), adjust=False)
-    predictor = model.offset + kept @ first.coefficients[: kept.shape[1]]
+    if model.method in ("bayes", "structural") and int(model.counted.sum()) > LARGEST_FORECAST:
+        return None
+    head = _before_start(model, kept)
+    first = fit_model(head, adjust=False)
+    predictor = model.offset
+    if model.family != "gaussian":
+        predictor = model.offset + kept @ _plain_coefficients(head)
     working = linearize(model.family, predictor, model.outcome, model.size)
     ahead = np.flatnonzero(model.counted)
     extra = np.eye(model.used.size)[:, ahead]

@@ -98,13 +98,13 @@ def iterate_weights(
             root[:, None] * terms, root * (working.response - offset), rcond=None
         )[0]
         before, predictor = predictor, offset + terms @ coefficients
-        check_predictor(family, predictor, offset)
+        _check_predictor(family, predictor, offset)
         if np.abs(predictor - before).max() < 1e-10:
             break
     return np.asarray(coefficients)
 
 
-def check_predictor(family: Family, predictor: Floats, offset: Floats) -> None:
+def _check_predictor(family: Family, predictor: Floats, offset: Floats) -> None:
     """Refuse a predictor that runs off to infinity."""
     if family != "gaussian" and (np.abs(predictor - offset) > LARGEST_PREDICTOR).any():
         raise CasesError(
