@@ -44,11 +44,15 @@ if TYPE_CHECKING:
         StorageError,
     )
     from outcomekpi.intervals import DEFAULT_LEVEL
+    from outcomekpi.pilots.aggregate_priors import AggregatePriors, PriorRange
+    from outcomekpi.pilots.aggregates import PublishedAggregates
     from outcomekpi.pilots.baseline_population import BaselinePopulation
     from outcomekpi.pilots.controlled import ControlledSeries
+    from outcomekpi.pilots.e_values import e_value, e_value_of_interval
     from outcomekpi.pilots.interrupted import InterruptedSeries
     from outcomekpi.pilots.mean_sweep import MeanSweep, sweep_population_means
     from outcomekpi.pilots.no_program_change import regression_to_mean
+    from outcomekpi.pilots.published import PublishedFigures
     from outcomekpi.pilots.regression_result import RegressionToMean
     from outcomekpi.pilots.regression_to_mean import correct_selection
     from outcomekpi.pilots.seasonality import Seasonality
@@ -137,6 +141,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_LEVEL",
     "AbsoluteRule",
+    "AggregatePriors",
     "AwardPlan",
     "AwardScenarios",
     "BaselinePopulation",
@@ -181,9 +186,12 @@ __all__ = [
     "PercentileRule",
     "PosteriorReviewRule",
     "PosteriorRule",
+    "PriorRange",
     "Priors",
     "ProportionalRule",
     "Provenance",
+    "PublishedAggregates",
+    "PublishedFigures",
     "RValues",
     "Ranks",
     "RegressionToMean",
@@ -227,6 +235,8 @@ __all__ = [
     "deselect",
     "divergence_test",
     "doctor_table",
+    "e_value",
+    "e_value_of_interval",
     "exact_test",
     "exception_jump",
     "expect_worst_units",

@@ -194,14 +194,16 @@ class AggregatePriors:
 
     Notes
     -----
-    "For the better" follows the design's ``direction``. Without one, better means up or down with
-    probability 1/2 each.
+    "For the better" follows the design's ``direction``. Without one, the published change is taken
+    as meant for the better: the skeptical reading, since trend, regression to the mean and
+    attrition then explain part of it.
 
     References
     ----------
     Adams, Gulliford, Ukoumunne, Eldridge, Chinn & Campbell (2004), Journal of Clinical Epidemiology
-    57:785-794, doi:10.1016/j.jclinepi.2003.12.013. Littenberg & MacLean (2006), BMC Medical Research
-    Methodology 6:20. Fang, Wang, Coresh & Selvin (2021), New England Journal of Medicine 384.
+    57:785-794, doi:10.1016/j.jclinepi.2003.12.013. Littenberg & MacLean (2006), BMC Medical
+    Research Methodology 6:20. Fang, Wang, Coresh & Selvin (2021), New England
+    Journal of Medicine 384.
 
     Examples
     --------
@@ -238,7 +240,7 @@ class AggregatePriors:
             if value is not None:
                 _check_limits(name, value, least=0, most=1)
         sd = self.effect_sd
-        if sd is not None and not (isinstance(sd, Real) and isfinite(sd) and sd > 0):
+        if sd is not None and not (np.isreal(sd) and isfinite(sd) and sd > 0):
             raise SpecError(f"effect_sd must be a positive number of points, or None; got {sd!r}.")
 
     def regression_range(self, selected: bool | None) -> PriorRange:

@@ -48,7 +48,7 @@ def e_value(ratio: float) -> float:
 
 
 def e_value_of_interval(lower: float, upper: float) -> float:
-    """E-value of the limit of a risk ratio that lies nearer to 1; 1 where the interval holds 1.
+    """Strength that a hidden confounder needs to move a risk ratio's interval onto no effect.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def e_value_of_interval(lower: float, upper: float) -> float:
 
     Returns
     -------
-    E-value, at least 1: what a hidden confounder needs to move the interval onto no effect
+    E-value of the limit that lies nearer to 1; 1 where the interval holds 1 already
 
     Raises
     ------

@@ -97,7 +97,7 @@ def odds_ratio_bounds(corners: Array) -> tuple[float, float]:
     v / (after (1 - after)) = u / (before (1 - before)), a quadratic equation in t. At the corner
     (0, 0) it tends to the ratio, at (1, 1) to the ratio of the complements.
     """
-    points = [corner for corner in corners]
+    points = list(corners)
     for start, end in zip(np.roll(corners, 1, axis=0), corners, strict=True):
         points += _stationary_points(start, end)
     values = [_odds_ratio(before, after) for before, after in points]

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from outcomekpi.errors import CasesError, SpecError, check_choice
 from outcomekpi.pilots.possible_figures import HalfPlane, clip_square
 
-__all__ = ["PublishedFigures", "Reading", "Unit"]
+__all__ = ["FigureName", "PublishedFigures", "Reading", "Unit"]
 
 Unit = Literal["percent", "fraction"]
 Reading = Literal["levels", "relative", "points"]
+FigureName = Literal["before", "after", "change"]
 
 EXACT = 1e-8
 """Half-width (as a fraction) that stands for a figure without rounding."""
@@ -96,7 +97,7 @@ class PublishedFigures:
         """Whether the level before follows from the figures."""
         return self.before is not None or self.after is not None
 
-    def half_width(self, name: Literal["before", "after", "change"]) -> float:
+    def half_width(self, name: FigureName) -> float:
         """Half-width of the rounding of one figure, as a fraction."""
         if self.rounding is not None:
             return max(self.rounding / self.whole, EXACT)
@@ -123,9 +124,13 @@ class PublishedFigures:
 
 def _half_planes(figures: PublishedFigures, *, change: bool = True) -> list[HalfPlane]:
     planes: list[HalfPlane] = []
-    for name, a, b in (("before", 1.0, 0.0), ("after", 0.0, 1.0)):
+    levels: tuple[tuple[FigureName, float, float], ...] = (
+        ("before", 1.0, 0.0),
+        ("after", 0.0, 1.0),
+    )
+    for name, a, b in levels:
         if getattr(figures, name) is not None:
-            value, half = getattr(figures, name) / figures.whole, figures.half_width(name)  # type: ignore[arg-type]
+            value, half = getattr(figures, name) / figures.whole, figures.half_width(name)
             planes += _band(a, b, value, half * STRICT)
     if change and figures.change is not None:
         value = figures.change / figures.whole
@@ -143,7 +148,8 @@ def _band(a: float, b: float, value: float, half: float) -> list[HalfPlane]:
 
 def _face_values(figures: PublishedFigures) -> tuple[float, float] | None:
     before, after = (
-        None if value is None else value / figures.whole for value in (figures.before, figures.after)
+        None if value is None else value / figures.whole
+        for value in (figures.before, figures.after)
     )
     if before is not None and after is not None:
         return before, after
@@ -189,7 +195,7 @@ def _check_reading(figures: PublishedFigures) -> None:
             found = [n for n in ("before", "after") if getattr(figures, n) is not None]
             raise CasesError(
                 "A change needs a figure before and one after, or a published change; found "
-                f"{found[0] + ' alone' if found else 'none'}. One level says nothing about a change."
+                f"{found[0] + ' alone' if found else 'none'}. One level says nothing of a change."
             )
         if figures.reading not in (None, "levels"):
             raise SpecError(
