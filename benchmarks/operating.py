@@ -127,8 +127,9 @@ Written by `python benchmarks/operating.py` on {date.today()}: {os.cpu_count()} 
 from the call to the finished table: every probability, its error, and the money. The rule \
 is the two-cycle 90/60 rule on the raw rate; in the last row a bar of 75 % for each doctor over \
 two cycles. Processor time is that of all threads: two free cores need half of it. Memory is the \
-peak above what the imports and a small first call take. The distance from the exact probabilities is the root mean square of \
-(simulated − exact) / Monte Carlo error, 1 if the error is right.
+peak above what the imports and a small first call take. The distance from the exact \
+probabilities is the root mean square of (simulated − exact) / Monte Carlo error, 1 if the error \
+is right.
 
 | setting | s | processor s | MB | largest Monte Carlo error | distance from exact | must reach |
 |---|---|---|---|---|---|---|
