@@ -217,6 +217,7 @@ def _check_doubled(checked: pd.DataFrame, index: pd.Index, roles: dict[str, str]
     doubled = checked.duplicated(keys).to_numpy()
     if not doubled.any():
         return
+    n = int(doubled.sum())
     first = checked.iloc[int(doubled.argmax())]
     of_unit = f", unit {first['unit']!r}" if "unit" in roles else ""
     remedy = (
@@ -226,7 +227,7 @@ def _check_doubled(checked: pd.DataFrame, index: pd.Index, roles: dict[str, str]
     )
     raise CasesError(
         "A history must have one row per indicator, unit and cycle; "
-        f"{count_of(int(doubled.sum()), 'row')} repeat an earlier one, the first at index "
+        f"{count_of(n, 'row')} {'repeats' if n == 1 else 'repeat'} an earlier one, the first at index "
         f"{index[int(doubled.argmax())]!r} (indicator {first['indicator']!r}{of_unit}, cycle "
         f"{first['cycle']!r}). {remedy}"
     )
