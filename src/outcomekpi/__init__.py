@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from outcomekpi.pilots.aggregate_priors import AggregatePriors, PriorRange
     from outcomekpi.pilots.aggregates import PublishedAggregates
     from outcomekpi.pilots.baseline_population import BaselinePopulation
+    from outcomekpi.pilots.before_after import BeforeAfter
     from outcomekpi.pilots.controlled import ControlledSeries
     from outcomekpi.pilots.e_values import e_value, e_value_of_interval
     from outcomekpi.pilots.interrupted import InterruptedSeries
@@ -56,11 +57,14 @@ if TYPE_CHECKING:
     from outcomekpi.pilots.regression_result import RegressionToMean
     from outcomekpi.pilots.regression_to_mean import correct_selection
     from outcomekpi.pilots.seasonality import Seasonality
+    from outcomekpi.pilots.selected_baseline import BaselineSelection
+    from outcomekpi.pilots.selected_doctors import UnitSelection
     from outcomekpi.pilots.selected_units import (
         correct_unit_selection,
         expect_worst_units,
         replay_selection,
     )
+    from outcomekpi.pilots.stepped_wedge import SteppedWedge
     from outcomekpi.plots.calibration import plot_calibration
     from outcomekpi.plots.caterpillar import plot_caterpillar
     from outcomekpi.plots.decision_curve import plot_decision_curve
@@ -205,6 +209,7 @@ __all__ = [
     "Setting",
     "SpecError",
     "StandardizedRates",
+    "SteppedWedge",
     "StorageError",
     "TargetCriterion",
     "ThresholdChoice",
