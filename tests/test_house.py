@@ -225,7 +225,11 @@ def test_examples_in_docstrings_run(path):
 
 def test_public_names_are_the_ones_that_can_be_had():
     assert sorted(outcomekpi.__all__) == dir(outcomekpi)
-    assert set(outcomekpi._HOME) == set(outcomekpi.__all__) - {"__version__", "datasets", "programs"}
+    assert set(outcomekpi._HOME) == set(outcomekpi.__all__) - {
+        "__version__",
+        "datasets",
+        "programs",
+    }
     for name in outcomekpi.__all__:
         assert getattr(outcomekpi, name) is not None
     with pytest.raises(AttributeError, match="standardise"):

@@ -192,3 +192,22 @@ def test_with_many_cases_the_rule_becomes_the_truth(p):
     # 5 points are at least 3.1 standard errors of a cycle: at most 2 x .001 is left
     assert easy == pytest.approx(float(p > 0.9), abs=2e-3)
     assert hard == pytest.approx(float(p < 0.6), abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("rule", "pools"),
+    [
+        (ReviewRule(reading="raw_rate"), True),
+        (ReviewRule(reading="share_of_doctors"), True),
+        (ReviewRule(reading="share_of_doctors", target=0.7), False),
+        (ReviewRule(reading="mean_achievement", target=0.7), False),
+        (PosteriorReviewRule(), True),
+    ],
+)
+def test_a_rule_that_pools_units_decides_the_same_about_their_sum(rule, pools, rng):
+    assert rule.pools_units is pools
+    trials = np.array([2, 3, 8, 20, 40, 60])[:, None]
+    events = rng.binomial(trials, 0.6, size=(400, 6, 2))
+    apart = results(events, trials)
+    together = results(events.sum(axis=1, keepdims=True), trials.sum())
+    assert (rule.decide(apart) == rule.decide(together)).all() == pools

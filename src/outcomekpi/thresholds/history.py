@@ -227,8 +227,8 @@ def _check_doubled(checked: pd.DataFrame, index: pd.Index, roles: dict[str, str]
     )
     raise CasesError(
         "A history must have one row per indicator, unit and cycle; "
-        f"{count_of(n, 'row')} {'repeats' if n == 1 else 'repeat'} an earlier one, the first at index "
-        f"{index[int(doubled.argmax())]!r} (indicator {first['indicator']!r}{of_unit}, cycle "
+        f"{count_of(n, 'row')} {'repeats' if n == 1 else 'repeat'} an earlier one, the first at "
+        f"index {index[int(doubled.argmax())]!r} (indicator {first['indicator']!r}{of_unit}, cycle "
         f"{first['cycle']!r}). {remedy}"
     )
 

@@ -72,6 +72,13 @@ class ReviewRule:
                 )
             _check_share("ReviewRule.target", self.target)
 
+    @property
+    def pools_units(self) -> bool:
+        """Whether only the counts summed over units matter, so that units may be added up."""
+        return self.reading == "raw_rate" or (
+            self.reading == "share_of_doctors" and self.target is None
+        )
+
     def decide(self, results: Any) -> NDArray[np.int8]:
         """Apply the rule to the completions of many replicates at once.
 
@@ -146,6 +153,11 @@ class PosteriorReviewRule:
                 "PosteriorReviewRule.probability must lie between 0 and 1; "
                 f"got {self.probability!r}."
             )
+
+    @property
+    def pools_units(self) -> bool:
+        """Only the counts summed over units matter."""
+        return True
 
     def decide(self, results: Any) -> NDArray[np.int8]:
         """Apply the rule to many replicates at once; see :meth:`ReviewRule.decide`."""
