@@ -237,11 +237,12 @@ def replay_selection(
     if not np.isfinite(follow_up[picked]).all():
         missing = int((~np.isfinite(follow_up[picked])).sum())
         raise CasesError(f"after is missing for {missing} of the {n_chosen} chosen units.")
-    expected, observed = _replay(whole, n_chosen, sign)
+    expected, observed = (float(one[0]) for one in _replay(whole[None], n_chosen, sign))
     resampled = np.empty((draws, 2))
-    for row in range(draws):
-        drawn = rng.integers(0, len(whole), len(whole))
-        resampled[row] = _replay(whole[drawn], n_chosen, sign)
+    block = max(1, 1_000_000 // whole.size)
+    for start in range(0, draws, block):
+        rows = rng.integers(0, len(whole), (min(block, draws - start), len(whole)))
+        resampled[start : start + block] = np.column_stack(_replay(whole[rows], n_chosen, sign))
     stretch = np.sqrt(n_chosen / max(n_chosen - 1, 1))
     spread = stretch * (resampled - resampled.mean(axis=0))
     change = (follow_up - table[:, -1])[picked]
@@ -266,17 +267,27 @@ def replay_selection(
     )
 
 
-def _replay(whole: Array, n_chosen: int, sign: float) -> tuple[float, float]:
-    """Mean change after each pick: over the earlier windows, and over the last."""
+def _replay(whole: Array, n_chosen: int, sign: float) -> tuple[Array, Array]:
+    """Mean change after each pick, over the earlier windows and over the last.
+
+    Parameters
+    ----------
+    whole : (sample, unit, window)
+
+    Returns
+    -------
+    earlier, last : (sample,)
+    """
     changes = []
-    for window in range(whole.shape[1] - 1):
-        picked = _most_extreme(whole[:, window], n_chosen, sign)
-        changes.append(float(np.nanmean(whole[picked, window + 1] - whole[picked, window])))
-    return float(np.mean(changes[:-1])), changes[-1]
+    for window in range(whole.shape[2] - 1):
+        picked = _most_extreme(whole[:, :, window], n_chosen, sign)
+        gained = whole[:, :, window + 1] - whole[:, :, window]
+        changes.append(np.nanmean(np.take_along_axis(gained, picked, axis=1), axis=1))
+    return np.asarray(np.mean(changes[:-1], axis=0)), changes[-1]
 
 
 def _most_extreme(values: Array, n_chosen: int, sign: float) -> NDArray[np.int64]:
-    return np.argsort(-sign * values, kind="stable")[:n_chosen]
+    return np.argsort(-sign * values, axis=-1, kind="stable")[..., :n_chosen]
 
 
 def _check_windows(table: Array, follow_up: Array, n_chosen: int) -> None:

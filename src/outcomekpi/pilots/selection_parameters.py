@@ -258,9 +258,9 @@ def _locate(density: Callable[[Array], Array], space: _Space) -> tuple[Array, Ar
         value = float(density((space.start + space.scale * z)[None, :])[0])
         return -value if np.isfinite(value) else 1e300
 
-    found = minimize(
-        height, np.zeros(size), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-3}
-    )
+    simplex = np.vstack([np.zeros(size), np.eye(size)])
+    options = {"xatol": 0.02, "fatol": 0.02, "initial_simplex": simplex}
+    found = minimize(height, np.zeros(size), method="Nelder-Mead", options=options)
     mode = space.start + space.scale * found.x
     covariance = np.diag(space.scale**2)
     steps = space.scale.copy()
