@@ -123,7 +123,7 @@ PATIENTS = PriorRange(
 ICC = PriorRange(
     lower=0.002,
     upper=0.15,
-    scale="log",
+    scale="logit",
     why="primary care: median .010, quartiles 0 and .032 (Adams 2004); practices with diabetic "
     "patients: median .0185, quartiles .006 and .037 (Littenberg 2006)",
 )
@@ -258,9 +258,9 @@ def _check_limits(name: str, value: PriorRange, *, least: float, most: float = n
         raise SpecError(
             f"AggregatePriors.{name} must lie between {least:g} and {most:g}; got {value}."
         )
-    if not value.is_known and value.scale == "identity":
-        wanted = "logit" if most == 1 else "log"
+    wanted = "logit" if most == 1 else "log"
+    if not value.is_known and value.scale != wanted:
         raise SpecError(
-            f"AggregatePriors.{name} needs scale={wanted!r} (or 'log'), so that no draw falls "
-            f"outside {least:g} to {most:g}."
+            f"AggregatePriors.{name} needs scale={wanted!r}, so that no draw falls outside "
+            f"{least:g} to {most:g}; got {value.scale!r}."
         )

@@ -91,8 +91,11 @@ def frontier_table(before: float, after: float, *, years: float | None) -> pd.Da
     """
     span = years or 1.0
     change = abs(100 * (after - before))
-    tip = attrition_at_nil(before, after)[0]
-    axes = (_grid(change / span, TRENDS), _grid(change, REGRESSIONS), _grid(tip, ATTRITIONS))
+    axes = (
+        _grid(change / span, TRENDS),
+        _grid(change, REGRESSIONS),
+        _attrition_grid(before, after),
+    )
     trend, regression, attrition = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
     left = effect_left(before, after, drift=trend * span + regression, attrition=attrition)
     frame = pd.DataFrame(
@@ -118,7 +121,7 @@ def nil_table(before: float, after: float, *, years: float | None) -> pd.DataFra
     """
     axes = (
         _grid(abs(100 * (after - before)), REGRESSIONS),
-        _grid(attrition_at_nil(before, after)[0], ATTRITIONS),
+        _attrition_grid(before, after),
     )
     regression, attrition = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
     trend = trend_at_nil(
@@ -145,6 +148,12 @@ def attrition_for_rest(before: float, after: float, *, drift: float) -> float:
     start, end = (before, after) if after >= before else (1 - before, 1 - after)
     reached = start + drift / 100
     return (end - reached) / (end * (1 - reached))
+
+
+def _attrition_grid(before: float, after: float) -> Array:
+    """Shares up to the tipping point; short of 1, where nobody is left to show who was lost."""
+    top = attrition_at_nil(before, after)[0]
+    return _grid(top, ATTRITIONS) if top < 1 else np.linspace(0, 1, ATTRITIONS + 1)[:-1]
 
 
 def _grid(top: float, points: int) -> Array:
@@ -197,7 +206,7 @@ def bound_effect(corners: Array, *, years: float | None) -> pd.DataFrame:
     widest = 100 * (corners[:, 1].min() - 1), 100 * corners[:, 1].max()
     span = years or 1.0
     nil = min(abs(change.min()), abs(change.max())) / span if change.min() * change.max() > 0 else 0
-    limits = np.unique([*TREND_LIMITS, nil, np.inf])
+    limits = np.unique([*TREND_LIMITS, round(nil, 6), np.inf])
     lower = np.maximum(change.min() - limits * span, widest[0])
     upper = np.minimum(change.max() + limits * span, widest[1])
     method = [
