@@ -244,3 +244,12 @@ def test_the_posterior_equals_a_brute_force_grid():
     exact = rho @ mass / mass.sum()
     assert posterior.nodes @ posterior.weights("uniform") == pytest.approx(exact, abs=1e-3)
     assert (posterior.weights("positive")[posterior.nodes < 0] == 0).all()
+
+
+@pytest.mark.parametrize("period", [3, 4, 5, 6])
+def test_a_search_of_higher_order_never_leaves_the_stationary_processes(period):
+    # a pure cycle pushes the second partial autocorrelation to its edge; warnings are errors here
+    cycle = np.cos(2 * np.pi * np.arange(24) / period)
+    found = fit_restricted(TERMS[:24, :2], cycle, 2)
+    assert -1 < to_partial(found.autoregression)[1] < -0.99
+    assert np.isfinite(found.covariance).all()

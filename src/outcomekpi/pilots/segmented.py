@@ -151,9 +151,10 @@ def _search(terms: Floats, outcome: Floats, order: int) -> Floats:
     def loss(partial: Floats) -> float:
         return -restricted_log_likelihood(partial, terms, outcome)[0]
 
-    began = np.clip(_iterate(terms, outcome, order), -0.9, 0.9)
-    found = minimize(lambda z: loss(np.tanh(z)), np.arctanh(began), method="BFGS")
-    return np.asarray(np.clip(np.tanh(found.x), -LARGEST, LARGEST))
+    # LARGEST x tanh never reaches 1, however far the search runs
+    began = np.arctanh(np.clip(_iterate(terms, outcome, order), -0.9, 0.9) / LARGEST)
+    found = minimize(lambda z: loss(LARGEST * np.tanh(z)), began, method="BFGS")
+    return np.asarray(LARGEST * np.tanh(found.x))
 
 
 def fit_prais_winsten(
