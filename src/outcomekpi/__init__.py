@@ -48,11 +48,14 @@ if TYPE_CHECKING:
     from outcomekpi.pilots.aggregates import PublishedAggregates
     from outcomekpi.pilots.baseline_population import BaselinePopulation
     from outcomekpi.pilots.before_after import BeforeAfter
+    from outcomekpi.pilots.comparison import compare_pilot
     from outcomekpi.pilots.controlled import ControlledSeries
     from outcomekpi.pilots.e_values import e_value, e_value_of_interval
+    from outcomekpi.pilots.effect import PilotEffect
     from outcomekpi.pilots.interrupted import InterruptedSeries
     from outcomekpi.pilots.mean_sweep import MeanSweep, sweep_population_means
     from outcomekpi.pilots.no_program_change import regression_to_mean
+    from outcomekpi.pilots.program import Program
     from outcomekpi.pilots.published import PublishedFigures
     from outcomekpi.pilots.regression_result import RegressionToMean
     from outcomekpi.pilots.regression_to_mean import correct_selection
@@ -149,6 +152,8 @@ __all__ = [
     "AwardPlan",
     "AwardScenarios",
     "BaselinePopulation",
+    "BaselineSelection",
+    "BeforeAfter",
     "Calibration",
     "CaseloadPlan",
     "Cases",
@@ -188,10 +193,12 @@ __all__ = [
     "OutcomeKPIError",
     "OutcomeKPIWarning",
     "PercentileRule",
+    "PilotEffect",
     "PosteriorReviewRule",
     "PosteriorRule",
     "PriorRange",
     "Priors",
+    "Program",
     "ProportionalRule",
     "Provenance",
     "PublishedAggregates",
@@ -217,6 +224,7 @@ __all__ = [
     "TierMisclassification",
     "UnearnedRewards",
     "Uniform",
+    "UnitSelection",
     "Variation",
     "__version__",
     "assess_calibration",
@@ -230,6 +238,7 @@ __all__ = [
     "choose_threshold",
     "cite",
     "classify",
+    "compare_pilot",
     "correct_selection",
     "correct_unit_selection",
     "count_limits",

@@ -47,7 +47,7 @@ class PatientRows:
     terms : (term,), names
     labels : role -> labels of each row, for doctor, hospital and patient where they were named
     periods : what lies before and after, in words
-    index : of the table, for messages
+    place : (row,), number of each row in the table
     """
 
     outcome: Floats
@@ -56,7 +56,7 @@ class PatientRows:
     terms: tuple[str, ...]
     labels: dict[str, Labels]
     periods: tuple[str, str]
-    index: pd.Index
+    place: NDArray[np.intp]
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -86,12 +86,16 @@ class PatientRows:
             after=self.after[rows],
             matrix=self.matrix[rows],
             labels=labels,
-            index=self.index[rows],
+            place=self.place[rows],
         )
 
 
-def read_patients(data: object, columns: PatientColumns) -> PatientRows:
+def read_patients(data: object, columns: PatientColumns) -> tuple[pd.DataFrame, PatientRows]:
     """Read and check a table of patients.
+
+    Returns
+    -------
+    table, rows : the table itself, with rows numbered from 0, and what was read from it
 
     Raises
     ------
@@ -106,6 +110,7 @@ def read_patients(data: object, columns: PatientColumns) -> PatientRows:
             f"got {type(data).__name__}. Published figures belong to PublishedAggregates."
         )
     _check_columns(data, columns)
+    table = data.reset_index(drop=True)
     after, periods = read_after(data, columns)
     outcome = _read_outcome(data, columns)
     labels = {}
@@ -122,10 +127,10 @@ def read_patients(data: object, columns: PatientColumns) -> PatientRows:
         terms=terms,
         labels=labels,
         periods=periods,
-        index=data.index,
+        place=np.arange(len(data)),
     )
     _check_sides(rows, columns)
-    return rows
+    return table, rows
 
 
 def _check_columns(data: pd.DataFrame, columns: PatientColumns) -> None:
