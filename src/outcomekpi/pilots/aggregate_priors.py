@@ -143,9 +143,9 @@ PAIRING = PriorRange(
 TREND = PriorRange(
     lower=-2,
     upper=5,
-    why="HbA1c below 7 % in the US rose 1.7 points a year from 1999-2002 (44.0 %) to 2007-2010 "
-    "(57.4 %) and fell .9 a year to 2015-2018 (50.5 %) (Fang 2021); one place moves more than a "
-    "nation, and programs start where things are being improved anyway",
+    why="HbA1c below 7 % in the US rose from 1999 to about 2010 and then fell by .9 points a year, "
+    "57.4 % in 2007-2010 to 50.5 % in 2015-2018 (Fang 2021); one place moves more than a nation, "
+    "and programs start where things are being improved anyway",
 )
 ATTRITION = PriorRange(
     lower=0.02,
@@ -203,7 +203,7 @@ class AggregatePriors:
     Adams, Gulliford, Ukoumunne, Eldridge, Chinn & Campbell (2004), Journal of Clinical Epidemiology
     57:785-794, doi:10.1016/j.jclinepi.2003.12.013. Littenberg & MacLean (2006), BMC Medical
     Research Methodology 6:20. Fang, Wang, Coresh & Selvin (2021), New England
-    Journal of Medicine 384.
+    Journal of Medicine 384(23):2219-2228, doi:10.1056/NEJMsa2032271.
 
     Examples
     --------

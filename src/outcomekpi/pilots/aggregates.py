@@ -60,7 +60,8 @@ class PublishedAggregates:
 
     References
     ----------
-    Greenland (2005), Journal of the Royal Statistical Society A 168(2):267-306 (priors of bias).
+    Greenland (2005), Journal of the Royal Statistical Society A 168(2):267-306,
+    doi:10.1111/j.1467-985X.2004.00349.x (biases with priors).
 
     Examples
     --------
