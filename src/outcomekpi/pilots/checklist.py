@@ -1,14 +1,21 @@
 """The questions that a reader of a pilot will ask, answered from the data and the user's facts."""
 
+from math import isnan
+
 import pandas as pd
 
+from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.findings import Findings, Rung
+from outcomekpi.pilots.frameworks import FRAMEWORKS, TARGET_TRIALS
 from outcomekpi.pilots.program import Program
+from outcomekpi.pilots.verdicts import CLAIMS, RUNGS
 
 __all__ = ["QUESTIONS", "answer_checklist"]
 
 QUESTIONS: dict[str, str] = {
     "estimand": "Effect of what, on what, in whom, over which time?",
+    "target_trial": "Which randomized trial would answer it, and what stands in for the lot?",
     "program_dates": "When did the program start, and when do the data begin and end?",
     "ramp_up": "How long did the program take to take hold?",
     "co_interventions": "What else changed at the same time?",
@@ -32,12 +39,13 @@ QUESTIONS: dict[str, str] = {
     "naive_effect": "What would a plain difference have said?",
     "threats": "What else could have made the difference, and how strong would it have to be?",
     "sensitivity": "Which assumption, changed by how much, overturns the result?",
-    "other_outcomes": "Which other outcomes were looked at?",
+    "other_outcomes": "Which other outcomes were looked at, and was that allowed for?",
     "heterogeneity": "Whose patients changed: all doctors' or a few's?",
     "harms": "What was watched for harm?",
     "measurement": "Did measurement change during the study?",
     "power": "Which effect could these data have shown?",
-    "software": "With which versions and seed was this computed?",
+    "software": "With which versions and seed, from which data was this computed?",
+    "verdict": "What may be claimed from a design of this kind?",
 }
 """Item -> question, after TREND, SQUIRE 2.0, EPOC, ROBINS-I and TARGET."""
 
@@ -54,18 +62,32 @@ _FROM_PROGRAM = {
 """Item -> field of :class:`Program` that answers it."""
 
 
-def answer_checklist(rung: Rung, findings: Findings, program: Program) -> pd.DataFrame:
+def answer_checklist(
+    rung: Rung, findings: Findings, program: Program, *, software: str | None = None
+) -> pd.DataFrame:
     """Answer each question from what was found and from what the user said.
+
+    Parameters
+    ----------
+    rung : of the design
+    findings : of its method; its facts come before what the user said
+    program : what the user said
+    software : versions, seed and fingerprint of the data, in words
 
     Returns
     -------
-    DataFrame with ``item, question, status`` ("answered", "missing" or "not applicable") and
-    ``answer`` (empty where there is none).
+    DataFrame with ``item, question, status`` ("answered", "missing" or "not applicable"),
+    ``answer`` (empty where there is none) and ``asked_by``, the guidelines that ask it.
     """
+    claim, caution = CLAIMS[rung]
     facts = {
         **_from_user(program),
         "estimand": findings.estimand,
-        "software": "recorded: see the provenance",
+        "target_trial": TARGET_TRIALS[rung],
+        "main_effect": _in_words(findings.estimates[0]),
+        "naive_effect": _in_words(findings.naive),
+        "software": software or "recorded: see the provenance",
+        "verdict": f"rung {rung}, {RUNGS[rung]}: {claim}. {caution}",
         **findings.facts,
     }
     if findings.threats:
@@ -80,10 +102,18 @@ def answer_checklist(rung: Rung, findings: Findings, program: Program) -> pd.Dat
             status, answer = "not applicable", ""
         else:
             status, answer = "answered", str(facts[item])
-        rows.append((item, question, status, answer))
-    frame = pd.DataFrame(rows, columns=["item", "question", "status", "answer"])
+        rows.append((item, question, status, answer, FRAMEWORKS[item]))
+    frame = pd.DataFrame(rows, columns=["item", "question", "status", "answer", "asked_by"])
     frame.attrs.update(rung=rung)
     return frame
+
+
+def _in_words(estimate: Estimate) -> str:
+    lower, upper = estimate.interval(level=DEFAULT_LEVEL)
+    said = f"{estimate.name} {estimate.value:.4g} {estimate.unit}"
+    if isnan(lower) or isnan(upper):
+        return f"{said}, no interval"
+    return f"{said} ({DEFAULT_LEVEL:.0%} interval {lower:.4g} to {upper:.4g})"
 
 
 def _from_user(program: Program) -> dict[str, str]:

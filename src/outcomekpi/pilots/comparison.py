@@ -10,7 +10,7 @@ from outcomekpi.pilots.checklist import answer_checklist
 from outcomekpi.pilots.effect import PilotEffect
 from outcomekpi.pilots.findings import Design
 from outcomekpi.pilots.program import Program
-from outcomekpi.provenance import record_provenance
+from outcomekpi.provenance import Provenance, record_provenance
 from outcomekpi.roles import open_table
 
 __all__ = ["compare_pilot"]
@@ -53,13 +53,23 @@ def compare_pilot(
     table = _open(data)
     findings = design.estimate(table, program=program, draws=draws, rng=np.random.default_rng(seed))
     recorded = table if isinstance(table, pd.DataFrame) else pd.DataFrame({"data": [repr(data)]})
+    record = record_provenance(recorded, design, seed=seed, seconds=perf_counter() - began)
     return PilotEffect(
         design=design,
         program=program,
         findings=findings,
-        checklist=answer_checklist(design.rung, findings, program),
-        provenance=record_provenance(recorded, design, seed=seed, seconds=perf_counter() - began),
+        checklist=answer_checklist(design.rung, findings, program, software=_name_software(record)),
+        provenance=record,
     )
+
+
+def _name_software(record: Provenance) -> str:
+    versions = ", ".join(
+        f"{name} {record.versions[name]}"
+        for name in ("outcomekpi", "python", "numpy", "scipy")
+        if name in record.versions
+    )
+    return f"{versions}; seed {record.seed}; fingerprint of the data {record.data_hash}"
 
 
 def _open(data: object) -> object:
