@@ -58,6 +58,7 @@ from outcomekpi.pilots.structural_series import (
 __all__ = ["estimate_series"]
 
 Floats = NDArray[np.float64]
+LONGEST_VARIANT = 400
 POSTERIORS = {"bayes": fit_posterior, "structural": fit_structural}
 ORIGINS = {
     "reml": "REML, Kenward-Roger, {degrees}",
@@ -264,7 +265,31 @@ def _variants(
         for text, other in others.items():
             again = fit_model(other)
             found.append((text, estimate_effect(effect, again, count, origin=text)))
+        if model.family == "gaussian" and model.terms.shape[0] <= LONGEST_VARIANT:
+            found.append(("a level that wanders", _wandering(model, effect)))
     return tuple((text, one) for text, one in found if one is not None)
+
+
+def _wandering(model: SeriesModel, effect: SeriesEffect) -> Estimate:
+    """Estimate the average effect where the level wanders in place of a straight trend."""
+    kept = np.array([name != "trend" for name in model.names])
+    rows, response, missing = weigh(
+        model.terms[:, kept], model_working(model), model.offset, model.used
+    )
+    posterior = fit_structural(rows, response, missing=missing)
+    weights = (model.terms - model.without)[model.counted].mean(axis=0)[kept]
+
+    def limits(level: float) -> tuple[float, float]:
+        return posterior.interval(weights, prior=DEFAULT_PRIOR, level=level)
+
+    mean = posterior.weights(DEFAULT_PRIOR) @ (posterior.coefficients @ weights)
+    return Estimate(
+        name=effect.name,
+        unit=effect.unit,
+        value=float(mean),
+        limits=limits,
+        origin=LEVEL_PRIORS[DEFAULT_PRIOR][1],
+    )
 
 
 def _spell_prior(prior: str) -> str:
