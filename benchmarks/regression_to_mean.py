@@ -1,6 +1,6 @@
 """Measure how often selection alone is taken for an effect, corrected and not; write the table.
 
-Run: ``python benchmarks/regression_to_mean.py`` (about half an hour of one core), or with the
+Run: ``python benchmarks/regression_to_mean.py`` (about 20 minutes of one core), or with the
 number of replicates of each cell: ``python benchmarks/regression_to_mean.py 200``.
 """
 
@@ -229,7 +229,7 @@ def studies():
     ]
     units = [
         (n, k, cases, spread)
-        for n, k in ((12, 3), (40, 10), (100, 10))
+        for n, k in ((12, 3), (60, 15))
         for cases in (20, 100)
         for spread in (0.03, 0.08)
     ]

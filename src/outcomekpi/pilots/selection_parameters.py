@@ -15,6 +15,10 @@ __all__ = ["ParameterDraws", "SelectedMoments", "sample_parameters"]
 Array = NDArray[np.float64]
 _DEGREES = 4.0
 _FEWEST = 200
+_FARTHEST = 6.0
+_MOST_STEPS = 40
+_MOST_ROUNDS = 4
+_FRACTIONS = np.array([2.0, 1.0, 0.5, 0.2, 0.05, 1e-2, 1e-3, 1e-4, 0.0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +93,15 @@ def sample_parameters(
     Raises
     ------
     EngineError
-        What is known outside and the selected patients contradict each other so strongly that
-        no draw fits both.
+        The selected patients put mean, sd or reliability more than 6 standard errors away from
+        what is said of the population, or no draw fits both.
 
     Notes
     -----
     The density is that of :func:`_log_density`. Coordinates: mean, log sd, logit reliability,
     those known exactly left out. Importance sampling from a t distribution with 4 degrees of
-    freedom at the mode, four proposals for each draw, resampled by systematic sampling.
+    freedom at the mode, four proposals for each draw, up to three times again from their weighted
+    mean and covariance where less than a fifth of them counts; systematic resampling.
     """
     space = _Space.of(population, moments)
     density = _log_density(population, moments, space, cutoff=cutoff, side=side)
@@ -107,61 +112,86 @@ def sample_parameters(
             mean=mean * ones, sd=sd * ones, reliability=reliability * ones, effective=float(draws)
         )
     mode, factor = _locate(density, space)
-    points, log_proposal = _propose(mode, factor, 4 * draws, rng)
-    log_weights = density(points) - log_proposal
-    if not np.isfinite(log_weights).any():
-        raise EngineError(_CONTRADICTION)
-    weights = np.exp(log_weights - log_weights.max())
-    weights /= weights.sum()
-    effective = float(1 / np.sum(weights**2))
-    if effective < _FEWEST:
+    effective = 0.0
+    for _ in range(_MOST_ROUNDS):
+        points, log_proposal = _propose(mode, factor, 4 * draws, rng)
+        log_weights = density(points) - log_proposal
+        if not np.isfinite(log_weights).any():
+            raise EngineError(_CONTRADICTION)
+        weights = np.exp(log_weights - log_weights.max())
+        weights /= weights.sum()
+        effective = float(1 / np.sum(weights**2))
+        if effective > 0.2 * weights.size:
+            break
+        mode, factor = _refit(points, weights, factor)
+    if effective < min(_FEWEST, 0.2 * draws):
         raise EngineError(_CONTRADICTION)
     places = np.searchsorted(np.cumsum(weights), (rng.random() + np.arange(draws)) / draws)
     kept = points[rng.permutation(np.minimum(places, weights.size - 1))]
     mean, sd, reliability = space.unpack(kept)
-    return ParameterDraws(mean=mean, sd=sd, reliability=reliability, effective=effective)
+    drawn = ParameterDraws(mean=mean, sd=sd, reliability=reliability, effective=effective)
+    _check_agreement(population, drawn)
+    return drawn
 
 
 _CONTRADICTION = (
-    "What is said about the population and the selected patients contradict each other: hardly a "
-    "draw fits both. Check that mean, sd and reliability are in the unit of the readings, and that "
-    "cutoff and side are those of the selection."
+    "What is said about the population and the selected patients contradict each other. Check that "
+    "mean, sd and reliability are in the unit of the readings, and that cutoff and side are those "
+    "of the selection. Where readings are not normal, they have no normal tail: "
+    "transform them, or give the mean of the population alone."
 )
+
+
+def _check_agreement(population: BaselinePopulation, found: ParameterDraws) -> None:
+    for name in ("mean", "sd", "reliability"):
+        said, error = getattr(population, name), getattr(population, f"{name}_se")
+        center = float(getattr(found, name).mean())
+        if error > 0 and abs(center - said) > _FARTHEST * error:
+            raise EngineError(
+                f"The selected patients say {name} {center:.4g}, the population was said to have "
+                f"{said:.4g} (se {error:.2g}). {_CONTRADICTION}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Space:
-    """Which of mean, log sd and logit reliability are uncertain, and where to start looking."""
+    """Which of mean, log scale and logit reliability are uncertain, and where to start looking.
+
+    The scale is the SD of single readings or that within patients, whichever is known better: a
+    density that is narrow in one of them bends where it is written in the other.
+    """
 
     free: tuple[bool, bool, bool]
     fixed: tuple[float, float, float]
     start: Array
-    scale: Array
-    within_sd: float | None
+    width: Array
+    is_within: bool
 
     @classmethod
     def of(cls, population: BaselinePopulation, moments: SelectedMoments) -> "_Space":
         sd = float(population.sd or 1.0)
         known = population.known_reliability()
-        exact_within = population.within_sd is not None and population.within_sd_se == 0
-        learned = known is None
-        uncertain = learned or population.reliability_se > 0 or population.within_sd_se > 0
-        free = (population.mean_se > 0, population.sd_se > 0, uncertain)
-        if exact_within or (population.reliability is not None and not population.reliability_se):
-            free = (free[0], free[1], False)
+        is_within = _knows_within_better(population, moments)
         guess = known
         if guess is None:
             slope = moments.products / moments.ss_before if moments.ss_before > 0 else 0.5
-            guess = float(np.clip(slope if np.isfinite(slope) else 0.5, 0.1, 0.9))
-        inner = float(np.clip(guess, 1e-3, 1 - 1e-3))
-        center = (population.mean, np.log(sd), np.log(inner / (1 - inner)))
-        scale = (population.mean_se, population.sd_se / sd, 0.5)
+            guess = float(np.clip(slope, 0.1, 0.9))
+        inner = float(np.clip(guess, 0.02, 0.98))
+        scale, error = sd, population.sd_se / sd
+        if is_within:
+            scale, error = _start_within(population, moments, inner)
+        is_exact = population.reliability is not None and population.reliability_se == 0
+        if population.within_sd is not None:
+            is_exact = population.within_sd_se == population.sd_se == 0
+        free = (population.mean_se > 0, error > 0, not is_exact)
+        center = (population.mean, float(np.log(scale)), float(np.log(inner / (1 - inner))))
+        width = (population.mean_se, error, 0.5)
         return cls(
             free=free,
-            fixed=(population.mean, sd, float(guess)),
+            fixed=(population.mean, scale, guess),
             start=np.array([c for c, f in zip(center, free, strict=True) if f]),
-            scale=np.array([s for s, f in zip(scale, free, strict=True) if f]),
-            within_sd=population.within_sd if exact_within else None,
+            width=np.array([w for w, f in zip(width, free, strict=True) if f]),
+            is_within=is_within,
         )
 
     def unpack(self, points: Array) -> tuple[Array, Array, Array]:
@@ -169,14 +199,42 @@ class _Space:
         columns = iter(points.T)
         rows = points.shape[0]
         mean = next(columns) if self.free[0] else np.full(rows, self.fixed[0])
-        sd = np.exp(next(columns)) if self.free[1] else np.full(rows, self.fixed[1])
+        scale = np.exp(next(columns)) if self.free[1] else np.full(rows, self.fixed[1])
         if self.free[2]:
             reliability = 1 / (1 + np.exp(-next(columns)))
-        elif self.within_sd is not None:
-            reliability = 1 - (self.within_sd / sd) ** 2
         else:
             reliability = np.full(rows, self.fixed[2])
-        return mean, sd, reliability
+        return mean, scale / np.sqrt(1 - reliability) if self.is_within else scale, reliability
+
+
+def _knows_within_better(population: BaselinePopulation, moments: SelectedMoments) -> bool:
+    """Compare the information on log within_sd with that on log sd."""
+    if population.sd is None or population.sd_se == 0:
+        return False
+    if population.within_sd is not None and population.within_sd_se == 0:
+        return True
+    within = 2.0 * moments.df_within
+    if population.within_sd is not None:
+        within += (population.within_sd / population.within_sd_se) ** 2
+    whole = (population.sd / population.sd_se) ** 2
+    if not population.includes_selected and moments.readings == 1:
+        whole += moments.size * moments.temper_before
+    return within > whole
+
+
+def _start_within(
+    population: BaselinePopulation, moments: SelectedMoments, reliability: float
+) -> tuple[float, float]:
+    """SD within patients to start from, and how uncertain its logarithm is."""
+    if population.within_sd is not None and population.within_sd_se == 0:
+        return population.within_sd, 0.0
+    if moments.df_within > 0:
+        found = float(np.sqrt(moments.ss_within / moments.df_within))
+        if found > 0:
+            return found, float(1 / np.sqrt(2 * moments.df_within))
+    sd = float(population.sd or 1.0)
+    within = population.within_sd or sd * float(np.sqrt(1 - reliability))
+    return within, max(population.within_sd_se, population.sd_se) / within
 
 
 def _log_density(
@@ -192,8 +250,8 @@ def _log_density(
     Notes
     -----
     Outside knowledge: mean ~ N(mean, mean_se²), log sd ~ N(log sd, (sd_se / sd)²), logit R ~
-    N(logit R, (se / (R (1 - R)))²) or log s_w ~ N(log s_w, (se / s_w)²) with R uniform; R is
-    uniform where nothing is said. Baselines: normal (mean, S), truncated at the cutoff, unless
+    N(logit R, (se / (R (1 - R)))²) or log s_w ~ N(log s_w, (se / s_w)²); R is uniform where
+    neither is said. Baselines: normal (mean, S), truncated at the cutoff, unless
     the outside numbers hold them already. Repeated readings: s_w^-df exp(-SSW / (2 s_w²)).
     Follow-up given baseline: intercept and residual SD are free (flat, 1 / SD) and integrated
     out, which leaves RSS(B)^(-(n - 1) / 2) for the slope B = reliability of the baseline; only
@@ -218,8 +276,7 @@ def _log_density(
             if learned and np.isfinite(moments.mean_after):
                 power = 0.5 * (moments.size - 1) * moments.temper_slope
                 value -= power * np.log(moments.residual_squares(slope))
-            outside = (reliability < 0) | (reliability > 1)
-            return np.where(outside | np.isnan(value), -np.inf, value)
+            return np.where(np.isnan(value), -np.inf, value)
 
     return density
 
@@ -227,67 +284,81 @@ def _log_density(
 def _outside(
     population: BaselinePopulation, space: _Space, mean: Array, sd: Array, reliability: Array
 ) -> Array:
+    """Log density of what is known outside, by mean, log scale and logit reliability."""
     value = np.zeros_like(mean)
-    if space.free[0]:
+    if population.mean_se > 0:
         value -= 0.5 * ((mean - population.mean) / population.mean_se) ** 2
-    if space.free[1]:
-        known = float(population.sd or 1.0)
-        value -= 0.5 * (np.log(sd / known) * known / population.sd_se) ** 2
-    if space.free[2]:
-        odds = np.log(reliability / (1 - reliability))
-        if population.reliability is not None:
-            r = population.reliability
-            off = (odds - np.log(r / (1 - r))) * r * (1 - r)
-            value -= 0.5 * (off / population.reliability_se) ** 2
-        else:  # uniform reliability, on the scale of its logit
-            value += np.log(reliability) + np.log1p(-reliability)
-        if population.within_sd is not None:
-            w = population.within_sd
-            within = np.sqrt(1 - reliability) * sd
-            value -= 0.5 * (np.log(within / w) * w / population.within_sd_se) ** 2
+    if population.sd is not None and population.sd_se > 0:
+        value -= 0.5 * (np.log(sd / population.sd) * population.sd / population.sd_se) ** 2
+    if not space.free[2]:
+        return value
+    if population.reliability is not None:
+        r = population.reliability
+        off = (np.log(reliability / (1 - reliability)) - np.log(r / (1 - r))) * r * (1 - r)
+        return np.asarray(value - 0.5 * (off / population.reliability_se) ** 2)
+    if population.within_sd is None:  # a uniform reliability
+        return np.asarray(value + np.log(reliability) + np.log1p(-reliability))
+    value += np.log(reliability)  # of the change from log within_sd to logit reliability
+    if population.within_sd_se > 0:
+        w = population.within_sd
+        within = np.sqrt(1 - reliability) * sd
+        value -= 0.5 * (np.log(within / w) * w / population.within_sd_se) ** 2
     return value
 
 
 def _locate(density: Callable[[Array], Array], space: _Space) -> tuple[Array, Array]:
-    """Find the mode and a factor of the covariance there."""
-    from scipy.optimize import minimize
+    """Find the mode by damped Newton steps, and a factor of the covariance there.
 
-    size = space.start.size
-
-    def height(z: Array) -> float:
-        value = float(density((space.start + space.scale * z)[None, :])[0])
-        return -value if np.isfinite(value) else 1e300
-
-    simplex = np.vstack([np.zeros(size), np.eye(size)])
-    options = {"xatol": 0.02, "fatol": 0.02, "initial_simplex": simplex}
-    found = minimize(height, np.zeros(size), method="Nelder-Mead", options=options)
-    mode = space.start + space.scale * found.x
-    covariance = np.diag(space.scale**2)
-    steps = space.scale.copy()
-    for _ in range(3):  # the width of each step follows the curvature found with the last one
-        steps = np.minimum(0.5 * np.sqrt(np.diag(covariance)), steps)
-        curvature = _curvature(density, mode, steps)
+    All points of a step are evaluated together; the width of the differences follows the
+    curvature that the last step found.
+    """
+    mode, steps = space.start, 0.5 * space.width
+    for _ in range(_MOST_STEPS):
+        gradient, curvature = _differences(density, mode, steps)
         values, vectors = np.linalg.eigh(curvature * np.outer(steps, steps))
-        values = np.maximum(values, 0.02)
-        root = steps[:, None] * vectors / np.sqrt(values)
-        covariance = root @ root.T
-    return mode, root
+        # absolute values lead away from a saddle
+        factor = steps[:, None] * vectors / np.sqrt(np.maximum(np.abs(values), 0.02))
+        whitened = factor.T @ gradient
+        tried = mode + _FRACTIONS[:, None] * (factor @ whitened)
+        mode = tried[int(np.nan_to_num(density(tried), nan=-np.inf).argmax())]
+        spread = np.sqrt((factor**2).sum(axis=1))
+        settled = bool((steps <= spread).all()) and float(whitened @ whitened) < 0.02
+        steps = np.minimum(0.5 * spread, space.width)
+        if settled:
+            break
+    return mode, factor
 
 
-def _curvature(density: Callable[[Array], Array], mode: Array, steps: Array) -> Array:
-    """Return minus the Hessian by central differences; huge differences outside are kept finite."""
+def _differences(
+    density: Callable[[Array], Array], mode: Array, steps: Array
+) -> tuple[Array, Array]:
+    """Gradient and minus the Hessian of the log density by central differences."""
     size = mode.size
     unit = np.diag(steps)
-    hessian = np.empty((size, size))
-    for i in range(size):
-        for j in range(i, size):
-            corners = np.array([unit[i] + unit[j], unit[i] - unit[j], unit[j] - unit[i]])
-            around = np.vstack([mode + corners, mode - unit[i] - unit[j]])
-            value = np.maximum(density(around), -1e12)
-            hessian[i, j] = hessian[j, i] = -(value[0] - value[1] - value[2] + value[3]) / (
-                4 * steps[i] * steps[j]
-            )
-    return hessian
+    pairs = [(i, j) for i in range(size) for j in range(i + 1, size)]
+    mixed = [
+        a * unit[i] + b * unit[j] for i, j in pairs for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1))
+    ]
+    around = np.vstack([np.zeros((1, size)), unit, -unit, *mixed])
+    value = np.maximum(density(mode + around), -1e12)  # finite outside the support as well
+    ahead, behind = value[1 : size + 1], value[size + 1 : 2 * size + 1]
+    gradient = (ahead - behind) / (2 * steps)
+    curvature = np.diag(-(ahead - 2 * value[0] + behind) / steps**2)
+    corners = value[2 * size + 1 :].reshape(-1, 4)
+    for (i, j), corner in zip(pairs, corners, strict=True):
+        bend = -(corner[0] - corner[1] - corner[2] + corner[3]) / (4 * steps[i] * steps[j])
+        curvature[i, j] = curvature[j, i] = bend
+    return gradient, curvature
+
+
+def _refit(points: Array, weights: Array, factor: Array) -> tuple[Array, Array]:
+    """Weighted mean and a factor of the covariance of the last proposals, tempered."""
+    tempered = np.sqrt(weights)
+    tempered /= tempered.sum()
+    center = tempered @ points
+    away = (points - center) * np.sqrt(tempered)[:, None]
+    covariance = away.T @ away + 1e-4 * factor @ factor.T
+    return center, np.asarray(np.linalg.cholesky(covariance))
 
 
 def _propose(
