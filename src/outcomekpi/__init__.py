@@ -50,11 +50,15 @@ if TYPE_CHECKING:
     from outcomekpi.pilots.before_after import BeforeAfter
     from outcomekpi.pilots.comparison import compare_pilot
     from outcomekpi.pilots.controlled import ControlledSeries
+    from outcomekpi.pilots.did import DifferenceInDifferences
     from outcomekpi.pilots.e_values import e_value, e_value_of_interval
     from outcomekpi.pilots.effect import PilotEffect
+    from outcomekpi.pilots.event_study import EventStudy
     from outcomekpi.pilots.interrupted import InterruptedSeries
     from outcomekpi.pilots.mean_sweep import MeanSweep, sweep_population_means
     from outcomekpi.pilots.no_program_change import regression_to_mean
+    from outcomekpi.pilots.parallel_bounds import ParallelBounds, bound_parallel_trends
+    from outcomekpi.pilots.pre_trend import PreTrendTest, assess_pre_trend
     from outcomekpi.pilots.program import Program
     from outcomekpi.pilots.published import PublishedFigures
     from outcomekpi.pilots.regression_result import RegressionToMean
@@ -68,12 +72,19 @@ if TYPE_CHECKING:
         replay_selection,
     )
     from outcomekpi.pilots.stepped_wedge import SteppedWedge
+    from outcomekpi.pilots.synthetic import SyntheticControl
+    from outcomekpi.plots.before_after import plot_before_after
     from outcomekpi.plots.calibration import plot_calibration
     from outcomekpi.plots.caterpillar import plot_caterpillar
     from outcomekpi.plots.decision_curve import plot_decision_curve
+    from outcomekpi.plots.doctor_effects import plot_doctor_effects
+    from outcomekpi.plots.event_study import plot_event_study
+    from outcomekpi.plots.frontier import plot_frontier
     from outcomekpi.plots.funnel import plot_funnel
+    from outcomekpi.plots.kitagawa import plot_kitagawa
     from outcomekpi.plots.misallocation import plot_misallocation
     from outcomekpi.plots.operating import plot_operating
+    from outcomekpi.plots.pilot_series import plot_counterfactual
     from outcomekpi.plots.predictive import plot_predictive
     from outcomekpi.plots.rank_intervals import plot_rank_intervals
     from outcomekpi.plots.reliability import plot_reliability
@@ -100,6 +111,7 @@ if TYPE_CHECKING:
     from outcomekpi.profiling.variation import Variation, describe_variation, median_odds_ratio
     from outcomekpi.provenance import Provenance, cite
     from outcomekpi.report.document import report
+    from outcomekpi.report.pilot_document import report_pilot
     from outcomekpi.report.review_document import report_review
     from outcomekpi.thresholds import programs
     from outcomekpi.thresholds.award_choice import ThresholdChoice, choose_threshold
@@ -169,9 +181,11 @@ __all__ = [
     "CycleResults",
     "DensityTest",
     "Deselection",
+    "DifferenceInDifferences",
     "Divergence",
     "DropCriterion",
     "EngineError",
+    "EventStudy",
     "ExactTest",
     "ExceptionJump",
     "Exponential",
@@ -192,10 +206,12 @@ __all__ = [
     "OperatingCharacteristics",
     "OutcomeKPIError",
     "OutcomeKPIWarning",
+    "ParallelBounds",
     "PercentileRule",
     "PilotEffect",
     "PosteriorReviewRule",
     "PosteriorRule",
+    "PreTrendTest",
     "PriorRange",
     "Priors",
     "Program",
@@ -218,6 +234,7 @@ __all__ = [
     "StandardizedRates",
     "SteppedWedge",
     "StorageError",
+    "SyntheticControl",
     "TargetCriterion",
     "ThresholdChoice",
     "ThresholdReview",
@@ -229,7 +246,9 @@ __all__ = [
     "__version__",
     "assess_calibration",
     "assess_criterion",
+    "assess_pre_trend",
     "assess_predictions",
+    "bound_parallel_trends",
     "caseload_misclassification",
     "check_calibration",
     "check_predictive",
@@ -268,10 +287,16 @@ __all__ = [
     "operating_characteristics",
     "plan_awards",
     "plan_caseload",
+    "plot_before_after",
     "plot_calibration",
     "plot_caterpillar",
+    "plot_counterfactual",
     "plot_decision_curve",
+    "plot_doctor_effects",
+    "plot_event_study",
+    "plot_frontier",
     "plot_funnel",
+    "plot_kitagawa",
     "plot_misallocation",
     "plot_operating",
     "plot_predictive",
@@ -290,6 +315,7 @@ __all__ = [
     "replay_selection",
     "report",
     "report_card",
+    "report_pilot",
     "report_review",
     "review_thresholds",
     "rewards_without_effect",
