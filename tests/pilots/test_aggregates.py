@@ -498,6 +498,13 @@ def test_figures_at_the_edges_come_out_as_finite_numbers(before, after, priors):
     assert "risk difference" in found.verdict()
 
 
+@pytest.mark.parametrize("change", [94, -97, 3])
+def test_a_change_that_few_bases_allow_still_has_a_frontier(change):
+    figures = PublishedFigures(change=change, unit="percent", reading="points", years=1)
+    frontier = compare_pilot(figures, PublishedAggregates()).findings.tables["frontier"]
+    assert frontier["effect_left"].max() == pytest.approx(abs(change), abs=0.3)
+
+
 def test_a_change_without_years_keeps_its_interval_and_loses_the_effect():
     found = compare_pilot(replace(CASE, years=None), PublishedAggregates(), draws=400)
     assert np.isfinite(found.to_frame().loc["risk difference", "lower"])

@@ -120,6 +120,8 @@ def test_a_face_value_beyond_100_that_rounding_rescues_is_drawn_inside():
         ),
         ({"after": 30, "change": 41, "reading": "points"}, "cannot lead to 30 %"),
         ({"change": -101, "reading": "relative"}, "more than all of it"),
+        ({"change": -100, "reading": "relative"}, "leaves 0 % whatever"),
+        ({"after": 0, "change": -100, "reading": "relative"}, "leaves 0 % whatever"),
         ({"change": 101, "reading": "points"}, "more than 100 percentage points"),
         ({"before": 143, "after": 68}, "between 0 and 100 in percent; before is 143"),
         ({"before": 43, "after": -1}, "between 0 and 100 in percent; after is -1"),

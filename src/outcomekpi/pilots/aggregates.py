@@ -183,7 +183,9 @@ def _supposed(figures: PublishedFigures) -> list[tuple[float, float]]:
     change = (figures.change or 0.0) / figures.whole
     relative = figures.reading == "relative"
     pairs = [(base, base * (1 + change) if relative else base + change) for base in BASES]
-    return [one for one in pairs if 0 <= one[1] <= 1]
+    middle = figures.possible().mean(axis=0)
+    allowed = [one for one in pairs if 0 <= one[1] <= 1]
+    return allowed or [(float(middle[0]), float(middle[1]))]
 
 
 def _stack(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -107,7 +107,8 @@ def frontier_table(before: float, after: float, *, years: float | None) -> pd.Da
             "before": before,
         }
     )
-    frame.attrs["trend_unit"] = "points in total" if years is None else "points a year"
+    trend = "points in total" if years is None else "points a year"
+    frame.attrs.update(unit="percentage points", trend_unit=trend)
     return frame
 
 

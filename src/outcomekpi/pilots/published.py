@@ -159,7 +159,7 @@ def _face_values(figures: PublishedFigures) -> tuple[float, float] | None:
     relative = figures.reading == "relative"
     if before is not None:
         return before, before * (1 + change) if relative else before + change
-    if after is None or (relative and change == -1):
+    if after is None:
         return None
     return (after / (1 + change) if relative else after - change), after
 
@@ -225,6 +225,12 @@ def _check_range(figures: PublishedFigures) -> None:
     if figures.change is not None and figures.change < -figures.whole:
         raise CasesError(
             f"No proportion can fall by more than all of it; change is {describe_change(figures)}."
+        )
+    lost = figures.reading == "relative" and figures.change == -figures.whole
+    if lost and figures.before is None:
+        raise CasesError(
+            "A fall by 100 % leaves 0 % whatever the level before was, and says nothing of its "
+            "size: give before=..."
         )
     if figures.reading == "points" and (figures.change or 0) > figures.whole:
         raise CasesError(
