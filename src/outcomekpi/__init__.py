@@ -52,12 +52,17 @@ if TYPE_CHECKING:
     from outcomekpi.pilots.controlled import ControlledSeries
     from outcomekpi.pilots.did import DifferenceInDifferences
     from outcomekpi.pilots.e_values import e_value, e_value_of_interval
+    from outcomekpi.pilots.earlier_windows import replay_selection
     from outcomekpi.pilots.effect import PilotEffect
     from outcomekpi.pilots.event_study import EventStudy
     from outcomekpi.pilots.interrupted import InterruptedSeries
     from outcomekpi.pilots.mean_sweep import MeanSweep, sweep_population_means
     from outcomekpi.pilots.no_program_change import regression_to_mean
     from outcomekpi.pilots.parallel_bounds import ParallelBounds, bound_parallel_trends
+    from outcomekpi.pilots.power import PilotPower, pilot_power
+    from outcomekpi.pilots.power_clusters import DifferencePlan, WedgePlan
+    from outcomekpi.pilots.power_patients import BeforeAfterPlan, DoctorPlan
+    from outcomekpi.pilots.power_series import SeriesPlan
     from outcomekpi.pilots.pre_trend import PreTrendTest, assess_pre_trend
     from outcomekpi.pilots.program import Program
     from outcomekpi.pilots.published import PublishedFigures
@@ -66,11 +71,7 @@ if TYPE_CHECKING:
     from outcomekpi.pilots.seasonality import Seasonality
     from outcomekpi.pilots.selected_baseline import BaselineSelection
     from outcomekpi.pilots.selected_doctors import UnitSelection
-    from outcomekpi.pilots.selected_units import (
-        correct_unit_selection,
-        expect_worst_units,
-        replay_selection,
-    )
+    from outcomekpi.pilots.selected_units import correct_unit_selection, expect_worst_units
     from outcomekpi.pilots.stepped_wedge import SteppedWedge
     from outcomekpi.pilots.synthetic import SyntheticControl
     from outcomekpi.plots.before_after import plot_before_after
@@ -166,6 +167,7 @@ __all__ = [
     "BaselinePopulation",
     "BaselineSelection",
     "BeforeAfter",
+    "BeforeAfterPlan",
     "Calibration",
     "CaseloadPlan",
     "Cases",
@@ -182,7 +184,9 @@ __all__ = [
     "DensityTest",
     "Deselection",
     "DifferenceInDifferences",
+    "DifferencePlan",
     "Divergence",
+    "DoctorPlan",
     "DropCriterion",
     "EngineError",
     "EventStudy",
@@ -209,6 +213,7 @@ __all__ = [
     "ParallelBounds",
     "PercentileRule",
     "PilotEffect",
+    "PilotPower",
     "PosteriorReviewRule",
     "PosteriorRule",
     "PreTrendTest",
@@ -229,6 +234,7 @@ __all__ = [
     "ReviewRule",
     "Rule",
     "Seasonality",
+    "SeriesPlan",
     "Setting",
     "SpecError",
     "StandardizedRates",
@@ -244,6 +250,7 @@ __all__ = [
     "UnitSelection",
     "Variation",
     "__version__",
+    "WedgePlan",
     "assess_calibration",
     "assess_criterion",
     "assess_pre_trend",
@@ -285,6 +292,7 @@ __all__ = [
     "misclassify_tiers",
     "normal_levels",
     "operating_characteristics",
+    "pilot_power",
     "plan_awards",
     "plan_caseload",
     "plot_before_after",

@@ -6,7 +6,8 @@ from outcomekpi.errors import SpecError, check_choice, check_kind
 from outcomekpi.pilots.baseline_population import BaselinePopulation
 from outcomekpi.pilots.regression_result import RegressionToMean
 from outcomekpi.pilots.selected_normal import Side, expected_change, next_on_target
-from outcomekpi.pilots.selection_parameters import SelectedMoments, sample_parameters
+from outcomekpi.pilots.selection_density import SelectedMoments
+from outcomekpi.pilots.selection_parameters import sample_parameters
 
 __all__ = ["regression_to_mean"]
 

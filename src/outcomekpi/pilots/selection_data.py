@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from outcomekpi.errors import CasesError
 from outcomekpi.pilots.selected_normal import Side, sign_of
 from outcomekpi.pilots.selection_clusters import SampleScatter, scatter_of
-from outcomekpi.pilots.selection_parameters import SelectedMoments
+from outcomekpi.pilots.selection_density import SelectedMoments
 
 __all__ = ["SelectedPatients", "read_selected"]
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
@@ -12,22 +11,18 @@ from outcomekpi.pilots.baseline_population import BaselinePopulation
 from outcomekpi.pilots.selected_normal import (
     Side,
     next_on_target,
-    normal_hazard,
     reading_moments,
     sign_of,
 )
+from outcomekpi.pilots.selection_checks import check_slope, check_tail
 from outcomekpi.pilots.selection_data import SelectedPatients
-from outcomekpi.pilots.selection_parameters import (
-    ParameterDraws,
-    SelectedMoments,
-    sample_parameters,
-)
+from outcomekpi.pilots.selection_density import SelectedMoments
+from outcomekpi.pilots.selection_parameters import ParameterDraws, sample_parameters
 
 __all__ = ["Correction", "by_model", "by_regression", "by_second_baseline", "on_target"]
 
 Array = NDArray[np.float64]
 _MOST_PATIENTS = 400
-_MOST_STANDARD_ERRORS = 2.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,9 +124,9 @@ def by_model(
     noise = scatter.draw(np.column_stack([np.ones(draws), -slope]), draws, rng)
     expected = (1 - slope) * (found.mean - moments.mean_before)
     effect = moments.mean_after - moments.mean_before - expected + noise
-    checks = [_check_slope(patients, population, slope)] if _knows_slope(population) else []
+    checks = [check_slope(patients, population, slope)] if _knows_slope(population) else []
     if population.sd is not None:
-        checks.insert(0, _check_tail(patients, population, moments, cutoff=cutoff, side=side))
+        checks.insert(0, check_tail(patients, population, moments, cutoff=cutoff, side=side))
     return Correction(
         expected=expected,
         corrected=effect,
@@ -187,7 +182,7 @@ def on_target(
     observed = _observed_share(patients, draws, rng)
     checks = []
     if patients.before is not None:
-        checks = [_check_tail(patients, population, moments, cutoff=cutoff, side=side)]
+        checks = [check_tail(patients, population, moments, cutoff=cutoff, side=side)]
     return Correction(
         expected=100 * expected,
         corrected=100 * (observed - expected),
@@ -236,82 +231,3 @@ def _observed_share(patients: SelectedPatients, draws: int, rng: np.random.Gener
 
 def _knows_slope(population: BaselinePopulation) -> bool:
     return population.known_reliability() is not None
-
-
-def _check_slope(
-    patients: SelectedPatients, population: BaselinePopulation, slopes: Array
-) -> CheckResult:
-    """Compare the slope of follow-up on baseline with the reliability that was stated."""
-    before = np.asarray(patients.before)
-    x, y = before - before.mean(), patients.after - patients.after.mean()
-    squares = max(float(x @ x), 1e-300)
-    slope = float(x @ y) / squares
-    score = x * (y - slope * x) * x.size / squares
-    error = float(np.sqrt(patients.scatter(score).covariance[0, 0] + slopes.var()))
-    stated = float(slopes.mean())
-    distance = (slope - stated) / error if error > 0 else 0.0
-    passed = bool(abs(distance) <= _MOST_STANDARD_ERRORS)
-    verdict = (
-        f"Follow-up rises by {slope:.2f} (se {error:.2f}) for each unit of baseline; the stated "
-        f"reliability says {stated:.2f}."
-    )
-    if not passed:
-        verdict += (
-            " Either the reliability is not that of these patients, or the program did more for "
-            "those who began further out; in the second case the mean effect stays right."
-        )
-    table = pd.DataFrame({"value": [slope, error, stated, distance]})
-    table.index = pd.Index(["slope", "se", "stated", "standard errors apart"], name="quantity")
-    return CheckResult(
-        name="Slope of follow-up on baseline against the stated reliability",
-        passed=passed,
-        verdict=verdict,
-        table=table,
-    )
-
-
-def _check_tail(
-    patients: SelectedPatients,
-    population: BaselinePopulation,
-    moments: SelectedMoments,
-    *,
-    cutoff: float,
-    side: Side,
-) -> CheckResult:
-    """Compare the mean of the selected baselines with the tail of the stated population."""
-    sign, known = sign_of(side), population.known_reliability()
-
-    def tail_mean(mean: float, sd: float) -> tuple[float, float]:
-        spread, _ = reading_moments(sd, 1.0 if known is None else known, moments.readings)
-        z = sign * (cutoff - mean) / spread
-        hazard = normal_hazard(z)
-        bend = 0.0 if np.isinf(z) else z * hazard
-        return float(mean + sign * spread * hazard), float(spread**2 * (1 + bend - hazard**2))
-
-    sd = float(population.sd or 1.0)
-    expected, variance = tail_mean(population.mean, sd)
-    by_mean = tail_mean(population.mean + population.mean_se, sd)[0] - expected
-    by_sd = tail_mean(population.mean, sd + population.sd_se)[0] - expected
-    sampling = variance / moments.size / moments.temper_before
-    error = float(np.sqrt(sampling + by_mean**2 + by_sd**2))
-    distance = (moments.mean_before - expected) / error
-    passed = bool(abs(distance) <= _MOST_STANDARD_ERRORS)
-    verdict = (
-        f"The selected baselines average {moments.mean_before:.4g}; the tail of the stated "
-        f"population averages {expected:.4g} (se {error:.2g})."
-    )
-    if not passed:
-        verdict += (
-            " The patients were not selected from this population by this cutoff alone, or its "
-            "readings are not normal: the correction rests on numbers that do not fit."
-        )
-    table = pd.DataFrame({"value": [moments.mean_before, expected, error, distance]})
-    table.index = pd.Index(
-        ["mean of baselines", "expected", "se", "standard errors apart"], name="quantity"
-    )
-    return CheckResult(
-        name="Selected baselines against the stated population",
-        passed=passed,
-        verdict=verdict,
-        table=table,
-    )
