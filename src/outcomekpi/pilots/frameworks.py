@@ -44,10 +44,10 @@ which are named and not numbered.
 """
 
 TARGET_TRIALS: dict[int, str] = {
-    0: "Places or patients drawn by lot to have the program or not, counted at the same times. The "
-    "figures have one arm, and the lot is missing",
-    1: "Patients of the same doctors drawn by lot to have the program or not, at one time. The data "
-    "have the arms one after the other, and the lot is missing",
+    0: "Places or patients drawn by lot to have the program or not, counted at the same times. "
+    "The figures have one arm, and the lot is missing",
+    1: "Patients of the same doctors drawn by lot to have the program or not, at one time. The "
+    "data have the arms one after the other, and the lot is missing",
     2: "The moment of the start drawn by lot within the series. It was not: the trend before "
     "stands in for the arm without the program",
     3: "The program drawn by lot among the units, which are followed over the same periods. The "
@@ -56,8 +56,8 @@ TARGET_TRIALS: dict[int, str] = {
     "over the same periods. Parallel trends stand in for the lot",
     5: "Doctors drawn by lot to have the program or not, with the same patients. The data before "
     "stand in for the arm without it",
-    6: "This trial itself: clusters cross over at times that were drawn by lot. It is emulated only "
-    "as far as the lot was kept",
+    6: "This trial itself: clusters cross over at times that were drawn by lot. It is emulated "
+    "only as far as the lot was kept",
 }
 """Rung -> the randomized trial that would answer the question, and what stands in for it."""
 

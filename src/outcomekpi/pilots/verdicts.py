@@ -62,7 +62,8 @@ def word_verdict(
     """
     claim, caution = CLAIMS[rung]
     lower, upper = estimate.interval(level=level)
-    number = f"{estimate.name} {estimate.value:.4g}"
+    unit = "" if estimate.unit == "ratio" else f" {estimate.unit}"
+    number = f"{estimate.name} {estimate.value:.4g}{unit}"
     clear = estimate.excludes_null(level=level)
     if clear is None:
         return f"The figures say {claim} ({number}; no interval can be given). {caution}"

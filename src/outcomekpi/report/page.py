@@ -13,7 +13,7 @@ from outcomekpi.tables import write_text_atomic
 
 __all__ = ["check_target", "render_page", "write_page"]
 
-Page = Literal["doctors", "indicators"]
+Page = Literal["doctors", "indicators", "pilot"]
 
 
 def check_target(path: str | Path) -> Path:
