@@ -15,6 +15,7 @@ from outcomekpi.pilots.selection_methods import (
     by_regression,
     by_second_baseline,
     on_target,
+    on_target_twice,
 )
 
 __all__ = ["correct_selection"]
@@ -104,8 +105,11 @@ def correct_selection(
         clusters=clusters,
         target=target is not None,
     )
+    if target is not None and patients.second is not None:
+        found = on_target_twice(patients, side=side, target=target, draws=draws, rng=rng)
+        return _result(patients, found, population, "target twice", unit="percentage points")
     if target is not None:
-        known = _demand_for_target(population, second_baseline)
+        known = _demand_for_target(population)
         found = on_target(
             patients, known, cutoff=cutoff, side=side, target=target, draws=draws, rng=rng
         )
@@ -140,14 +144,7 @@ def _demand(population: BaselinePopulation | None) -> BaselinePopulation:
     return population
 
 
-def _demand_for_target(
-    population: BaselinePopulation | None, second: ArrayLike | None
-) -> BaselinePopulation:
-    if second is not None:
-        raise SpecError(
-            "With a second baseline, a target needs no correction: compare the share on target "
-            "after the program with that of the second baseline, as paired data."
-        )
+def _demand_for_target(population: BaselinePopulation | None) -> BaselinePopulation:
     known = _demand(population)
     if known.sd is None or known.known_reliability() is None:
         raise SpecError(
@@ -184,11 +181,12 @@ _METHODS = {
     "regression": "regression on baseline",
     "second baseline": "second baseline",
     "binary target": "binary target",
+    "target twice": "second baseline",
 }
 
 
 def _naive(patients: SelectedPatients, method: str, unit: str) -> Estimate:
-    if method == "binary target":
+    if method in ("binary target", "target twice"):
         change = 100 * patients.after  # nobody was on target at baseline
     else:
         change = patients.after - np.asarray(patients.before)
@@ -207,7 +205,7 @@ def _assume(
     patients: SelectedPatients, population: BaselinePopulation | None, method: str
 ) -> tuple[str, ...]:
     stable = "Nothing but the program changed patients' true values between baseline and follow-up."
-    if method == "second baseline":
+    if method in ("second baseline", "target twice"):
         return (
             stable,
             "The second baseline had no part in the selection and was taken before the program.",

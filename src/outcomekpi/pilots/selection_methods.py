@@ -19,7 +19,14 @@ from outcomekpi.pilots.selection_data import SelectedPatients
 from outcomekpi.pilots.selection_density import SelectedMoments
 from outcomekpi.pilots.selection_parameters import ParameterDraws, sample_parameters
 
-__all__ = ["Correction", "by_model", "by_regression", "by_second_baseline", "on_target"]
+__all__ = [
+    "Correction",
+    "by_model",
+    "by_regression",
+    "by_second_baseline",
+    "on_target",
+    "on_target_twice",
+]
 
 Array = NDArray[np.float64]
 _MOST_PATIENTS = 400
@@ -54,10 +61,32 @@ def by_second_baseline(
     Expected change: mean(W - X); effect: mean(Y - W); t with n - 1 or G - 1 degrees of freedom.
     """
     before, second = np.asarray(patients.before), np.asarray(patients.second)
-    scatter = patients.scatter(second - before, patients.after - second)
-    expected = float((second - before).mean()) + scatter.draw(np.array([1.0, 0.0]), draws, rng)
-    effect = float((patients.after - second).mean()) + scatter.draw(np.array([0, 1.0]), draws, rng)
-    return Correction(expected=expected, corrected=effect, expected_after=second)
+    return _between(patients, before, second, draws=draws, rng=rng)
+
+
+def on_target_twice(
+    patients: SelectedPatients, *, side: Side, target: float, draws: int, rng: np.random.Generator
+) -> Correction:
+    """Compare who is on target with who was on it at a second baseline, in percentage points."""
+    second = sign_of(side) * (target - np.asarray(patients.second)) > 0
+    off = np.zeros(second.size)  # nobody was on target at the baseline that selected
+    return _between(patients, off, second.astype(np.float64), scale=100, draws=draws, rng=rng)
+
+
+def _between(
+    patients: SelectedPatients,
+    before: Array,
+    second: Array,
+    *,
+    scale: float = 1.0,
+    draws: int,
+    rng: np.random.Generator,
+) -> Correction:
+    came_back, rest = scale * (second - before), scale * (patients.after - second)
+    scatter = patients.scatter(came_back, rest)
+    expected = float(came_back.mean()) + scatter.draw(np.array([1.0, 0.0]), draws, rng)
+    effect = float(rest.mean()) + scatter.draw(np.array([0.0, 1.0]), draws, rng)
+    return Correction(expected=expected, corrected=effect, expected_after=scale * second)
 
 
 def by_regression(
