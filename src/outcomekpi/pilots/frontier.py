@@ -107,8 +107,8 @@ def frontier_table(before: float, after: float, *, years: float | None) -> pd.Da
             "before": before,
         }
     )
-    trend = "points in total" if years is None else "points a year"
-    frame.attrs.update(unit="percentage points", trend_unit=trend)
+    trend_unit = "points in total" if years is None else "points a year"
+    frame.attrs.update(unit="percentage points", trend_unit=trend_unit)
     return frame
 
 
