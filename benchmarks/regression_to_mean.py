@@ -12,8 +12,9 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from outcomekpi.pilots.baseline_population import BaselinePopulation
+from outcomekpi.pilots.earlier_windows import replay_selection
 from outcomekpi.pilots.regression_to_mean import correct_selection
-from outcomekpi.pilots.selected_units import correct_unit_selection, replay_selection
+from outcomekpi.pilots.selected_units import correct_unit_selection
 
 REPLICATES = 1000
 SEED = 20261
