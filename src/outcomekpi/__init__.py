@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from outcomekpi.pilots.did import DifferenceInDifferences
     from outcomekpi.pilots.e_values import e_value, e_value_of_interval
     from outcomekpi.pilots.earlier_windows import replay_selection
+    from outcomekpi.pilots.doctor_effects import DoctorEffects
     from outcomekpi.pilots.effect import PilotEffect
     from outcomekpi.pilots.event_study import EventStudy
     from outcomekpi.pilots.interrupted import InterruptedSeries
@@ -187,6 +188,7 @@ __all__ = [
     "DifferencePlan",
     "Divergence",
     "DoctorPlan",
+    "DoctorEffects",
     "DropCriterion",
     "EngineError",
     "EventStudy",
@@ -249,8 +251,8 @@ __all__ = [
     "Uniform",
     "UnitSelection",
     "Variation",
-    "__version__",
     "WedgePlan",
+    "__version__",
     "assess_calibration",
     "assess_criterion",
     "assess_pre_trend",

@@ -32,6 +32,7 @@ ROOMS = {
     "pilots.did": "DifferenceInDifferences",
     "pilots.e_values": "e_value e_value_of_interval",
     "pilots.earlier_windows": "replay_selection",
+    "pilots.doctor_effects": "DoctorEffects",
     "pilots.effect": "PilotEffect",
     "pilots.event_study": "EventStudy",
     "pilots.interrupted": "InterruptedSeries",

@@ -8,10 +8,10 @@ import pandas as pd
 
 from outcomekpi.cases import Direction
 from outcomekpi.errors import SpecError, check_choice, check_kind
+from outcomekpi.pilots.before_after_checks import check_change
 from outcomekpi.pilots.before_after_facts import (
     ChangeAnswer,
     answer_facts,
-    check_change,
     state_assumptions,
     state_estimand,
 )
@@ -39,7 +39,6 @@ from outcomekpi.pilots.selected_baseline import (
     correct_change,
 )
 from outcomekpi.pilots.selected_doctors import UnitSelection, correct_units, read_chosen
-from outcomekpi.pilots.series_data import PERCENT
 
 __all__ = ["BeforeAfter"]
 
@@ -231,15 +230,9 @@ class BeforeAfter:
         )
 
     def _unit(self) -> str:
-        if self.family == "bernoulli":
-            return "percentage points"
-        if self.unit is not None and self.unit.lower() in PERCENT:
-            return "percentage points"
-        return self.unit or "units of the outcome"
+        return self._columns().spell_unit()
 
     def _range(self) -> tuple[float, float] | None:
-        if self.family == "bernoulli":
-            return (0.0, 1.0)
-        if self.outcome_range is None and self._unit() == "percentage points":
-            return (0.0, 100.0)
-        return self.outcome_range
+        if self.family == "gaussian" and self.outcome_range is not None:
+            return self.outcome_range
+        return self._columns().outcome_limits()

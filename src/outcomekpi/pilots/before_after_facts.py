@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import bdtr
 
-from outcomekpi.checks import CheckResult
 from outcomekpi.columns import count_of
 from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.estimates import Estimate
@@ -23,8 +20,12 @@ from outcomekpi.pilots.series_facts import detectable_effect
 __all__ = [
     "ChangeAnswer",
     "answer_facts",
-    "check_change",
     "intraclass_correlation",
+    "say",
+    "spell_clustering",
+    "spell_entries",
+    "spell_power",
+    "spell_units",
     "state_assumptions",
     "state_estimand",
 ]
@@ -146,89 +147,13 @@ def intraclass_correlation(
     return max((between - within) / bottom, 0.0) if bottom > 0 else 0.0
 
 
-def check_change(answer: ChangeAnswer) -> tuple[CheckResult, ...]:
-    """Check clusters, missing outcomes, and the pairs of a binary outcome."""
-    change, missing = answer.change, answer.missing
-    count = change.n_clusters
-    checks = [
-        CheckResult(
-            name="clusters behind the interval",
-            passed=count >= FEW_CLUSTERS if change.cluster_names else None,
-            verdict=f"The interval rests on {count_of(count, change.cluster_role)}; below "
-            f"{FEW_CLUSTERS} it holds its level only if they are of like size and kind."
-            if change.cluster_names
-            else "No doctor or hospital was named or used: patients are taken as independent, and "
-            "the interval is too narrow if they are not.",
-            table=pd.DataFrame({"clusters": [count]}),
-        ),
-        CheckResult(
-            name="missing outcomes",
-            passed=not missing.more_after,
-            verdict=_spell_missing(missing),
-            table=pd.DataFrame(
-                {
-                    "period": list(change.rows.periods),
-                    "missing": [missing.before[0], missing.after[0]],
-                    "rows": [missing.before[1], missing.after[1]],
-                }
-            ),
-        ),
-    ]
-    if change.is_paired and change.options.binary:
-        checks.append(_discordant(change))
-    if answer.corrected is not None:
-        checks += answer.corrected.checks
-    return tuple(checks)
-
-
-def _discordant(change: MeasuredChange) -> CheckResult:
-    """McNemar's exact test, for information: it takes patients as independent."""
-    rows = change.rows
-    code = rows.labels["patient"].code
-    sides = np.zeros((2, len(rows.labels["patient"].names)))
-    for period, side in enumerate((~rows.after, rows.after)):
-        use = side & change.model_rows
-        sides[period, code[use]] = rows.outcome[use]
-    gained, lost = int((sides[1] > sides[0]).sum()), int((sides[1] < sides[0]).sum())
-    total = gained + lost
-    p_value = min(1.0, 2.0 * float(bdtr(min(gained, lost), total, 0.5))) if total else 1.0
-    return CheckResult(
-        name="patients who changed",
-        passed=None,
-        verdict=f"{gained:,} went from 0 to 1 and {lost:,} from 1 to 0 (McNemar's exact p = "
-        f"{p_value:.2g}, which takes patients as independent).",
-        table=pd.DataFrame({"change": ["0 to 1", "1 to 0"], "patients": [gained, lost]}),
-    )
-
-
-def _spell_missing(missing: MissingOutcomes) -> str:
-    shares = [one[0] / one[1] for one in (missing.before, missing.after)]
-    said = (
-        f"{missing.before[0]:,} of {missing.before[1]:,} ({shares[0]:.1%}) before, "
-        f"{missing.after[0]:,} of {missing.after[1]:,} ({shares[1]:.1%}) after"
-    )
-    if not missing.any:
-        return said
-    if missing.more_after:
-        said += "; more are missing after than before, as when failures stop coming"
-    if missing.bounds is not None:
-        lower, upper = missing.bounds.interval(level=DEFAULT_LEVEL)
-        said += (
-            f"; whatever they are, the effect lies in {lower:.4g} to {upper:.4g} "
-            f"{missing.bounds.unit} ({missing.bounds.origin})"
-        )
-    else:
-        said += "; give outcome_range= for bounds on what they could do"
-    return f"{said}; {missing.tipping}" if missing.tipping else said
-
-
 def answer_facts(answer: ChangeAnswer) -> Mapping[str, Fact]:
     """Answer the items of the checklist that patients before and after can answer."""
     change, rows = answer.change, answer.change.rows
     return {
         "program_dates": f"before: {rows.periods[0]}; after: {rows.periods[1]}",
-        "units": _spell_units(answer),
-        "clustering": _spell_clustering(change),
+        "units": spell_units(answer),
+        "clustering": spell_clustering(change),
         "standard_error": answer.main.origin,
         "few_clusters": _spell_few(change),
         "points": "2 periods: 1 before, 1 after",
@@ -237,13 +162,13 @@ def answer_facts(answer: ChangeAnswer) -> Mapping[str, Fact]:
         "comparator": "the same doctors' patients before the program; no controls",
         "pre_trend": None,
         "case_mix": _spell_mix(answer),
-        "entries_exits": _spell_entries(answer),
-        "missing_outcomes": _spell_missing(answer.missing),
+        "entries_exits": spell_entries(answer),
+        "missing_outcomes": answer.missing.spell(),
         "main_effect": say(answer.main),
         "naive_effect": f"{say(answer.naive)}, with clusters, case mix and pairs left out",
         "sensitivity": _spell_sensitivity(answer),
         "heterogeneity": _spell_doctors(answer),
-        "power": _spell_power(answer),
+        "power": spell_power(answer.main),
     }
 
 
@@ -257,7 +182,8 @@ def say(estimate: Estimate) -> str:
     )
 
 
-def _spell_units(answer: ChangeAnswer) -> str:
+def spell_units(answer: ChangeAnswer) -> str:
+    """Write the numbers of outcomes, patients, doctors and hospitals."""
     rows = answer.change.rows
     before, after = int((~rows.after).sum()), int(rows.after.sum())
     said = f"{before:,} outcomes before and {after:,} after"
@@ -267,7 +193,8 @@ def _spell_units(answer: ChangeAnswer) -> str:
     return said
 
 
-def _spell_clustering(change: MeasuredChange) -> str:
+def spell_clustering(change: MeasuredChange) -> str:
+    """Write how alike patients of a unit are, and whether the interval knows."""
     rows = change.rows
     found = []
     for role in ("doctor", "hospital"):
@@ -320,7 +247,8 @@ def _spell_mix(answer: ChangeAnswer) -> str:
     )
 
 
-def _spell_entries(answer: ChangeAnswer) -> str | None:
+def spell_entries(answer: ChangeAnswer) -> str:
+    """Write how many patients entered and left, and what they make of the difference."""
     change, rows = answer.change, answer.change.rows
     if "patient" not in rows.labels:
         return "patients are not identified: who entered or left is not known"
@@ -376,8 +304,8 @@ def _spell_doctors(answer: ChangeAnswer) -> str | None:
     )
 
 
-def _spell_power(answer: ChangeAnswer) -> str:
-    main = answer.main
+def spell_power(main: Estimate) -> str:
+    """Write which effect an interval like this one would show."""
     if main.draws is not None:
         error, degrees = float(main.draws.std(ddof=1)), np.inf
     elif main.se is not None:

@@ -44,6 +44,27 @@ class MissingOutcomes:
         """Whether a larger share is missing after the start than before it."""
         return self.after[0] * self.before[1] > self.before[0] * self.after[1]
 
+    def spell(self) -> str:
+        """Say how many outcomes are missing, and what they could do."""
+        shares = [one[0] / one[1] for one in (self.before, self.after)]
+        said = (
+            f"{self.before[0]:,} of {self.before[1]:,} ({shares[0]:.1%}) before, "
+            f"{self.after[0]:,} of {self.after[1]:,} ({shares[1]:.1%}) after"
+        )
+        if not self.any:
+            return said
+        if self.more_after:
+            said += "; more are missing after than before, as when failures stop coming"
+        if self.bounds is not None:
+            lower, upper = self.bounds.interval(level=DEFAULT_LEVEL)
+            said += (
+                f"; whatever they are, the effect lies in {lower:.4g} to {upper:.4g} "
+                f"{self.bounds.unit} ({self.bounds.origin})"
+            )
+        else:
+            said += "; give outcome_range= for bounds on what they could do"
+        return f"{said}; {self.tipping}" if self.tipping else said
+
 
 def bound_missing(
     rows: PatientRows,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.columns import describe_row, holds_numbers, list_values, read_labels, to_floats
 from outcomekpi.errors import CasesError, SpecError, did_you_mean
+from outcomekpi.pilots.series_data import PERCENT
 
 __all__ = ["PatientColumns", "PatientFamily", "read_after"]
 
@@ -57,6 +58,18 @@ class PatientColumns:
             )
         if self.event is not None and self.family == "gaussian":
             raise SpecError("event= belongs to family='bernoulli'; a measurement has no event.")
+
+    def spell_unit(self) -> str:
+        """Write the unit of a difference."""
+        if self.family == "bernoulli" or (self.unit or "").lower() in PERCENT:
+            return "percentage points"
+        return self.unit or "units of the outcome"
+
+    def outcome_limits(self) -> tuple[float, float] | None:
+        """Return between which values an outcome lies; None where nobody said."""
+        if self.family == "bernoulli":
+            return 0.0, 1.0
+        return (0.0, 100.0) if (self.unit or "").lower() in PERCENT else None
 
     def named(self) -> dict[str, str]:
         """Role -> column, of the roles that were named."""
