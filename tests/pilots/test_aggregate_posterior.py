@@ -277,7 +277,7 @@ def test_intervals_hold_the_truth_of_simulated_pilots_in_small(coverage, name):
 @pytest.mark.validate
 def test_intervals_hold_the_truth_of_simulated_pilots(coverage):
     for name in coverage.WORLDS:
-        assert_calibrated(coverage, name, pilots=800, draws=400, seed=12)
+        assert_calibrated(coverage, name, pilots=400, draws=400, seed=12)
 
 
 def test_a_posterior_that_ignores_trend_would_fail_the_same_check(coverage):
