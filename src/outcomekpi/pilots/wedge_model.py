@@ -149,22 +149,32 @@ class _State:
     products: Floats
 
 
-def _evaluate(components: Floats, sample: Sample, variance: CellVariance, terms: Floats) -> _State:
-    """Restricted likelihood, its score and expected information at given variances."""
+def _evaluate(
+    components: Floats,
+    sample: Sample,
+    variance: CellVariance,
+    terms: Floats,
+    *,
+    copies: float = 1.0,
+) -> _State:
+    """Restricted likelihood, its score and expected information at given variances.
+
+    Each cluster stands for ``copies`` alike ones, in everything that does not need outcomes.
+    """
     absent = np.eye(terms.shape[1]) * (~sample.present)[:, :, None]
     whole = np.einsum("k,kitu->itu", components, variance.shapes) + absent
     inverse = np.linalg.inv(whole)
     rows = np.where(sample.present[:, :, None], terms, 0.0)
     outcome = np.where(sample.present, sample.mean, 0.0)
-    loaded = inverse @ rows
+    loaded = copies * (inverse @ rows)
     covariance = np.linalg.inv(np.einsum("itp,itq->pq", rows, loaded))
     coefficients = covariance @ np.einsum("itp,it->p", loaded, outcome)
     left = np.einsum("itu,iu->it", inverse, outcome - rows @ coefficients)
     squares = float((left * (outcome - rows @ coefficients)).sum())
     shaped = variance.shapes @ loaded
-    loads = np.einsum("itp,kitq->kpq", loaded, shaped)
+    loads = np.einsum("itp,kitq->kpq", loaded, shaped) / copies
     solved = inverse @ variance.shapes
-    products = np.einsum("kitp,itu,liuq->klpq", shaped, inverse, shaped)
+    products = np.einsum("kitp,itu,liuq->klpq", shaped, inverse, shaped) / copies
     traces = np.einsum("kitt->k", solved)
     score = -0.5 * (
         traces
@@ -173,7 +183,7 @@ def _evaluate(components: Floats, sample: Sample, variance: CellVariance, terms:
     )
     inner = covariance @ loads
     information = 0.5 * (
-        np.einsum("kitu,liut->kl", solved, solved)
+        copies * np.einsum("kitu,liut->kl", solved, solved)
         - 2.0 * np.einsum("pq,klqp->kl", covariance, products)
         + np.einsum("kpq,lqp->kl", inner, inner)
     )
@@ -251,7 +261,12 @@ def fit_means(sample: Sample, variance: CellVariance, terms: Floats) -> WedgeFit
 
 
 def infer_terms(
-    components: Floats, size: Floats, variance: CellVariance, terms: Floats
+    components: Floats,
+    size: Floats,
+    variance: CellVariance,
+    terms: Floats,
+    *,
+    copies: int = 1,
 ) -> WedgeFit:
     """Covariance and degrees of freedom that a plan leads to, at variances that it assumes.
 
@@ -261,6 +276,7 @@ def infer_terms(
     size : (cluster, time), patients; 0 where there is no cell
     variance : how the variance of a mean is made up
     terms : (cluster, time, term)
+    copies : clusters that each of these stands for
 
     Returns
     -------
@@ -270,12 +286,13 @@ def infer_terms(
     sample = Sample(
         mean=np.zeros(size.shape),
         present=present,
-        within_degrees=int(size.sum() - present.sum()) if variance.has_within else 0,
+        within_degrees=copies * int(size.sum() - present.sum()) if variance.has_within else 0,
     )
     floor = SMALLEST * float(components.max())
     used = components.copy()
     used[-1] = max(used[-1], floor)
-    return _finish(used, _evaluate(used, sample, variance, terms), free=used > 0)
+    state = _evaluate(used, sample, variance, terms, copies=float(copies))
+    return _finish(used, state, free=used > 0)
 
 
 def _finish(components: Floats, state: _State, *, free: NDArray[np.bool_]) -> WedgeFit:

@@ -1,0 +1,204 @@
+"""Power of a two-sided test, and what solves for it: the effect, or the size."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaincinv, ndtr, ndtri, stdtr, stdtrit
+
+from outcomekpi.errors import SpecError
+
+__all__ = [
+    "Precision",
+    "check_number",
+    "hussey_hughes_variance",
+    "least_effect",
+    "least_size",
+    "power_of",
+    "two_sided_p",
+]
+
+Floats = NDArray[np.float64]
+NORMAL_FROM = 1e6
+LARGEST_SIZE = 10_000_000
+HALVINGS = 45
+NODES = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """How precisely a plan tells an effect.
+
+    Attributes
+    ----------
+    se : standard error of the estimate under the effect
+    se_null : standard error that the test divides by
+    degrees_of_freedom : of the test; infinite for the normal
+    """
+
+    se: float
+    se_null: float
+    degrees_of_freedom: float = np.inf
+
+    def reach(self, *, level: float) -> float:
+        """Half-width of the interval of an estimate, with the standard error under the effect."""
+        return float(stdtrit(min(self.degrees_of_freedom, 1e9), 0.5 + level / 2.0)) * self.se
+
+
+def power_of(effect: float, precision: Precision, *, level: float) -> float:
+    """Probability that the interval leaves out no effect, on either side.
+
+    Parameters
+    ----------
+    effect : true effect
+    precision : in the same unit
+    level : of the interval, in (0, 1)
+
+    Notes
+    -----
+    Normal: Phi((d - z se_null) / se) + Phi((-d - z se_null) / se). With degrees of freedom: the
+    noncentral t with noncentrality d / se, and the critical value times se_null / se, by
+    integrating the normal over the quantiles of the estimated standard error.
+    """
+    degrees = precision.degrees_of_freedom
+    size, tail = abs(effect), 0.5 + level / 2.0
+    shift, ratio = size / precision.se, precision.se_null / precision.se
+    if degrees >= NORMAL_FROM:
+        reach = float(ndtri(tail)) * ratio
+        return float(ndtr(shift - reach) + ndtr(-shift - reach))
+    reach = float(stdtrit(degrees, tail)) * ratio
+    nodes, weights = _quadrature()
+    spread = np.sqrt(2.0 * gammaincinv(degrees / 2.0, (nodes + 1.0) / 2.0) / degrees)
+    shown = ndtr(shift - reach * spread) + ndtr(-shift - reach * spread)
+    return float(weights @ shown / 2.0)
+
+
+@cache
+def _quadrature() -> tuple[Floats, Floats]:
+    return np.polynomial.legendre.leggauss(NODES)
+
+
+def least_effect(
+    precision_at: Callable[[float], Precision], *, power: float, level: float, most: float
+) -> float:
+    """Smallest effect that is shown with a given power; nan where none is.
+
+    Parameters
+    ----------
+    precision_at : effect -> precision; its sign is that of ``most``
+    power, level : wanted
+    most : largest possible effect, with its sign; infinite for measurements, whose precision
+        does not depend on the effect
+    """
+    fixed = precision_at(0.0) if np.isinf(most) else None
+
+    def reached(effect: float) -> bool:
+        precision = precision_at(effect) if fixed is None else fixed
+        return power_of(effect, precision, level=level) >= power
+
+    if fixed is not None:
+        top = float(np.sign(most)) * fixed.se
+        for _ in range(200):
+            if reached(top):
+                break
+            top *= 2.0
+    else:
+        top = most
+    if not reached(top):
+        return float("nan")
+    low, high = 0.0, top
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if reached(middle) else (middle, high)
+    return high
+
+
+def least_size(power_at: Callable[[int], float], *, power: float, smallest: int) -> int | None:
+    """Smallest size with a given power; None where ten million are not enough.
+
+    Parameters
+    ----------
+    power_at : size -> power, never falling with the size
+    power : wanted
+    smallest : size that the plan needs in any case
+    """
+    low, high = smallest - 1, smallest
+    while power_at(high) < power:
+        low, high = high, 2 * high
+        if high > LARGEST_SIZE:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power_at(middle) >= power else (middle, high)
+    return high
+
+
+def two_sided_p(statistic: Floats, degrees: Floats | float) -> Floats:
+    """Two-sided p-values of t statistics; normal for infinite degrees of freedom."""
+    bounded = np.minimum(degrees, 1e9)
+    return np.asarray(2.0 * stdtr(bounded, -np.abs(statistic)), dtype=np.float64)
+
+
+def hussey_hughes_variance(
+    program: NDArray[np.bool_], *, mean_variance: float, cluster_variance: float
+) -> float:
+    """Variance of the effect in a stepped wedge with equal cells, in closed form.
+
+    Parameters
+    ----------
+    program : (cluster, time), whether the cell has the program
+    mean_variance : of the mean of a cell around its cluster: sigma^2 / n, plus that of the cell
+    cluster_variance : tau^2
+
+    Notes
+    -----
+    I s (s + T t) / ((I U - W) s + (U^2 + I T U - T W - I V) t), with s and t the two variances, I
+    clusters, T periods, U cells with the program, W the sum over periods of their squared number,
+    V the sum over clusters.
+
+    References
+    ----------
+    Hussey & Hughes (2007), Contemporary Clinical Trials 28, doi:10.1016/j.cct.2006.05.007.
+    """
+    clusters, times = program.shape
+    cells = float(program.sum())
+    by_time = float((program.sum(axis=0) ** 2).sum())
+    by_cluster = float((program.sum(axis=1) ** 2).sum())
+    below = (clusters * cells - by_time) * mean_variance
+    below += cluster_variance * (
+        cells**2 + clusters * times * cells - times * by_time - clusters * by_cluster
+    )
+    above = clusters * mean_variance * (mean_variance + times * cluster_variance)
+    return float(above / below)
+
+
+def check_number(
+    name: str,
+    value: object,
+    *,
+    low: float,
+    high: float = np.inf,
+    whole: bool = False,
+    inside: bool = False,
+) -> None:
+    """Refuse a number of a plan outside its range.
+
+    Raises
+    ------
+    SpecError
+        Names the number, its range, and what was found.
+    """
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    fits = is_number and not isinstance(value, bool) and np.isfinite(float(str(value)))
+    if fits:
+        number = float(str(value))
+        fits = low < number < high if inside else low <= number <= high
+        fits = fits and (not whole or number.is_integer())
+    if not fits:
+        kind = "a whole number" if whole else "a number"
+        span = f"from {low:g}" if np.isinf(high) else f"from {low:g} to {high:g}"
+        if inside:
+            span = f"above {low:g}" + ("" if np.isinf(high) else f" and below {high:g}")
+        raise SpecError(f"{name} must be {kind} {span}; got {value!r}.")
