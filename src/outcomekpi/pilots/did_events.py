@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
@@ -114,7 +115,7 @@ def fit_cell_effects(panel: PanelData, columns: PanelColumns, options: DidOption
 def _time_weights(panel: PanelData, cells: CellFit) -> Floats:
     """Weights that average the starts at each time since the start, by their units."""
     units = panel.frame.groupby("start")["unit"].nunique()
-    size = units.loc[cells.start].to_numpy(dtype=np.float64)
+    size = units.reindex(pd.Index(cells.start)).to_numpy(dtype=np.float64)
     since = cells.time - cells.start
     rows = np.array([np.where(since == one, size, 0.0) for one in np.unique(since)])
     return np.asarray(rows / rows.sum(axis=1, keepdims=True))

@@ -181,7 +181,7 @@ def _conditional_bias(study: EventStudy, slope: float, level: float, criterion: 
     """Return the expected error of the average effect under a linear trend that was not seen."""
     side = study.times < 0
     _, spread = _before(study)
-    delta = slope * (study.times + 1.0)
+    delta = np.asarray(slope * (study.times + 1.0), dtype=np.float64)
     weights = study.average()
     mean = _passed_mean(delta[side], spread, level, criterion)
     cross = weights @ study.covariance[:, side]

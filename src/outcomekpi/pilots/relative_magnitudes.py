@@ -15,7 +15,7 @@ __all__ = ["MomentTest", "build_tests", "hull_of_accepted"]
 
 Floats = NDArray[np.float64]
 
-SIMULATIONS = 50_000
+SIMULATIONS = 20_000
 SIMULATION_SEED = 20261
 HYBRID_SHARE = 0.1
 EDGE_STEPS = 30

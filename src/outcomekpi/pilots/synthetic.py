@@ -101,7 +101,7 @@ class SyntheticControl:
         _check_panel(panel)
         wide = panel.scaled().pivot(index="time", columns="unit", values="outcome")
         treated = sorted(panel.frame.query("treated == 1")["unit"].unique())
-        controls = [one for one in wide.columns if one not in set(treated)]
+        controls = [int(one) for one in wide.columns if one not in set(treated)]
         outcomes = wide[controls].to_numpy(dtype=np.float64)
         mean = wide[treated].mean(axis=1).to_numpy(dtype=np.float64)
         before = panel.starts[0] - 1
