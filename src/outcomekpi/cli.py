@@ -20,6 +20,7 @@ from outcomekpi.commands.arguments import (
     add_evaluate,
     add_thresholds,
 )
+from outcomekpi.commands.pilot_arguments import add_pilot
 from outcomekpi.errors import OutcomeKPIError, OutcomeKPIWarning
 
 __all__ = ["main"]
@@ -66,13 +67,14 @@ def build_parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
         description="Outcome-based evaluation of doctors: risk-adjusted rates, ranks and flags; "
-        "review of thresholds.",
+        "review of thresholds; effects of pilots.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_evaluate(commands, _evaluate)
     add_thresholds(commands, _thresholds)
+    add_pilot(commands, _pilot)
     add_demo(commands, _demo)
     return parser
 
@@ -109,6 +111,19 @@ def _thresholds(options: argparse.Namespace) -> None:
 
     pages = review_file(options.data, choices=read_choices(options), out=options.out)
     print_review(pages, options.out)
+
+
+def _pilot(options: argparse.Namespace) -> None:
+    from outcomekpi.commands.pilot import evaluate_pilot
+    from outcomekpi.commands.pilot_choices import read_pilot_choices
+    from outcomekpi.commands.pilot_summary import print_pilot
+    from outcomekpi.commands.pilot_wording import reword_pilot
+
+    try:
+        choices = read_pilot_choices(options)
+    except OutcomeKPIError as error:
+        raise type(error)(reword_pilot(str(error))) from error
+    print_pilot(evaluate_pilot(options.data, choices=choices, out=options.out), options.out)
 
 
 def _demo(options: argparse.Namespace) -> None:

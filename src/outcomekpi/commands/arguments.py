@@ -16,6 +16,9 @@ __all__ = [
     "add_demo",
     "add_evaluate",
     "add_thresholds",
+    "read_count",
+    "read_number",
+    "read_seed",
 ]
 
 Run = Callable[[argparse.Namespace], None]
@@ -94,8 +97,8 @@ def add_evaluate(commands: "argparse._SubParsersAction[Parser]", run: Run) -> No
         "or gaussian; follows from the columns unless named",
     )
     add("--engine", metavar="quadrature|nuts", default="quadrature", help="(quadrature)")
-    add("--draws", metavar="N", type=_count, default=2000, help="posterior draws (2000)")
-    add("--seed", metavar="N", type=_seed, default=20261, help="random seed (20261)")
+    add("--draws", metavar="N", type=read_count, default=2000, help="posterior draws (2000)")
+    add("--seed", metavar="N", type=read_seed, default=20261, help="random seed (20261)")
     judgment = parser.add_argument_group("judgment")
     add = judgment.add_argument
     add("--direction", metavar="higher|lower", required=True, help="which outcome is better")
@@ -105,9 +108,11 @@ def add_evaluate(commands: "argparse._SubParsersAction[Parser]", run: Run) -> No
         type=_benchmark,
         help="rate to compare with (overall)",
     )
-    add("--threshold", metavar="RATE", type=_number, help="rate for flags (the benchmark)")
-    add("--probability", metavar="P", type=_number, default=0.95, help="required for a flag (.95)")
-    add("--level", metavar="P", type=_number, default=0.95, help="of intervals (.95)")
+    add("--threshold", metavar="RATE", type=read_number, help="rate for flags (the benchmark)")
+    add(
+        "--probability", metavar="P", type=read_number, default=0.95, help="needed for a flag (.95)"
+    )
+    add("--level", metavar="P", type=read_number, default=0.95, help="of intervals (.95)")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to write")
     parser.set_defaults(command=run)
 
@@ -149,9 +154,9 @@ def _add_review_rule(group: "argparse._ArgumentGroup") -> None:
         help="what completion means: the share of doctors (units) on target, the mean of achieved "
         "rate over target, or events over cases",
     )
-    add("--upper", metavar="SHARE", type=_number, default=0.9, help="above it: too easy (.9)")
-    add("--lower", metavar="SHARE", type=_number, default=0.6, help="below it: too hard (.6)")
-    add("--cycles", metavar="N", type=_count, default=2, help="consecutive cycles beyond it (2)")
+    add("--upper", metavar="SHARE", type=read_number, default=0.9, help="above it: too easy (.9)")
+    add("--lower", metavar="SHARE", type=read_number, default=0.6, help="below it: too hard (.6)")
+    add("--cycles", metavar="N", type=read_count, default=2, help="cycles in a row beyond it (2)")
     add("--inclusive", action="store_true", help=">= and <= in place of > and <")
 
 
@@ -161,17 +166,17 @@ def _add_review_judgment(group: "argparse._ArgumentGroup") -> None:
         "--wanted",
         metavar=("LOW", "HIGH"),
         nargs=2,
-        type=_number,
+        type=read_number,
         default=[0.70, 0.85],
         help="completion that a new target should bring (.70 .85)",
     )
-    add("--loss-false", metavar="N", type=_number, help="cost of a change that is wrong (4)")
-    add("--loss-missed", metavar="N", type=_number, help="cost of a change that is missed (1)")
-    add("--fdr", metavar="Q", type=_number, help="in place of losses: share of wrong changes")
+    add("--loss-false", metavar="N", type=read_number, help="cost of a change that is wrong (4)")
+    add("--loss-missed", metavar="N", type=read_number, help="cost of a change that is missed (1)")
+    add("--fdr", metavar="Q", type=read_number, help="in place of losses: share of wrong changes")
     add("--model", metavar="hierarchical|conjugate", default="hierarchical", help="(hierarchical)")
-    add("--level", metavar="P", type=_number, default=0.95, help="of intervals (.95)")
-    add("--draws", metavar="N", type=_count, default=2000, help="posterior draws (2000)")
-    add("--seed", metavar="N", type=_seed, default=20261, help="random seed (20261)")
+    add("--level", metavar="P", type=read_number, default=0.95, help="of intervals (.95)")
+    add("--draws", metavar="N", type=read_count, default=2000, help="posterior draws (2000)")
+    add("--seed", metavar="N", type=read_seed, default=20261, help="random seed (20261)")
 
 
 def add_demo(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
@@ -187,7 +192,8 @@ def add_demo(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
     parser.set_defaults(command=run)
 
 
-def _number(text: str) -> float:
+def read_number(text: str) -> float:
+    """Read a number that was typed."""
     try:
         return float(text)
     except ValueError:
@@ -203,13 +209,15 @@ def _benchmark(text: str) -> float | None:
         raise argparse.ArgumentTypeError(f"wanted 'overall' or a rate, found {text!r}") from None
 
 
-def _count(text: str) -> int:
+def read_count(text: str) -> int:
+    """Read a whole number above 0 that was typed."""
     if not (text.isdecimal() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"wanted a whole number above 0, found {text!r}")
     return int(text)
 
 
-def _seed(text: str) -> int:
+def read_seed(text: str) -> int:
+    """Read a whole number from 0 that was typed."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"wanted a whole number, 0 or more, found {text!r}")
     return int(text)

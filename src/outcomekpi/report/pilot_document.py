@@ -98,6 +98,7 @@ def _gather(
         "answer": answer_pilot(effect, level=level, ledger=open_threats(ledger), notes=notes),
         "estimand": ended(effect.findings.estimand),
         "effects": passages.lay_out_effects(effect, level=level),
+        "origins": passages.describe_origins(effect),
         "pictures": pictures,
         "threats": [
             {

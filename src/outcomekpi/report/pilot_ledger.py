@@ -50,6 +50,8 @@ PICTURED = (
 """Tables that are drawn, or too long for a page; they are in the folder ``tables``."""
 
 ROUNDING = 1e-8
+SAID = ("ask_for",)
+"""Columns of sentences that the answer says already."""
 WITH_CONTROLS = (3, 4, 6)
 NUMBERS = ("mean", "lower", "upper")
 CSV_COLUMNS = ("kind", "what", "mean", "lower", "upper", "unit", "words")
@@ -133,7 +135,7 @@ def _note(table: pd.DataFrame) -> str:
 
 def _readable(table: pd.DataFrame) -> pd.DataFrame:
     """Write an infinite bound as "any", as it is meant, and what is 0 but for rounding as 0."""
-    shown = table.copy()
+    shown = table.drop(columns=[name for name in SAID if name in table.columns])
     for name in shown.columns:
         if pd.api.types.is_float_dtype(shown[name].dtype):
             shown[name] = shown[name].mask(shown[name].abs() < ROUNDING, 0.0)

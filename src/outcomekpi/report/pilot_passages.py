@@ -14,6 +14,7 @@ __all__ = [
     "ChecklistSection",
     "Question",
     "describe_checks",
+    "describe_origins",
     "describe_pilot_provenance",
     "describe_program",
     "explain_pilot_words",
@@ -66,13 +67,19 @@ def lay_out_effects(effect: PilotEffect, *, level: float) -> PlainTable:
         role = "main" if place == 0 else "plain" if place == len(frame) - 1 else ""
         has_interval = pd.notna(row["lower"]) and pd.notna(row["upper"])
         span = f"{number(row['lower'])} to {number(row['upper'])}" if has_interval else "none"
-        rows.append(
-            (str(name), role, number(row["mean"]), span, str(row["unit"]), str(row["origin"]))
-        )
-    headings = ("estimate", "", "value", f"{percent(level)} interval", "unit", "how")
+        unit = "" if row["unit"] in ("ratio", "") else f", {row['unit']}"
+        rows.append((f"{name}{unit}", number(row["mean"]), span, role))
     return PlainTable(
-        headings=headings, rows=tuple(rows), is_text=(True, True, False, False, True, True)
+        headings=("estimate", "value", f"{percent(level)} interval", ""),
+        rows=tuple(rows),
+        is_text=(True, False, False, True),
     )
+
+
+def describe_origins(effect: PilotEffect) -> Facts:
+    """List how the interval of each estimate was made."""
+    everything = (*effect.findings.estimates, effect.findings.naive)
+    return [(one.name, ended(one.origin)) for one in everything if one.origin]
 
 
 def list_checklist(checklist: pd.DataFrame) -> ChecklistSection:

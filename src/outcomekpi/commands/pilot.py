@@ -1,0 +1,129 @@
+"""`outcomekpi pilot`: from published figures or a table to a folder with an honest answer."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from outcomekpi.commands.figures import save_figures
+from outcomekpi.commands.folder import check_folder, write_folder
+from outcomekpi.commands.pilot_choices import PilotChoices
+from outcomekpi.commands.pilot_wording import reword_pilot
+from outcomekpi.commands.progress import show_progress
+from outcomekpi.errors import OutcomeKPIError, OutcomeKPIWarning
+from outcomekpi.pilots.comparison import compare_pilot
+from outcomekpi.pilots.effect import PilotEffect
+from outcomekpi.report.pilot_document import report_pilot
+from outcomekpi.report.pilot_ledger import sensitivity_table
+from outcomekpi.report.pilot_sketches import draw_pilot
+from outcomekpi.tables import read_table, write_csv
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["PilotResults", "effect_table", "evaluate_pilot"]
+
+N_STEPS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PilotResults:
+    """Everything that is written, from one pilot.
+
+    Attributes
+    ----------
+    effect : of the pilot
+    notes : what was warned of while it was estimated
+    level : probability of the intervals
+    """
+
+    effect: PilotEffect
+    notes: tuple[str, ...]
+    level: float
+
+
+def evaluate_pilot(path: Path | None, *, choices: PilotChoices, out: Path) -> PilotResults:
+    """Evaluate a pilot and write a folder of results.
+
+    Parameters
+    ----------
+    path : CSV or Parquet file; None where the figures are in ``choices``
+    choices : figures or design, program, output
+    out : folder to write; it appears only when everything in it is complete
+
+    Raises
+    ------
+    OutcomeKPIError
+        In the words of the command line.
+    """
+    check_folder(out)
+    with show_progress(N_STEPS) as step:
+        try:
+            step("Reading")
+            data = choices.figures
+            table = None if path is None else read_table(path, text_columns=choices.labels)
+            step("Estimating")
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("always", OutcomeKPIWarning)
+                effect = compare_pilot(
+                    data if table is None else table,
+                    choices.design,
+                    program=choices.program,
+                    draws=choices.draws,
+                    seed=choices.seed,
+                )
+        except OutcomeKPIError as error:
+            raise type(error)(reword_pilot(str(error))) from error
+        said = dict.fromkeys(reword_pilot(str(one.message)) for one in caught)
+        results = PilotResults(effect=effect, notes=tuple(said), level=choices.level)
+        step("Drawing and reporting")
+        with write_folder(out) as folder:
+            _write_files(results, folder, title=choices.title)
+    for note in results.notes:
+        warnings.warn(note, OutcomeKPIWarning, stacklevel=2)
+    return results
+
+
+def effect_table(effect: PilotEffect, *, level: float) -> pd.DataFrame:
+    """Every estimate in one row, as in ``effect.csv``.
+
+    Returns
+    -------
+    DataFrame: ``estimate``; ``role`` ("main", "other" or "plain", the difference that would have
+    been published); ``unit``, ``mean``, ``lower``, ``upper``, ``level``, ``null``, ``origin``.
+    """
+    frame = effect.to_frame(level=level).reset_index()
+    frame.insert(1, "role", "other")
+    frame.loc[0, "role"] = "main"
+    frame.loc[len(frame) - 1, "role"] = "plain"
+    frame.insert(6, "level", level)
+    return frame
+
+
+def _write_files(results: PilotResults, folder: Path, *, title: str | None) -> None:
+    effect = results.effect
+    write_csv(effect_table(effect, level=results.level), folder / "effect.csv")
+    write_csv(sensitivity_table(effect), folder / "sensitivity.csv")
+    write_csv(effect.checklist, folder / "checklist.csv")
+    (folder / "tables").mkdir()
+    for name, table in effect.findings.tables.items():
+        flat = table.reset_index() if table.index.name is not None else table
+        write_csv(flat, folder / "tables" / f"{name}.csv")
+    plots: dict[str, Callable[[], Axes]] = {
+        name: partial(draw, None) for name, draw in draw_pilot(effect).items()
+    }
+    save_figures(folder / "figures", plots)
+    report_pilot(
+        effect,
+        path=folder / "report.html",
+        title=title,
+        level=results.level,
+        notes=results.notes,
+    )
+    record = effect.provenance.to_json()
+    (folder / "provenance.json").write_text(record, encoding="utf-8")

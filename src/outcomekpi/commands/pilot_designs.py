@@ -1,0 +1,253 @@
+"""Which options each design of a pilot knows, and how they become the design."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from outcomekpi.errors import SpecError, check_choice
+from outcomekpi.pilots.baseline_population import BaselinePopulation
+from outcomekpi.pilots.findings import Design
+from outcomekpi.pilots.seasonality import Seasonality
+from outcomekpi.pilots.selected_baseline import BaselineSelection, Selection
+from outcomekpi.pilots.selected_doctors import UnitSelection
+
+__all__ = ["DESIGNS", "DesignOptions", "build_design"]
+
+SELECTION = (
+    *("cutoff", "side", "second_baseline", "baseline", "target", "population_mean"),
+    *("population_sd", "reliability", "chosen", "chosen_by"),
+)
+SERIES = {
+    **{name: name for name in ("outcome", "time", "start", "trials", "exposure", "family")},
+    **{name: name for name in ("method", "order", "horizon", "gaps", "direction")},
+    "shape": "change",
+    "ramp_up_periods": "ramp_up",
+    "outcome_unit": "unit",
+    "adjust": "covariates",
+    "season": "seasonality",
+    "harmonics": "",
+}
+PATIENTS = {
+    **{name: name for name in ("outcome", "after", "start", "doctor", "hospital", "patient")},
+    **{name: name for name in ("family", "event", "direction")},
+    "time": "period",
+    "adjust": "case_mix",
+    "outcome_unit": "unit",
+    **dict.fromkeys(SELECTION, ""),
+}
+PANEL = {
+    **{name: name for name in ("outcome", "unit", "time", "start", "trials", "rows", "gaps")},
+    **{name: name for name in ("outcome_unit", "direction")},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesignOptions:
+    """The options of one design.
+
+    Attributes
+    ----------
+    fields : option -> field of the design; empty for options that are put together with others
+    needed : options without which the design cannot be
+    """
+
+    fields: Mapping[str, str]
+    needed: tuple[str, ...]
+
+
+DESIGNS: dict[str, DesignOptions] = {
+    "before-after": DesignOptions(
+        fields={
+            **PATIENTS,
+            "compare": "patients",
+            "standard": "standard",
+            "range": "outcome_range",
+            "cluster": "cluster",
+            "inference": "inference",
+        },
+        needed=("outcome", "time", "direction"),
+    ),
+    "doctor-effects": DesignOptions(
+        fields={**PATIENTS, "engine": "engine"},
+        needed=("outcome", "time", "doctor", "direction"),
+    ),
+    "interrupted": DesignOptions(fields=SERIES, needed=("outcome", "time", "start", "direction")),
+    "controlled": DesignOptions(
+        fields={
+            **SERIES,
+            **{name: name for name in ("control", "control_trials", "control_exposure")},
+            "control_as": "control_as",
+        },
+        needed=("outcome", "time", "start", "control", "direction"),
+    ),
+    "synthetic": DesignOptions(
+        fields={**PANEL, "method": "method"},
+        needed=("outcome", "unit", "time", "start", "direction"),
+    ),
+    "did": DesignOptions(
+        fields={
+            **PANEL,
+            **{name: name for name in ("estimator", "family", "cluster", "inference")},
+            "control_group": "control",
+            "adjust": "covariates",
+        },
+        needed=("outcome", "unit", "time", "start", "direction"),
+    ),
+    "stepped-wedge": DesignOptions(
+        fields={
+            **{name: name for name in ("outcome", "unit", "time", "start", "trials", "patients")},
+            **{name: name for name in ("event", "family", "correlation", "inference", "missing")},
+            "exposure_effect": "effect",
+            "outcome_unit": "measured_in",
+            "direction": "direction",
+        },
+        needed=("outcome", "unit", "time", "start", "direction"),
+    ),
+}
+"""Design, as it is typed -> its options."""
+
+HINTS = {
+    ("did", "doctor"): "Name doctors by --unit.",
+    ("did", "hospital"): "Name hospitals by --unit, or by --cluster.",
+    ("did", "patient"): "Rows of patients are told by --rows patients.",
+    ("synthetic", "doctor"): "Name doctors by --unit.",
+    ("synthetic", "hospital"): "Name hospitals by --unit.",
+    ("stepped-wedge", "hospital"): "Name the clusters by --unit.",
+    ("before-after", "unit"): "Name doctors by --doctor, hospitals by --hospital.",
+    ("doctor-effects", "unit"): "Name doctors by --doctor.",
+    ("before-after", "control"): "With controls, use --design did.",
+}
+
+
+def build_design(options: argparse.Namespace) -> Design:
+    """Make the design that was typed.
+
+    Raises
+    ------
+    SpecError
+        An unknown design, an option that is needed or does not belong to it; or what the design
+        itself refuses.
+    """
+    check_choice("design", options.design, DESIGNS)
+    known = DESIGNS[options.design]
+    typed = {name: value for name, value in vars(options).items() if name in all_options()}
+    given = {name: value for name, value in typed.items() if value is not None}
+    _check_given(options.design, known, given)
+    fields: dict[str, Any] = {
+        field: given[name] for name, field in known.fields.items() if field and name in given
+    }
+    if "covariates" in fields:
+        fields["covariates"] = _read_columns(str(fields["covariates"]))
+    if "outcome_range" in fields:
+        fields["outcome_range"] = tuple(fields["outcome_range"])
+    if "season" in given:
+        fields["seasonality"] = Seasonality(
+            period=given["season"], harmonics=given.get("harmonics", 2)
+        )
+    elif "harmonics" in given:
+        raise SpecError("--harmonics belongs to --season, the number of points in a cycle.")
+    selection = _read_selection(given)
+    if selection is not None:
+        fields["selection"] = selection
+    return _maker(options.design)(**fields)
+
+
+def all_options() -> set[str]:
+    """Every option that any design knows."""
+    return {name for design in DESIGNS.values() for name in design.fields}
+
+
+def _check_given(design: str, known: DesignOptions, given: Mapping[str, object]) -> None:
+    for name in given:
+        if name not in known.fields:
+            others = [other for other, one in DESIGNS.items() if name in one.fields]
+            raise SpecError(
+                f"{_spell(name)} does not belong to --design {design}; it belongs to "
+                f"{', '.join(others)}. {HINTS.get((design, name), '')}".strip()
+            )
+    missing = [_spell(name) for name in known.needed if name not in given]
+    if missing:
+        raise SpecError(f"--design {design} needs {', '.join(missing)}.")
+
+
+def _spell(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _read_columns(formula: str) -> tuple[str, ...]:
+    """Columns of a formula that only adds them up."""
+    names = tuple(part.strip().strip("`") for part in formula.split("+"))
+    if not all(names) or any(set(name) & set("()*:^") for name in names):
+        raise SpecError(
+            f"This design takes columns joined by +, as --adjust 'age + share_female'; got "
+            f"{formula!r}. Compute others in the table first."
+        )
+    return names
+
+
+def _read_selection(given: Mapping[str, Any]) -> Selection | None:
+    """Put together how patients or doctors were selected on their baseline."""
+    if "chosen" in given:
+        extra = [name for name in SELECTION[:8] if name in given]
+        if extra:
+            raise SpecError(
+                f"--chosen tells of doctors that were picked, {_spell(extra[0])} of patients: one "
+                "of the two."
+            )
+        return UnitSelection(chosen=given["chosen"], by=given.get("chosen_by", "doctor"))
+    if not any(name in given for name in SELECTION):
+        return None
+    if "chosen_by" in given:
+        raise SpecError("--chosen-by belongs to --chosen COLUMN.")
+    missing = [_spell(name) for name in ("cutoff", "side") if name not in given]
+    if missing:
+        raise SpecError(f"Patients who were selected by a reading need {' and '.join(missing)}.")
+    population = None
+    if "population_mean" in given:
+        population = BaselinePopulation(
+            mean=given["population_mean"],
+            sd=given.get("population_sd"),
+            reliability=given.get("reliability"),
+        )
+    elif "population_sd" in given or "reliability" in given:
+        raise SpecError("--population-sd and --reliability need --population-mean.")
+    return BaselineSelection(
+        cutoff=given["cutoff"],
+        side=given["side"],
+        population=population,
+        second_baseline=given.get("second_baseline"),
+        baseline=given.get("baseline"),
+        target=given.get("target"),
+    )
+
+
+def _maker(design: str) -> Callable[..., Design]:
+    """Import the design that is wanted, and no other."""
+    if design == "before-after":
+        from outcomekpi.pilots.before_after import BeforeAfter
+
+        return BeforeAfter
+    if design == "doctor-effects":
+        from outcomekpi.pilots.doctor_effects import DoctorEffects
+
+        return DoctorEffects
+    if design == "interrupted":
+        from outcomekpi.pilots.interrupted import InterruptedSeries
+
+        return InterruptedSeries
+    if design == "controlled":
+        from outcomekpi.pilots.controlled import ControlledSeries
+
+        return ControlledSeries
+    if design == "synthetic":
+        from outcomekpi.pilots.synthetic import SyntheticControl
+
+        return SyntheticControl
+    if design == "did":
+        from outcomekpi.pilots.did import DifferenceInDifferences
+
+        return DifferenceInDifferences
+    from outcomekpi.pilots.stepped_wedge import SteppedWedge
+
+    return SteppedWedge

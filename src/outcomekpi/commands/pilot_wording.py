@@ -1,0 +1,86 @@
+"""Messages about a pilot in the words of the command line."""
+
+import re
+
+__all__ = ["reword_pilot"]
+
+DESIGNS = {
+    "BeforeAfter": "before-after",
+    "DoctorEffects": "doctor-effects",
+    "InterruptedSeries": "interrupted",
+    "ControlledSeries": "controlled",
+    "SyntheticControl": "synthetic",
+    "DifferenceInDifferences": "did",
+    "SteppedWedge": "stepped-wedge",
+}
+OPTIONS = {
+    "case_mix": "adjust",
+    "covariates": "adjust",
+    "period": "time",
+    "seasonality": "season",
+    "control_as": "control-as",
+    "control_trials": "control-trials",
+    "control_exposure": "control-exposure",
+    "outcome_unit": "outcome-unit",
+    "measured_in": "outcome-unit",
+    "outcome_range": "range",
+    "n_before": "n-before",
+    "n_after": "n-after",
+    "ramp_up": "ramp-up-periods",
+    "second_baseline": "second-baseline",
+    **{
+        name: name for name in ("outcome", "time", "start", "unit", "doctor", "hospital", "patient")
+    },
+    **{name: name for name in ("control", "trials", "exposure", "cluster", "family", "event")},
+    **{name: name for name in ("method", "inference", "estimator", "engine", "change", "rows")},
+    **{name: name for name in ("gaps", "missing", "after", "before", "reading", "rounding")},
+    **{name: name for name in ("years", "direction", "order", "horizon", "standard", "patients")},
+    **{name: name for name in ("cutoff", "side", "baseline", "target", "reliability", "chosen")},
+    **{name: name for name in ("correlation", "design", "draws", "seed", "level")},
+}
+"""Argument in Python -> option."""
+
+QUOTED = r"'(?:[^'\\]|\\.)*'"
+NAMES = "|".join(sorted(OPTIONS, key=len, reverse=True))
+SENTENCES = (
+    (r"\bunit='percent'", "--percent"),
+    (r"\breading='levels'", "--reading levels"),
+    (r"\bpass selection=BaselineSelection\(cutoff=\.\.\., side=\.\.\., population="
+     r"BaselinePopulation\(mean=\.\.\., sd=\.\.\., reliability=\.\.\.\)\)",
+     "pass --cutoff, --side, --population-mean, --population-sd and --reliability"),
+    (r"\bUnitSelection\(chosen=\.\.\.\)", "--chosen COLUMN"),
+    (r"\bselected_on_baseline\b", "--selected-on-baseline"),
+    (r"\bPublishedAggregates\b", "published figures (--before, --after)"),
+    (r"\bPublishedFigures\.(\w+)", lambda found: f"--{found[1].replace('_', '-')}"),
+)  # fmt: skip
+
+
+def reword_pilot(message: str) -> str:
+    """Say a message about a pilot as someone at the command line would say it.
+
+    Parameters
+    ----------
+    message : written for callers in Python, such as "use InterruptedSeries(start='2024-01')"
+    """
+    text = message
+    for pattern, words in SENTENCES:
+        text = re.sub(pattern, words, text)
+    text = re.sub(rf"\b({NAMES})=(?:\.\.\.|(?=[,;)\s]))", _bare, text)
+    text = re.sub(rf"\b({NAMES})=({QUOTED}|True|[\w.%-]*\w)", _with_value, text)
+    text = re.sub(rf"^({NAMES}) must\b", lambda found: f"--{OPTIONS[found[1]]} must", text)
+    text = re.sub(
+        rf"\b({'|'.join(DESIGNS)})\b(?:\(([^()]*)\))?",
+        lambda found: f"--design {DESIGNS[found[1]]}" + (f" {found[2]}" if found[2] else ""),
+        text,
+    )
+    return re.sub(r"--design --design", "--design", text)
+
+
+def _bare(found: re.Match[str]) -> str:
+    return f"--{OPTIONS[found[1]]}"
+
+
+def _with_value(found: re.Match[str]) -> str:
+    value = found[2].strip("'")
+    shown = f"'{value}'" if " " in value else value
+    return f"--{OPTIONS[found[1]]} {shown}"
