@@ -201,7 +201,6 @@ def studies():
     ar1 = [(n, (rho,)) for n in LENGTHS for rho in RHOS]
     everything = [("reml", 1), ("prais_winsten", 1), ("bayes", 1), ("independent", 0)]
     counts = [("reml", 1), ("prais_winsten", 1), ("quasi", 0), ("independent", 0)]
-    second = [(n, rho) for n in (48, 96) for rho in (0.4, 0.6)]
     short = [(n, (rho,)) for n in (10, 14) for rho in (0.0, 0.4)]
     return {
         "Gaussian": ([World("gaussian", *w) for w in ar1], [*everything, ("newey_west", 1)]),
@@ -231,20 +230,15 @@ def studies():
             [World("gaussian", n, (), step=s) for n in (48, 96) for s in (0.0, 0.1, 0.3, 1.0)],
             [("structural", 1), ("reml", 1)],
         ),
-        "First-order noise, second order fitted": (
-            [World(f, n, (rho,)) for f in ("gaussian", "poisson") for n, rho in second],
-            [("reml", 1), ("reml", 2)],
-        ),
     }
 
 
-def tabulate(title, rows):
+def tabulate(rows):
     """Lines of the table of one study."""
     lines = ["| T | noise | method | " + " | ".join(EFFECTS) + " |"]
     lines.append("|---|---|---|" + "---|" * len(EFFECTS))
     for world, (name, order), held in rows:
         label = f"{name} ({order})" if order > 1 else name
-        label += ", counts" if title.startswith("First") and world.family == "poisson" else ""
         cells = ["" if np.isnan(value) else f"{100 * value:.1f}" for value in held]
         lines.append(f"| {world.length} | {world.noise} | {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -258,7 +252,7 @@ def write(tables, replicates):
         title: text.strip()
         for title, text in re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", old, flags=re.M | re.S)
     }
-    sections |= {title: tabulate(title, rows) for title, rows in tables.items()}
+    sections |= {title: tabulate(rows) for title, rows in tables.items()}
     head = (
         "# Coverage of interrupted series\n\n"
         f"Written by `python benchmarks/series_coverage.py` ({replicates:,} series a cell, seed "
