@@ -43,13 +43,15 @@ OPTIONS = {
 QUOTED = r"'(?:[^'\\]|\\.)*'"
 NAMES = "|".join(sorted(OPTIONS, key=len, reverse=True))
 SENTENCES = (
+    (r" Got reading=None\.", ""),
+    (r"\bselected_on_baseline=True\b", "--selected-on-baseline"),
     (r"\bunit='percent'", "--percent"),
     (r"\breading='levels'", "--reading levels"),
     (r"\bpass selection=BaselineSelection\(cutoff=\.\.\., side=\.\.\., population="
      r"BaselinePopulation\(mean=\.\.\., sd=\.\.\., reliability=\.\.\.\)\)",
      "pass --cutoff, --side, --population-mean, --population-sd and --reliability"),
     (r"\bUnitSelection\(chosen=\.\.\.\)", "--chosen COLUMN"),
-    (r"\bselected_on_baseline\b", "--selected-on-baseline"),
+    (r"(?<!--)\bselected_on_baseline\b", "--selected-on-baseline"),
     (r"\bPublishedAggregates\b", "published figures (--before, --after)"),
     (r"\bPublishedFigures\.(\w+)", lambda found: f"--{found[1].replace('_', '-')}"),
 )  # fmt: skip
@@ -65,8 +67,8 @@ def reword_pilot(message: str) -> str:
     text = message
     for pattern, words in SENTENCES:
         text = re.sub(pattern, words, text)
-    text = re.sub(rf"\b({NAMES})=(?:\.\.\.|(?=[,;)\s]))", _bare, text)
-    text = re.sub(rf"\b({NAMES})=({QUOTED}|True|[\w.%-]*\w)", _with_value, text)
+    text = re.sub(rf"(?<![\w-])({NAMES})=(?:\.\.\.|(?=[,;)\s]))", _bare, text)
+    text = re.sub(rf"(?<![\w-])({NAMES})=({QUOTED}|True|[\w.%-]*\w)", _with_value, text)
     text = re.sub(rf"^({NAMES}) must\b", lambda found: f"--{OPTIONS[found[1]]} must", text)
     text = re.sub(
         rf"\b({'|'.join(DESIGNS)})\b(?:\(([^()]*)\))?",

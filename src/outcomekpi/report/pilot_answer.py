@@ -30,6 +30,7 @@ CANNOT = {
     6: "Whether the effect depends on how long the program runs beyond the times that were seen, "
     "or on the season in a way that the model does not have.",
 }
+BREAKDOWN = "M = "
 THREATS_AT_MOST = 5
 OTHERS_AT_MOST = 2
 
@@ -60,7 +61,7 @@ def answer_pilot(
         parts = (Part(heading="Read this first", paragraphs=doubts), *parts)
     return Answer(
         lead=effect.verdict(level=level),
-        context=_compare_naive(effect, level),
+        context=f"{_breakdown(effect)}{_compare_naive(effect, level)}",
         sides=(),
         parts=parts,
     )
@@ -76,7 +77,7 @@ def answer_pilot_in_one_paragraph(effect: PilotEffect, *, level: float) -> str:
     """
     missing = int((effect.checklist["status"] == "missing").sum())
     failed = [one.name for one in effect.findings.checks if one.passed is False]
-    words = f"{effect.verdict(level=level)} {_compare_naive(effect, level)}"
+    words = f"{effect.verdict(level=level)} {_breakdown(effect)}{_compare_naive(effect, level)}"
     if failed:
         words += f" Failed {'check' if len(failed) == 1 else 'checks'}: {', '.join(failed)}."
     if missing:
@@ -95,14 +96,23 @@ def estimate_in_words(estimate: Estimate, *, level: float) -> str:
 
 
 def ended(sentence: str) -> str:
-    """Return a sentence that ends as one."""
+    """Return a sentence that begins and ends as one."""
     text = sentence.strip()
+    text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def number(value: float) -> str:
     """Return a number to four digits."""
     return f"{value:,.4g}"
+
+
+def _breakdown(effect: PilotEffect) -> str:
+    """Break of parallel trends that undoes the effect, which its verdict has to name."""
+    if effect.design.rung != 4:
+        return ""
+    found = [one for one in effect.findings.threats if BREAKDOWN in one.tipping]
+    return f"{ended(found[0].tipping)} " if found else ""
 
 
 def _compare_naive(effect: PilotEffect, level: float) -> str:
@@ -166,5 +176,5 @@ def _overturns(ledger: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
 
 def _doubts(effect: PilotEffect, notes: tuple[str, ...]) -> tuple[str, ...]:
     failed = [one for one in effect.findings.checks if one.passed is False]
-    said = [ended(f"{one.name[:1].upper()}{one.name[1:]}: {one.verdict}") for one in failed]
+    said = [ended(f"{one.name}: {one.verdict}") for one in failed]
     return (*map(ended, notes), *said)

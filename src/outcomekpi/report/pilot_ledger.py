@@ -38,6 +38,12 @@ TABLES: dict[str, tuple[str, str]] = {
     "possible": ("What the figures allow", "Rounding and reading included, before any sampling."),
     "unknowns": ("What moves the answer most", "Share of the variance of the effect."),
     "patients_needed": ("Patients needed", "Patients per period that such a change needs."),
+    "pre_trend": (
+        "The trends before",
+        "Whether treated and controls moved apart before, and which drift the test would miss.",
+    ),
+    "by_start": ("Each start by itself", "The effect on the units of each start and time."),
+    "by_unit": ("Each unit by itself", "Plain changes, chance included."),
     "exposure": ("By time with the program", "The effect by periods since the start."),
     "power": ("Power", "Which effects these data could have shown."),
 }
@@ -96,10 +102,9 @@ def _is_answered(effect: PilotEffect, threat: str) -> bool:
 
 
 def open_threats(ledger: pd.DataFrame) -> tuple[tuple[str, str], ...]:
-    """Name and tipping value of the assessed threats that nothing was done about."""
-    left = ledger[ledger["is_assessed"].astype(bool) & (ledger["handled"] == "")]
-    rows = left if len(left) else ledger[ledger["is_assessed"].astype(bool)]
-    return tuple((str(name), str(words)) for name, words in rows["tipping"].items())
+    """Name and tipping value of the threats that were assessed, in the order of the design."""
+    assessed = ledger[ledger["is_assessed"].astype(bool)]
+    return tuple((str(name), str(words)) for name, words in assessed["tipping"].items())
 
 
 def list_sensitivity(effect: PilotEffect) -> list[SensitivitySection]:
@@ -137,6 +142,8 @@ def _readable(table: pd.DataFrame) -> pd.DataFrame:
     """Write an infinite bound as "any", as it is meant, and what is 0 but for rounding as 0."""
     shown = table.drop(columns=[name for name in SAID if name in table.columns])
     for name in shown.columns:
+        if name == "method":
+            shown[name] = shown[name].astype(str).str.replace("_", " ")
         if pd.api.types.is_float_dtype(shown[name].dtype):
             shown[name] = shown[name].mask(shown[name].abs() < ROUNDING, 0.0)
         if pd.api.types.is_float_dtype(shown[name].dtype) and np.isinf(shown[name]).any():
