@@ -1,5 +1,8 @@
 """Cluster-robust intervals against dense matrices, statsmodels, a paired t test and each other."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -45,6 +48,21 @@ def test_cr2_and_its_degrees_of_freedom_agree_with_dense_matrices(weights):
     # the same algebra in another order: rounding only
     assert error**2 == pytest.approx(variance, rel=1e-9)
     assert found == pytest.approx(degrees, rel=1e-9)
+
+
+def test_cr2_and_its_degrees_of_freedom_are_those_of_clubsandwich():
+    reference = json.loads(Path(__file__).with_name("clubsandwich_cr2.json").read_text())
+    x, sizes = np.array(reference["x"]), reference["cluster_sizes"]
+    fit = fit_clustered(
+        np.column_stack([np.ones(x.size), x]),
+        np.array(reference["y"]),
+        np.repeat(np.arange(len(sizes)), sizes),
+    )
+    # the reference is printed to 16 digits
+    assert np.allclose(fit.coefficients, reference["coef"], rtol=1e-10)
+    assert np.allclose(fit.covariance, reference["vcov_cr2"], rtol=1e-10)
+    found = [fit.contrast(weights)[2] for weights in np.eye(2)]
+    assert np.allclose(found, reference["dof"], rtol=1e-9)
 
 
 def test_cr1_agrees_with_statsmodels():

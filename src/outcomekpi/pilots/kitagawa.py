@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 __all__ = ["PARTS", "ChangeSplit", "Standard", "fit_outcome_model", "split_change"]
 
@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 Standard = Literal["average", "pooled", "before", "after"]
 PARTS = ("within", "mix", "entry", "exit", "total")
 MAX_STEPS = 60
+EDGE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,14 +73,17 @@ def fit_outcome_model(
 
     Notes
     -----
-    Newton steps with halving until the mean score is below 1e-10. Where the outcome is separated
+    With an intercept alone, the logit of the mean. Newton steps with halving until the mean score is below 1e-10. Where the outcome is separated
     by the covariates the coefficients grow until the fitted chances are 0 or 1 to 1e-10.
     """
     if not binary:
         moved = matrix * weights[:, None]
         return np.asarray(np.linalg.lstsq(moved.T @ matrix, moved.T @ outcome, rcond=1e-12)[0])
-    beta = np.zeros(matrix.shape[1]) if start is None else start.copy()
     size = float(weights.sum())
+    if matrix.shape[1] == 1 and (matrix == 1.0).all():
+        mean = float(weights @ outcome) / size
+        return np.array([logit(min(max(mean, EDGE), 1.0 - EDGE))])
+    beta = np.zeros(matrix.shape[1]) if start is None else start.copy()
     eta = matrix @ beta
     loss = _loss(eta, outcome, weights)
     for _ in range(MAX_STEPS):
