@@ -23,6 +23,12 @@ validate: $(VENV)/.stamp ## Run the long statistical studies and write their tab
 	$(PY) benchmarks/engines_agree.py
 	$(PY) benchmarks/calibration_coverage.py
 	$(PY) benchmarks/cliffs.py
+	$(PY) benchmarks/series_coverage.py
+	$(PY) benchmarks/before_after.py
+	$(PY) benchmarks/did_few_clusters.py
+	$(PY) benchmarks/regression_to_mean.py
+	$(PY) benchmarks/aggregates_coverage.py
+	$(PY) benchmarks/stepped_wedge.py
 	$(PY) -m pytest -m validate
 
 bench: $(VENV)/.stamp ## Measure speed and memory side by side and write the table

@@ -55,9 +55,7 @@ def test_too_few_choices_leave_the_interval_open():
 
 def test_many_choices_are_sampled_and_the_real_one_is_among_them():
     rng = np.random.default_rng(1)
-    found = reassign(
-        rng.normal(size=40), np.ones(40), np.arange(40) < 20, draws=999, rng=rng
-    )
+    found = reassign(rng.normal(size=40), np.ones(40), np.arange(40) < 20, draws=999, rng=rng)
     assert not found.is_exact
     assert found.placebo.size == 1000
     assert found.placebo[0] == pytest.approx(found.effect)

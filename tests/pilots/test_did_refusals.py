@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_panels import made_panel, staggered_panel
+from made_panels import made_panel as longer_panel
+from made_panels import staggered_panel
 
 from outcomekpi.errors import CasesError, SpecError
 from outcomekpi.pilots.comparison import compare_pilot
@@ -13,6 +14,11 @@ from outcomekpi.pilots.did import DifferenceInDifferences
 def design(**changes):
     given = {"outcome": "rate", "unit": "ward", "time": "year", "start": "start"}
     return DifferenceInDifferences(**(given | {"estimator": "2x2"} | changes))
+
+
+def made_panel(**changes):
+    """A panel with one time before the start, so that no event study takes time."""
+    return longer_panel(**({"start": 2} | changes))
 
 
 def changed(**columns):
@@ -26,10 +32,10 @@ def without_controls(frame):
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (changed(start=lambda f: f["start"].replace(2004, 2001)), "had the program in every"),
-        (changed(start=lambda f: f["start"].replace(2004, 2030)), "must lie within the data"),
-        (changed(start=lambda f: f["start"].replace(2004, 1990)), "must lie within the data"),
-        (changed(start=lambda f: f["start"].replace(2004, 2003.5)), "one of the times"),
+        (changed(start=lambda f: f["start"].replace(2002, 2001)), "had the program in every"),
+        (changed(start=lambda f: f["start"].replace(2002, 2030)), "must lie within the data"),
+        (changed(start=lambda f: f["start"].replace(2002, 1990)), "must lie within the data"),
+        (changed(start=lambda f: f["start"].replace(2002, 2003.5)), "one of the times"),
         (changed(start=0), "nobody was treated"),
         (without_controls(made_panel()), "use InterruptedSeries"),
         (pd.concat([made_panel(), made_panel().iloc[[5]]]), "rows='patients'"),
@@ -162,11 +168,11 @@ def test_one_column_in_two_roles_is_refused():
 @pytest.mark.parametrize(
     ("times", "start"),
     [
-        (pd.date_range("2024-01-01", periods=6, freq="MS"), pd.Timestamp("2024-04-01")),
-        ([f"2024-{month:02d}" for month in range(1, 7)], "2024-04"),
-        (["2023Q1", "2023Q2", "2023Q3", "2023Q4", "2024Q1", "2024Q2"], "2023Q4"),
-        (pd.date_range("2024-01-03", periods=6, freq="7D"), pd.Timestamp("2024-01-24")),
-        (["1", "2", "3", "4", "5", "6"], "4"),
+        (pd.date_range("2024-01-01", periods=6, freq="MS"), pd.Timestamp("2024-02-01")),
+        ([f"2024-{month:02d}" for month in range(1, 7)], "2024-02"),
+        (["2023Q1", "2023Q2", "2023Q3", "2023Q4", "2024Q1", "2024Q2"], "2023Q2"),
+        (pd.date_range("2024-01-03", periods=6, freq="7D"), pd.Timestamp("2024-01-10")),
+        (["1", "2", "3", "4", "5", "6"], "2"),
     ],
 )
 def test_times_may_be_dates_months_or_quarters(times, start):

@@ -46,7 +46,8 @@ def test_trends_taken_as_parallel_give_the_interval_of_r():
     assert found == pytest.approx((0.158775, 0.233147), abs=1e-6)
 
 
-# HonestDiD::createSensitivityResults_relativeMagnitudes(betahat, sigma, 4, 4, Mbarvec = c(.5,1,1.5))
+# HonestDiD::createSensitivityResults_relativeMagnitudes(betahat, sigma, 4, 4,
+#   Mbarvec = c(.5, 1, 1.5))
 @pytest.mark.parametrize(
     ("magnitude", "wanted"),
     [(0.5, (0.118129, 0.271584)), (1.0, (0.067231, 0.318684)), (1.5, (0.013294, 0.369582))],

@@ -7,7 +7,7 @@ import numpy as np
 
 from outcomekpi.cases import Direction
 from outcomekpi.pilots.did_controls import limit_controls
-from outcomekpi.pilots.did_estimation import estimate_effect
+from outcomekpi.pilots.did_estimation import DidAnswer, estimate_effect
 from outcomekpi.pilots.did_findings import describe_effect
 from outcomekpi.pilots.did_options import (
     DidEstimator,
@@ -16,6 +16,7 @@ from outcomekpi.pilots.did_options import (
     DidOptions,
     check_did_options,
 )
+from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.findings import Findings, Rung
 from outcomekpi.pilots.panel_data import Control, PanelColumns, PanelGaps, Rows, read_panel
 from outcomekpi.pilots.program import Program
@@ -113,10 +114,21 @@ class DifferenceInDifferences:
         SpecError
             The extra ``did`` is not installed.
         """
+        return describe_effect(self._answer(data, draws, rng), program)
+
+    def main_effect(self, data: object, *, draws: int, rng: np.random.Generator) -> Estimate:
+        """Estimate the main effect alone, without its bounds: for placebos and left-out units.
+
+        Parameters
+        ----------
+        data, draws, rng : as for :meth:`estimate`
+        """
+        return self._answer(data, draws, rng).estimates[0]
+
+    def _answer(self, data: object, draws: int, rng: np.random.Generator) -> DidAnswer:
         columns, options = self._columns(), self._options()
         panel = limit_controls(read_panel(data, columns), options)
-        answer = estimate_effect(panel, columns, options, draws=draws, rng=rng)
-        return describe_effect(answer, program)
+        return estimate_effect(panel, columns, options, draws=draws, rng=rng)
 
     def _columns(self) -> PanelColumns:
         return PanelColumns(

@@ -20,7 +20,7 @@ from outcomekpi.pilots.panel_facts import (
     spell_interval,
     table_by_unit,
 )
-from outcomekpi.pilots.parallel_bounds import ParallelBounds, bound_parallel_trends
+from outcomekpi.pilots.parallel_bounds import bound_parallel_trends
 from outcomekpi.pilots.pre_trend import PreTrendTest, assess_pre_trend
 from outcomekpi.pilots.program import Program
 
@@ -35,7 +35,7 @@ class Sensitivity:
     """Test of the trends before, bounds and breakdown; why there are none."""
 
     pre_trend: PreTrendTest | None
-    relative: ParallelBounds | None
+    relative: pd.DataFrame | None
     smooth: pd.DataFrame | None
     breakdown: float
     reason: str
@@ -77,12 +77,15 @@ def _sensitivity(answer: DidAnswer) -> Sensitivity:
     smooth = None
     try:
         if study.n_before > 1:
-            smooth = bound_parallel_trends(study, method="smoothness").to_frame()
-    except EngineError as error:
-        reason = str(error)
+            error = float(np.sqrt(study.average() @ study.covariance @ study.average()))
+            smooth = bound_parallel_trends(
+                study, method="smoothness", magnitudes=(0.0, error)
+            ).to_frame()
+    except EngineError as failure:
+        reason = str(failure)
     return Sensitivity(
         pre_trend=assess_pre_trend(study),
-        relative=relative,
+        relative=relative.to_frame(),
         smooth=smooth,
         breakdown=relative.breakdown(),
         reason=reason,
@@ -238,9 +241,10 @@ def _tables(answer: DidAnswer, found: Sensitivity) -> dict[str, pd.DataFrame]:
         if len(answer.panel.starts) == 1 and study.unit == answer.panel.word:
             tables["counterfactual"] = _counterfactual(answer)
     if found.relative is not None:
-        bounds = found.relative.to_frame()
+        bounds = found.relative
         if found.smooth is not None:
             bounds = pd.concat([bounds, found.smooth.iloc[1:]], ignore_index=True)
+        bounds = bounds.copy()
         bounds.attrs.update(breakdown=found.breakdown, level=DEFAULT_LEVEL)
         tables["bounds"] = bounds
     if found.pre_trend is not None:
@@ -345,11 +349,11 @@ def _pre_trend_fact(answer: DidAnswer, found: Sensitivity) -> str:
 def _sensitivity_words(found: Sensitivity) -> str:
     if found.relative is None:
         return f"no bounds: {found.reason}"
-    table = found.relative.to_frame()
+    table = found.relative
     row = table[table["m"] == 1.0].iloc[0]
     return (
         f"{_breakdown_words(found)}; with breaks as large as before (M = 1) the interval is "
-        f"{row['lower']:.4g} to {row['upper']:.4g} {found.relative.event_study.unit}"
+        f"{row['lower']:.4g} to {row['upper']:.4g} {table.attrs['unit']}"
     )
 
 

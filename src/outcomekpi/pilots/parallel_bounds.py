@@ -83,7 +83,12 @@ class ParallelBounds:
         """
 
         def gone(magnitude: float) -> bool:
-            lower, upper = self.interval(magnitude, level=level)
+            if self.method == "smoothness":
+                lower, upper = self.interval(magnitude, level=level)
+            else:
+                lower, upper = _relative_interval(
+                    self.event_study, self.target, magnitude, level, refine=False
+                )
             return not (lower > 0 or upper < 0)
 
         lower, upper = self.original(level=level)
@@ -179,7 +184,7 @@ def _plain(study: EventStudy, target: Floats) -> tuple[float, float]:
 
 
 def _relative_interval(
-    study: EventStudy, target: Floats, magnitude: float, level: float
+    study: EventStudy, target: Floats, magnitude: float, level: float, *, refine: bool = True
 ) -> tuple[float, float]:
     tests = build_tests(
         study.covariance, n_before=study.n_before, target=target, magnitude=magnitude, level=level
@@ -188,7 +193,7 @@ def _relative_interval(
     reach = GRID_REACH * sd
     for _ in range(WIDENINGS):
         grid = np.linspace(value - reach, value + reach, GRID_POINTS)
-        found = hull_of_accepted(tests, study.coefficients, grid, refine=True)
+        found = hull_of_accepted(tests, study.coefficients, grid, refine=refine)
         if np.isfinite(found).all():
             break
         reach *= 4.0

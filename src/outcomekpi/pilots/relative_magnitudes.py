@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 SIMULATIONS = 20_000
 SIMULATION_SEED = 20261
 HYBRID_SHARE = 0.1
-EDGE_STEPS = 30
+EDGE_STEPS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
