@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from outcomekpi.pilots.selected_baseline import BaselineSelection
     from outcomekpi.pilots.selected_doctors import UnitSelection
     from outcomekpi.pilots.selected_units import correct_unit_selection, expect_worst_units
+    from outcomekpi.pilots.sensitivity import Sensitivity, sensitivity
     from outcomekpi.pilots.stepped_wedge import SteppedWedge
     from outcomekpi.pilots.synthetic import SyntheticControl
     from outcomekpi.plots.before_after import plot_before_after
@@ -187,8 +188,8 @@ __all__ = [
     "DifferenceInDifferences",
     "DifferencePlan",
     "Divergence",
-    "DoctorPlan",
     "DoctorEffects",
+    "DoctorPlan",
     "DropCriterion",
     "EngineError",
     "EventStudy",
@@ -236,6 +237,7 @@ __all__ = [
     "ReviewRule",
     "Rule",
     "Seasonality",
+    "Sensitivity",
     "SeriesPlan",
     "Setting",
     "SpecError",
@@ -330,6 +332,7 @@ __all__ = [
     "review_thresholds",
     "rewards_without_effect",
     "save_fit",
+    "sensitivity",
     "standardize",
     "sweep_population_means",
     "tabulate_awards",

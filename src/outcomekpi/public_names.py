@@ -52,6 +52,7 @@ ROOMS = {
     "pilots.selected_baseline": "BaselineSelection",
     "pilots.selected_doctors": "UnitSelection",
     "pilots.selected_units": "correct_unit_selection expect_worst_units",
+    "pilots.sensitivity": "Sensitivity sensitivity",
     "pilots.stepped_wedge": "SteppedWedge",
     "pilots.synthetic": "SyntheticControl",
     "plots.before_after": "plot_before_after",

@@ -23,7 +23,7 @@ from outcomekpi.errors import CasesError, did_you_mean
 from outcomekpi.pilots.series_data import PERCENT
 from outcomekpi.pilots.wedge_model import Sample
 
-__all__ = ["WedgeColumns", "WedgeFamily", "WedgeRows", "read_wedge"]
+__all__ = ["WedgeColumns", "WedgeFamily", "WedgeRows", "read_moments", "read_wedge"]
 
 Floats = NDArray[np.float64]
 WedgeFamily = Literal["gaussian", "binomial"]
@@ -106,7 +106,7 @@ def read_wedge(data: object, columns: WedgeColumns) -> WedgeRows:
     table = _check_table(data, columns)
     labels = read_labels(table[columns.unit], "unit")
     _refuse(labels.code < 0, table, columns.unit, "unit", "name a cluster in each row")
-    moment = _read_moments(table[columns.time], "time")
+    moment = read_moments(table[columns.time], "time")
     _refuse(moment.isna().to_numpy(), table, columns.time, "time", "hold a time in each row")
     order = pd.Index(np.unique(moment.to_numpy()))
     period = order.get_indexer(pd.Index(moment.to_numpy()))
@@ -178,8 +178,19 @@ def _refuse(
         )
 
 
-def _read_moments(column: pd.Series, role: str) -> pd.Series:
-    """Numbers as floats, everything else as dates; missing stays missing."""
+def read_moments(column: pd.Series, role: str) -> pd.Series:
+    """Read times: numbers as floats, everything else as dates; missing stays missing.
+
+    Parameters
+    ----------
+    column : numbers, dates, or text such as "2024-07" or "2024Q3"
+    role : what the column is, for messages
+
+    Raises
+    ------
+    CasesError
+        Text whose order cannot be told.
+    """
     if isinstance(column.dtype, pd.PeriodDtype):
         return pd.Series(column.dt.to_timestamp().to_numpy())
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
@@ -222,7 +233,7 @@ def _first_periods(
     order: pd.Index,
 ) -> NDArray[np.intp]:
     """Position of each cluster's first period with the program."""
-    starts = _read_moments(table[columns.start], "start")
+    starts = read_moments(table[columns.start], "start")
     numeric = pd.api.types.is_numeric_dtype(starts)
     if numeric and float(np.nan_to_num(starts).max(initial=0)) == 0:
         never = np.ones(len(starts), dtype=np.bool_)
