@@ -143,6 +143,8 @@ def publish(world, rng):
         if shares[0] == 0:
             return None
         change = round(100 * (shares[1] / shares[0] - 1), world.digits)
+        if change <= -100:
+            return None
         given |= {"change": change, "reading": "relative"}
     else:
         given |= {
@@ -175,7 +177,7 @@ def place_truth(world, pilots, rng, *, draws=DRAWS):
 def coverage(places, level):
     """Share of the pilots whose truth lies within the central interval; per column."""
     tail = (1 - level) / 2
-    return ((places > tail) & (places < 1 - tail)).mean(axis=0)
+    return ((places >= tail) & (places <= 1 - tail)).mean(axis=0)
 
 
 def write(pilots):
