@@ -22,10 +22,16 @@ class Doubling:
 
     rung: ClassVar[Rung] = 2
     effect: float = 2.0
+    se: float | None = 0.1
 
     def estimate(self, data, *, program, draws, rng):
         ratio = Estimate(
-            name="rate ratio", unit="ratio", value=self.effect, scale="log", se=0.1, origin="normal"
+            name="rate ratio",
+            unit="ratio",
+            value=self.effect,
+            scale="log",
+            se=self.se,
+            origin="normal",
         )
         naive = Estimate(name="naive difference", unit="points", value=float(data["y"].mean()))
         return Findings(
@@ -101,6 +107,11 @@ def test_limits_from_a_test_inversion_follow_the_level():
     )
     assert estimate.interval(level=0.5) == (0.5, 1.5)
     assert word_verdict(4, estimate, direction=None, level=0.5).startswith("These data show")
+
+
+def test_an_effect_without_interval_says_so():
+    assert "no interval" in repr(compare_pilot(FRAME, Doubling(se=None)))
+    assert "95% interval 1.64" in repr(compare_pilot(FRAME, Doubling()))
 
 
 def test_something_that_is_no_design_is_refused():

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from html import escape
+from math import isnan
 
 import pandas as pd
 
@@ -85,9 +86,10 @@ class PilotEffect:
 
     def __repr__(self) -> str:
         lower, upper = self.main.interval(level=DEFAULT_LEVEL)
+        span = f"{DEFAULT_LEVEL:.0%} interval {lower:.4g} to {upper:.4g}"
         return (
             f"PilotEffect ({RUNGS[self.design.rung]}): {self.main.name} {self.main.value:.4g} "
-            f"{self.main.unit} ({DEFAULT_LEVEL:.0%} interval {lower:.4g} to {upper:.4g}); "
+            f"{self.main.unit} ({'no interval' if isnan(lower) else span}); "
             f"naive {self.findings.naive.name} {self.findings.naive.value:.4g}"
         )
 
