@@ -1,6 +1,6 @@
 """Measure how often selection alone is taken for an effect, corrected and not; write the table.
 
-Run: ``python benchmarks/regression_to_mean.py`` (about 20 minutes of one core), or with the
+Run: ``python benchmarks/regression_to_mean.py`` (about 15 minutes of one core), or with the
 number of replicates of each cell: ``python benchmarks/regression_to_mean.py 200``.
 """
 
