@@ -4,7 +4,10 @@ import pytest
 
 from outcomekpi.datasets import simulate_history
 from outcomekpi.errors import CasesError, SpecError
+from outcomekpi.thresholds.cycle_order import length_of_cycles, order_cycles
 from outcomekpi.thresholds.history import CycleHistory
+from outcomekpi.thresholds.review import review_thresholds
+from outcomekpi.thresholds.review_rule import ReviewRule
 
 
 def small(**columns):
@@ -167,6 +170,59 @@ def test_cycles_come_in_order_of_time(labels, cycles):
     assert read(small(year=labels)).cycles == cycles
 
 
+@pytest.mark.parametrize(
+    ("labels", "cycles", "length"),
+    [
+        (["2024Q2", "2024Q1", "2024Q4"], ("2024Q1", "2024Q2", "2024Q3", "2024Q4"), "quarter"),
+        (["202411", "202410", "202501"], ("202410", "202411", "2024-12", "202501"), "month"),
+        (["2023-24", "2022-23", "2025-26"], ("2022-23", "2023-24", "2024-25", "2025-26"), "year"),
+        (["2024H1", "2024H2", "2025H2"], ("2024H1", "2024H2", "2025H1", "2025H2"), "half-year"),
+        (["2023年", "2024年", "2026年"], ("2023年", "2024年", "2025", "2026年"), "year"),
+        (
+            ["2024年第1季度", "2024年二季度", "2024年第四季度"],
+            ("2024年第1季度", "2024年二季度", "2024Q3", "2024年第四季度"),
+            "quarter",
+        ),
+        (["2024年9月", "2024年8月", "2024年11月"], None, "month"),
+        (["2024年下半年", "2024年上半年", "2025年下半年"], None, "half-year"),
+    ],
+)
+def test_a_part_of_a_year_that_nobody_has_keeps_its_place(labels, cycles, length):
+    order = order_cycles(pd.Series(labels), np.array(labels, dtype=object), None)
+    assert len(order.labels) == 4
+    assert cycles is None or order.labels == cycles
+    assert "the cycles around it do not count as consecutive" in order.log[0]
+    assert length_of_cycles(order.labels) == length
+
+
+@pytest.mark.parametrize(
+    ("labels", "length", "remark"),
+    [
+        (["2023-12", "2024-12", "2025-12"], "year", "every 12 months"),
+        (["2024-03-31", "2024-06-30", "2024-09-30"], "quarter", "every 3 months"),
+        (["2023年度", "2024年度"], "year", None),
+        (["2024-01-05", "2024-01-12"], "", None),
+        (["2024-13", "2024-14"], "", None),
+        (["2025-12-31"], "", None),
+    ],
+)
+def test_cycles_that_come_evenly_have_no_gap(labels, length, remark):
+    order = order_cycles(pd.Series(labels), np.array(labels, dtype=object), None)
+    assert order.labels == tuple(labels)
+    assert length_of_cycles(order.labels) == length
+    assert (remark in order.log[0]) if remark else not order.log
+
+
+def test_a_rule_cannot_say_across_a_quarter_that_nobody_has():
+    frame = small(year=["2024Q1", "2024Q3"] * 2)
+    frame = pd.concat([frame, small(year=["2024Q4", "2025Q2"] * 2)])
+    history = read(frame)
+    assert history.cycles[-2:] == ("2025Q1", "2025Q2")
+    review = review_thresholds(history, ReviewRule(reading="raw_rate"), draws=200).to_frame()
+    assert review["rule_verdict"].tolist() == ["cannot say"]
+    assert "no data in 2025Q1" in review["sentence"].iloc[0]
+
+
 def test_cycles_whose_order_cannot_be_told_are_refused_until_it_is_stated():
     frame = small(year=["first", "second"] * 2)
     with pytest.raises(CasesError, match=r"cycle_order=\[oldest, ..., newest\]"):
@@ -239,6 +295,7 @@ def test_a_history_shows_itself_in_one_line_and_a_table():
     assert repr(history) == (
         "CycleHistory: 1 indicator, 2 units, 2 cycles (2024-2025), 180 patients"
     )
+    assert "(2023-24 to 2024-25)" in repr(read(small(year=["2023-24", "2024-25"] * 2)))
     assert "&lt;b&gt;" in read(small(kpi="<b>"))._repr_html_()
 
 

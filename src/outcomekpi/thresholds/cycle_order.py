@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import gcd
 
 import numpy as np
 import pandas as pd
@@ -16,12 +18,21 @@ __all__ = ["CycleOrder", "length_of_cycles", "order_cycles"]
 
 # 2023, 2023Q1, 2023-Q1, 2023H2, 2023-01, 2023/01, 202301, 2023-01-31
 YEAR_FIRST = re.compile(r"(\d{4})(?:\D{0,2}(\d{1,2}))?(?:\D(\d{1,2}))?")
-LENGTHS = {
-    "year": r"(19|20)\d{2}",
-    "half-year": r"(19|20)\d{2}\D?H[12]",
-    "quarter": r"(19|20)\d{2}\D?Q[1-4]",
-    "month": r"(19|20)\d{2}\D?(0[1-9]|1[0-2])",
-}
+# how many of such cycles a year has, how their labels are written, and the name of a missing one
+YEAR = r"((?:19|20)\d{2})"
+WRITTEN = (
+    (1, YEAR + r"(?:年度?)?", "{0}"),
+    (1, YEAR + r"[-/](?:(?:19|20)\d{2}|1[3-9]|[2-9]\d)", "{0}-{2:02d}"),
+    (2, YEAR + r"(?:\D?H([12])|年([上下])半年)", "{0}H{1}"),
+    (4, YEAR + r"(?:\D?Q([1-4])|年第?([1-4一二三四])季度?)", "{0}Q{1}"),
+    (12, YEAR + r"(?:\D?(0[1-9]|1[0-2])|年(0?[1-9]|1[0-2])月)", "{0}-{1:02d}"),
+    (12, YEAR + r"[-/](0[1-9]|1[0-2])[-/]\d{2}", "{0}-{1:02d}"),
+)
+SPLIT_YEAR, DATE = 1, 5
+PARTS = {"上": 1, "下": 2, "一": 1, "二": 2, "三": 3, "四": 4}
+LENGTHS = {1: "month", 3: "quarter", 6: "half-year", 12: "year"}
+# more empty places than this for each cycle: the labels are names, and no calendar
+MOST_EMPTY = 10
 # beyond these, steps of 1 need not follow one another: 202312 comes before 202401
 LARGEST_RUNNING_NUMBER = 9999
 
@@ -65,6 +76,9 @@ def order_cycles(
         return CycleOrder(labels=tuple(name for name in names if name in set(seen)), log=())
     if isinstance(column.dtype, pd.PeriodDtype):
         return _fill_periods(column)
+    dated = _fill_calendar(seen)
+    if dated is not None:
+        return dated
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return CycleOrder(labels=tuple(seen), log=())  # ISO dates sort as text
     if holds_numbers(column) or all(re.fullmatch(r"\d+", label) for label in seen):
@@ -74,10 +88,75 @@ def order_cycles(
 
 def length_of_cycles(labels: tuple[str, ...]) -> str:
     """Return the length that labels such as 2024, 2024H1, 2024Q1 or 2024-01 show, or ""."""
-    for length, pattern in LENGTHS.items():
-        if all(re.fullmatch(pattern, label) for label in labels):
-            return length
-    return ""
+    calendar = _read_calendar(labels)
+    if calendar is None or (calendar.kind == DATE and len(labels) == 1):
+        return ""
+    return LENGTHS.get(calendar.step * 12 // calendar.per_year, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Calendar:
+    """Labels that name years, or parts of years, all written in one way.
+
+    Attributes
+    ----------
+    kind : which of ``WRITTEN``
+    labels : number of the part since year 0 -> label
+    step : from each label to the next, as far as all of them agree
+    """
+
+    kind: int
+    labels: dict[int, str]
+    step: int
+
+    @property
+    def per_year(self) -> int:
+        return WRITTEN[self.kind][0]
+
+
+def _read_calendar(labels: Sequence[str]) -> _Calendar | None:
+    for kind, (per_year, pattern, _) in enumerate(WRITTEN):
+        matches = [match for match in (re.fullmatch(pattern, text) for text in labels) if match]
+        if len(matches) < len(labels):
+            continue
+        found = {_place(match, per_year): match.string for match in matches}
+        apart = kind != SPLIT_YEAR or all(int(m[0][-2:]) == (int(m[1]) + 1) % 100 for m in matches)
+        if not apart or len(found) < len(labels):  # several dates of one month
+            return None
+        steps = [after - before for before, after in pairwise(sorted(found))]
+        # a cycle may be named after its last month; years always count one by one
+        step = gcd(*steps) if steps and per_year > 1 else 1
+        return _Calendar(kind=kind, labels=found, step=step)
+    return None
+
+
+def _place(match: re.Match[str], per_year: int) -> int:
+    part = next((text for text in match.groups()[1:] if text), "1")
+    return int(match[1]) * per_year + (PARTS.get(part) or int(part)) - 1
+
+
+def _fill_calendar(seen: list[str]) -> CycleOrder | None:
+    """Sort years and parts of years; those that nobody has take their place."""
+    calendar = _read_calendar(seen)
+    if calendar is None:
+        return None
+    own, step = calendar.labels, calendar.step
+    per_year, _, name = WRITTEN[calendar.kind]
+    every = range(min(own), max(own) + 1, step)
+    if len(every) > MOST_EMPTY * len(own):
+        return None
+    missing = {
+        place: name.format(place // per_year, place % per_year + 1, (place // per_year + 1) % 100)
+        for place in every
+        if place not in own
+    }
+    log = _name_missing(list(missing.values()))
+    if step > 1:
+        log += (
+            f"The cycles come every {step} {LENGTHS[12 // per_year]}s "
+            f"({list_values(seen, shown=3)}) and were taken to follow one another.",
+        )
+    return CycleOrder(labels=tuple((own | missing)[place] for place in every), log=log)
 
 
 def _check_given(given: Sequence[object], seen: list[str]) -> tuple[str, ...]:
@@ -152,5 +231,5 @@ def _sort_text(seen: list[str], name: object) -> tuple[str, ...]:
     raise CasesError(
         f"The order of the cycles in column {name!r} cannot be told from their labels: "
         f"{list_values(seen)}. Pass cycle_order=[oldest, ..., newest], or labels that start with "
-        "the year, such as 2024, '2024Q1' or '2024-01'."
+        "the year, such as 2024, '2024Q1', '2024-01' or '2024年'."
     )

@@ -141,7 +141,9 @@ class CycleHistory:
 
     def __repr__(self) -> str:
         kind = "patients" if self.numerator_counts == "events" else "doctors"
-        span = self.cycles[0] if len(self.cycles) == 1 else f"{self.cycles[0]}-{self.cycles[-1]}"
+        first, last = self.cycles[0], self.cycles[-1]
+        dash = "-" if first.isdigit() and last.isdigit() else " to "
+        span = first if len(self.cycles) == 1 else f"{first}{dash}{last}"
         return (
             f"CycleHistory: {count_of(len(self.indicators), 'indicator')}, "
             f"{count_of(len(self.units), 'unit')}, {count_of(len(self.cycles), 'cycle')} "
