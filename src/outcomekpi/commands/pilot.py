@@ -17,6 +17,7 @@ from outcomekpi.commands.progress import show_progress
 from outcomekpi.errors import OutcomeKPIError, OutcomeKPIWarning
 from outcomekpi.pilots.comparison import compare_pilot
 from outcomekpi.pilots.effect import PilotEffect
+from outcomekpi.pilots.sensitivity import Sensitivity, sensitivity
 from outcomekpi.report.pilot_document import report_pilot
 from outcomekpi.report.pilot_ledger import sensitivity_table
 from outcomekpi.report.pilot_sketches import draw_pilot
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PilotResults", "effect_table", "evaluate_pilot"]
 
-N_STEPS = 3
+N_STEPS = 4
+SENSITIVITY_DRAWS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,11 +39,13 @@ class PilotResults:
     Attributes
     ----------
     effect : of the pilot
+    sensitivity : what would overturn it; None where that could not be found out
     notes : what was warned of while it was estimated
     level : probability of the intervals
     """
 
     effect: PilotEffect
+    sensitivity: Sensitivity | None
     notes: tuple[str, ...]
     level: float
 
@@ -64,29 +68,57 @@ def evaluate_pilot(path: Path | None, *, choices: PilotChoices, out: Path) -> Pi
     with show_progress(N_STEPS) as step:
         try:
             step("Reading")
-            data = choices.figures
-            table = None if path is None else read_table(path, text_columns=choices.labels)
+            data: object = choices.figures
+            if path is not None:
+                data = read_table(path, text_columns=choices.labels)
             step("Estimating")
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("ignore")
-                warnings.simplefilter("always", OutcomeKPIWarning)
-                effect = compare_pilot(
-                    data if table is None else table,
-                    choices.design,
-                    program=choices.program,
-                    draws=choices.draws,
-                    seed=choices.seed,
-                )
+            effect, notes = _estimate(data, choices)
         except OutcomeKPIError as error:
             raise type(error)(reword_pilot(str(error))) from error
-        said = dict.fromkeys(reword_pilot(str(one.message)) for one in caught)
-        results = PilotResults(effect=effect, notes=tuple(said), level=choices.level)
+        step("Trying to overturn it")
+        found, trouble = _try_to_overturn(effect, data, choices)
+        results = PilotResults(
+            effect=effect, sensitivity=found, notes=(*notes, *trouble), level=choices.level
+        )
         step("Drawing and reporting")
         with write_folder(out) as folder:
             _write_files(results, folder, title=choices.title)
     for note in results.notes:
         warnings.warn(note, OutcomeKPIWarning, stacklevel=2)
     return results
+
+
+def _estimate(data: object, choices: PilotChoices) -> tuple[PilotEffect, tuple[str, ...]]:
+    """Estimate the effect, and keep what was warned of, which belongs on the page."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", OutcomeKPIWarning)
+        effect = compare_pilot(
+            data,
+            choices.design,
+            program=choices.program,
+            draws=choices.draws,
+            seed=choices.seed,
+        )
+    return effect, tuple(dict.fromkeys(reword_pilot(str(one.message)) for one in caught))
+
+
+def _try_to_overturn(
+    effect: PilotEffect, data: object, choices: PilotChoices
+) -> tuple[Sensitivity | None, tuple[str, ...]]:
+    """Find what would overturn the effect; an effect that cannot be tried is still an effect."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = sensitivity(
+                effect,
+                None if choices.quick and choices.figures is None else data,
+                draws=min(choices.draws, SENSITIVITY_DRAWS),
+                seed=choices.seed,
+            )
+        except OutcomeKPIError as error:
+            return None, (f"What would overturn the effect could not be tried: {error}",)
+    return found, ()
 
 
 def effect_table(effect: PilotEffect, *, level: float) -> pd.DataFrame:
@@ -108,7 +140,10 @@ def effect_table(effect: PilotEffect, *, level: float) -> pd.DataFrame:
 def _write_files(results: PilotResults, folder: Path, *, title: str | None) -> None:
     effect = results.effect
     write_csv(effect_table(effect, level=results.level), folder / "effect.csv")
-    write_csv(sensitivity_table(effect), folder / "sensitivity.csv")
+    found = results.sensitivity
+    if found is not None:
+        effect = found.add_to(effect)
+    write_csv(sensitivity_table(effect, found), folder / "sensitivity.csv")
     write_csv(effect.checklist, folder / "checklist.csv")
     (folder / "tables").mkdir()
     for name, table in effect.findings.tables.items():
@@ -119,7 +154,8 @@ def _write_files(results: PilotResults, folder: Path, *, title: str | None) -> N
     }
     save_figures(folder / "figures", plots)
     report_pilot(
-        effect,
+        results.effect,
+        found,
         path=folder / "report.html",
         title=title,
         level=results.level,

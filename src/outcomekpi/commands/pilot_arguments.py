@@ -97,6 +97,11 @@ def add_pilot(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
     add("--level", metavar="P", type=read_number, default=0.95, help="of intervals (.95)")
     add("--draws", metavar="N", type=read_count, default=4000, help="draws, where there are (4000)")
     add("--seed", metavar="N", type=read_seed, default=20261, help="random seed (20261)")
+    add(
+        "--quick",
+        action="store_true",
+        help="no placebos, no cluster left out: the effect is estimated once",
+    )
     add("--title", metavar="TEXT", help="heading of the report")
     add("--out", metavar="DIR", type=Path, required=True, help="folder to write")
     parser.set_defaults(command=run)

@@ -38,6 +38,7 @@ class PilotChoices:
     program : what was said of the program
     labels : columns of identifiers, which keep their leading zeros
     draws, seed, level : of the estimation and its intervals
+    quick : no placebos, and no cluster left out
     title : heading of the report; None names the outcome
     """
 
@@ -48,6 +49,7 @@ class PilotChoices:
     draws: int
     seed: int
     level: float
+    quick: bool
     title: str | None
 
 
@@ -84,6 +86,7 @@ def read_pilot_choices(options: argparse.Namespace) -> PilotChoices:
         draws=options.draws,
         seed=options.seed,
         level=options.level,
+        quick=options.quick or getattr(design, "engine", None) == "nuts",
         title=options.title,
     )
 

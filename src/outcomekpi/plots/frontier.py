@@ -40,7 +40,8 @@ def plot_frontier(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
 
     Right of and above a line nothing is left for the program; each line is for another strength of
     the third explanation. Where the level before was not published, each line is for one level,
-    with the third explanation at nil.
+    with the third explanation at nil. A dashed line is where the interval, not the estimate, comes
+    to include no effect.
 
     Parameters
     ----------
@@ -73,7 +74,11 @@ def plot_frontier(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
     if len(axes) == 1:
         _draw_remainder(ax, table, axes[0])
     else:
-        _draw_frontier(ax, table, axes)
+        title = _draw_frontier(ax, table, axes)
+        limit = effect.findings.tables.get("frontier_of_limit")
+        if limit is not None and axes[:2] == _axes(limit)[:2]:
+            _draw_limit(ax, limit, axes)
+        _write_legend(ax, title)
     ax.set_xlabel(_label(axes[0], table))
     _write_scale(ax, axes)
     apply_fonts(ax)
@@ -102,7 +107,8 @@ def _draw_remainder(ax: "Axes", table: pd.DataFrame, name: str) -> None:
     draw_legend(ax)
 
 
-def _draw_frontier(ax: "Axes", table: pd.DataFrame, axes: list[str]) -> None:
+def _draw_frontier(ax: "Axes", table: pd.DataFrame, axes: list[str]) -> str:
+    """Draw a line for each strength of the third explanation; return what sets them apart."""
     across, up = axes[0], axes[1]
     title, lines = _split(table, axes)
     traced = [(words, *nil_line(part, across, up)) for words, part in lines]
@@ -116,11 +122,26 @@ def _draw_frontier(ax: "Axes", table: pd.DataFrame, axes: list[str]) -> None:
         if place == 0 and title != BASE:
             _shade_beyond(ax, at, height)
     ax.set_ylabel(_label(up, table))
+    return title
+
+
+def _write_legend(ax: "Axes", title: str) -> None:
     draw_legend(ax)
     legend = ax.get_legend()
     if legend is not None:
         legend.set_title(title)
         legend.get_title().set_fontsize("small")
+
+
+def _draw_limit(ax: "Axes", table: pd.DataFrame, axes: list[str]) -> None:
+    """Dashed line on which the interval begins to include no effect, the third at nil."""
+    weakest = table
+    for name in axes[2:]:
+        weakest = weakest[weakest[name] == weakest[name].min()]
+    at, height = nil_line(weakest, axes[0], axes[1])
+    if len(at) > 1:
+        words = "interval includes no effect (0)"
+        ax.plot(at, height, color=INK, linestyle=(0, (2, 2)), linewidth=1.3, label=words, zorder=4)
 
 
 def _split(table: pd.DataFrame, axes: list[str]) -> tuple[str, list[tuple[str, pd.DataFrame]]]:

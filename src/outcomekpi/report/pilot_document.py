@@ -7,6 +7,7 @@ from typing import Any
 from outcomekpi.errors import check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.pilots.effect import PilotEffect
+from outcomekpi.pilots.sensitivity import Sensitivity
 from outcomekpi.pilots.verdicts import RUNGS
 from outcomekpi.report import pilot_passages as passages
 from outcomekpi.report.figures import draw_pictures
@@ -34,6 +35,7 @@ CONTENTS = (
 
 def report_pilot(
     effect: PilotEffect,
+    sensitivity: Sensitivity | None = None,
     *,
     path: str | Path,
     title: str | None = None,
@@ -51,6 +53,8 @@ def report_pilot(
     Parameters
     ----------
     effect : of a pilot
+    sensitivity : what would overturn it; None leaves placebos, single clusters and the frontier
+        of other explanations out, where the design does not make them itself
     path : HTML file to write or replace; its folder is made if need be
     title : heading of the page; None names the program and the outcome
     level : probability of the intervals; tables that a design made at 95 % keep theirs
@@ -78,7 +82,12 @@ def report_pilot(
     check_kind("effect", effect, PilotEffect, "compare_pilot(data, design)")
     check_level(level)
     target = check_target(path)
+    undone: tuple[str, ...] = ()
+    if sensitivity is not None:
+        check_kind("sensitivity", sensitivity, Sensitivity, "sensitivity(effect, data)")
+        effect, undone = sensitivity.add_to(effect), sensitivity.notes
     context = _gather(effect, title=title, level=level, notes=tuple(notes))
+    context["undone"] = [ended(one) for one in undone]
     return write_page(target, render_page("pilot", context))
 
 

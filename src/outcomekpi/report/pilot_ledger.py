@@ -8,6 +8,7 @@ import pandas as pd
 from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.effect import PilotEffect
 from outcomekpi.pilots.frameworks import USUAL_THREATS
+from outcomekpi.pilots.sensitivity import Sensitivity
 from outcomekpi.report.cells import PlainTable, plain_table
 from outcomekpi.report.numbers import percent
 
@@ -27,6 +28,12 @@ TABLES: dict[str, tuple[str, str]] = {
         "Bounds of the effect as larger and larger breaks (m) of the main assumption are allowed.",
     ),
     "prior_sensitivity": ("Under other priors", "The effect where other beliefs are put in."),
+    "e_values": (
+        "E-values",
+        "Risk ratio that a hidden difference would need with both program and outcome, to make "
+        "the estimate, or the limit of its interval, nil.",
+    ),
+    "other_designs": ("Other designs", "The main effect from the same data, otherwise asked."),
     "variants": ("Under other settings", "The main effect under other settings of the model."),
     "placebo": (
         "Where no effect can be",
@@ -51,7 +58,7 @@ TABLES: dict[str, tuple[str, str]] = {
 
 PICTURED = (
     *("counterfactual", "event_study", "kitagawa", "slope", "doctor_effects", "frontier"),
-    *("frontier_nil", "statements", "forecast", "weights"),
+    *("frontier_nil", "frontier_of_limit", "statements", "forecast", "weights"),
 )
 """Tables that are drawn, or too long for a page; they are in the folder ``tables``."""
 
@@ -153,8 +160,13 @@ def _readable(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def sensitivity_table(effect: PilotEffect) -> pd.DataFrame:
+def sensitivity_table(effect: PilotEffect, found: Sensitivity | None = None) -> pd.DataFrame:
     """Everything that could overturn the effect, as one long table.
+
+    Parameters
+    ----------
+    effect : of a pilot, with the tables of its sensitivity
+    found : that sensitivity; what it could not estimate again is listed with the reason
 
     Returns
     -------
@@ -170,6 +182,11 @@ def sensitivity_table(effect: PilotEffect) -> pd.DataFrame:
         table = effect.findings.tables.get(name)
         if table is not None and len(table):
             rows += _long_rows(name, table)
+    rows += [
+        {"kind": one.kind, "what": one.what, "words": one.reason}
+        for one in (found.reestimates if found is not None else ())
+        if one.estimate is None
+    ]
     frame = pd.DataFrame(rows, columns=list(CSV_COLUMNS))
     return frame.fillna({"unit": "", "words": ""})
 
