@@ -402,3 +402,17 @@ def test_names_of_doctors_are_escaped_and_chinese_columns_read():
     )
     assert "<script>" in effect.findings.tables["leave_one_out"]["cluster"].tolist()
     assert "<script>" not in effect._repr_html_()
+
+
+@pytest.mark.validate
+@pytest.mark.parametrize("case_mix", [None, "severity"])
+def test_with_ten_doctors_and_no_program_one_interval_in_twenty_leaves_out_zero(case_mix):
+    wrong = 0
+    for seed in range(400):
+        frame, _ = ok.datasets.simulate_pilot(
+            n_doctors=10, n_hospitals=1, effect=0.0, sd_effect=0.4, seed=seed
+        )
+        effect = ok.compare_pilot(frame, design(doctor="doctor", case_mix=case_mix))
+        wrong += bool(effect.main.excludes_null(level=0.95))
+    # 400 trials at .05: between 8 and 32 but for a chance of 1 in 1,000
+    assert 8 <= wrong <= 32

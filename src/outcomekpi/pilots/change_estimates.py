@@ -88,12 +88,12 @@ def naive_estimate(change: MeasuredChange, *, unit: str) -> Estimate:
     fit = fit_clustered(sides, rows.outcome, np.arange(rows.outcome.size))
     value, error, degrees = fit.contrast(STEP)
     return Estimate(
-        name="naive difference",
+        name="plain difference, patients independent",
         unit=unit,
         value=change.scale * value,
         se=change.scale * error,
         degrees_of_freedom=degrees,
-        origin="two samples, all patients taken as independent",
+        origin="two samples, every row on its own",
     )
 
 

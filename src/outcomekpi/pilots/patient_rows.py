@@ -17,7 +17,6 @@ from outcomekpi.adjustment.formulas import parse_formula
 from outcomekpi.columns import (
     Labels,
     compact_labels,
-    count_of,
     describe_row,
     list_values,
     read_events,
@@ -198,10 +197,11 @@ def _check_repeated(
     again = pd.Series(labels["patient"].code * 2 + after).duplicated().to_numpy()
     if again.any():
         first = int(again.argmax())
+        repeat = "repeats" if again.sum() == 1 else "repeat"
         patient = labels["patient"].names[labels["patient"].code[first]]
         raise CasesError(
             f"Each patient ({columns.patient!r}) may come once before and once after. "
-            f"{count_of(int(again.sum()), 'row')} of {again.size:,} repeat an earlier one, the "
+            f"{int(again.sum()):,} of {again.size:,} rows {repeat} an earlier one, the "
             f"first at index {spell(data.index[first])} (patient {patient!r}). Keep one row for "
             "each, such as the last reading of the period, or leave patient out if rows are "
             "separate episodes."
