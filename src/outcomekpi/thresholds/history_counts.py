@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.columns import count_of, read_numbers
+from outcomekpi.columns import count_of, holds_text, read_numbers
 from outcomekpi.errors import CasesError
 
 __all__ = ["read_counts", "read_targets"]
@@ -114,7 +114,7 @@ def _whole(table: pd.DataFrame, column: str, role: str) -> Array:
 def _share(
     table: pd.DataFrame, column: str, role: str, *, percent: bool, may_miss: bool = False
 ) -> Array:
-    values = read_numbers(table[column], role)
+    values = read_numbers(_without_signs(table[column], role, percent=percent), role)
     if not may_miss:
         _refuse(
             np.isnan(values),
@@ -125,7 +125,9 @@ def _share(
         )
     shares = values / 100 if percent else values
     seen = values[~np.isnan(values)]
-    looks_percent = not percent and seen.size and seen.max() <= 100 and seen.min() >= 0
+    looks_percent = (
+        not percent and seen.size and seen.min() >= 0 and 1 < np.median(seen) and seen.max() <= 100
+    )
     remedy = (
         "Did you mean percent: pass percent=True."
         if looks_percent
@@ -144,6 +146,29 @@ def _share(
             f"largest is {seen.max():g}. Leave out percent=True if these are shares."
         )
     return np.asarray(shares, dtype=np.float64)
+
+
+def _without_signs(column: pd.Series, role: str, *, percent: bool) -> pd.Series:
+    """Cells such as "95.2%" without their sign, where all are said to be in percent."""
+    if not holds_text(column):
+        return column
+    cells = column.astype(object).str.strip()
+    signed = cells.str.endswith(("%", "％")).fillna(False).to_numpy(dtype=bool)
+    if not signed.any():
+        return column
+    first = f"the first at index {column.index[int(signed.argmax())]!r}"
+    found = f"{int(signed.sum()):,} of {count_of(signed.size, 'row')} have a percent sign, {first}"
+    if not percent:
+        raise CasesError(
+            f"Column {column.name!r} ({role}) must hold shares. {found}: "
+            f"{cells.iloc[int(signed.argmax())]!r}. Did you mean percent: pass percent=True."
+        )
+    if not (signed | column.isna().to_numpy()).all():
+        raise CasesError(
+            f"Column {column.name!r} ({role}) must be written one way. {found}, the others none. "
+            "Correct the table."
+        )
+    return cells.str.rstrip("%％ ")
 
 
 def _refuse(
