@@ -345,3 +345,10 @@ def test_the_default_holds_the_truth_in_93_to_97_of_100_series(method):
         lower, upper = main.interval(level=0.95)
         held.append(lower <= 0 <= upper)
     assert 0.93 <= np.mean(held) <= 0.97
+
+
+def test_a_correction_below_zero_near_a_unit_root_still_gives_intervals():
+    # here the adjusted variance of the intercept is negative: intervals fall back on the plain one
+    effect = compare_pilot(made(seed=126), design(order=2))
+    frame = effect.to_frame().drop(index="plain difference, after minus before")
+    assert (frame["upper"] > frame["lower"]).all()

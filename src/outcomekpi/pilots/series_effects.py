@@ -165,7 +165,7 @@ def estimate_effect(
     value = float(effect.value(center[None, :])[0])
     if not np.isfinite(value) or (effect.scale == "log" and value <= 0):
         return None
-    steps = 1e-4 * np.sqrt(np.diag(fit.covariance)[:count])
+    steps = 1e-4 * np.sqrt(np.diag(fit.plain_covariance)[:count])
     moved = np.concatenate([center + np.diag(steps), center - np.diag(steps)])
     values = effect.value(moved)
     if effect.scale == "log":
