@@ -20,7 +20,7 @@ from outcomekpi.pilots.sensitivity import sensitivity
 from outcomekpi.pilots.stepped_wedge import SteppedWedge
 
 SERIES = InterruptedSeries(outcome="rate", time="month", start=25, horizon=23)
-WEDGE = SteppedWedge(outcome="rate", unit="site", time="quarter", start="start")
+WEDGE = SteppedWedge(outcome="rate", unit="site", time="quarter", start="start", effect="constant")
 
 
 def make_series(step=4.0, seed=1):

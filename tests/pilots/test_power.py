@@ -104,7 +104,15 @@ def test_the_example_of_swcrtdesign_comes_out():
     assert found == pytest.approx(0.7861896, abs=5e-8)
     # the same as a plan, whose ICC has the patients' variance at the middle of both
     share = 0.01**2 / (0.01**2 + middle * (1 - middle))
-    plan = WedgePlan(clusters=6, waves=4, patients=120, base=0.05, icc=share, quantiles="normal")
+    plan = WedgePlan(
+        clusters=6,
+        waves=4,
+        patients=120,
+        base=0.05,
+        icc=share,
+        effect_model="constant",
+        quantiles="normal",
+    )
     # the plan's ICC divides p(1 - p), which is smaller by the share of the clusters
     assert pilot_power(plan, effect=-1.5).power() == pytest.approx(0.7861896, abs=2e-3)
 

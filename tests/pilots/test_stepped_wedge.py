@@ -26,7 +26,13 @@ from outcomekpi.pilots.wedge_model import (
 from outcomekpi.pilots.wedge_terms import build_terms
 
 DESIGN = SteppedWedge(
-    outcome="y", unit="site", time="period", start="start", direction="higher", measured_in="kg"
+    outcome="y",
+    unit="site",
+    time="period",
+    start="start",
+    effect="constant",
+    direction="higher",
+    measured_in="kg",
 )
 
 
@@ -354,3 +360,11 @@ def test_missing_outcomes_are_counted_on_both_sides():
 def test_options_that_contradict_each_other_are_refused(options, message):
     with pytest.raises(SpecError, match=message):
         replace(DESIGN, **options)
+
+
+def test_the_effect_may_change_with_time_unless_it_is_said_not_to():
+    frame = make_patients(clusters=12)
+    design = SteppedWedge(outcome="y", unit="site", time="period", start="start")
+    main = compare_pilot(frame, design).main
+    assert main.name == "average effect over exposure times"
+    assert main.value == pytest.approx(compare(frame, effect="by period").main.value)

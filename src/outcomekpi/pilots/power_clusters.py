@@ -213,7 +213,9 @@ class WedgePlan:
     Examples
     --------
     >>> from outcomekpi import WedgePlan, pilot_power
-    >>> plan = WedgePlan(clusters=6, waves=4, patients=120, base=0.05, icc=0.00245)
+    >>> plan = WedgePlan(
+    ...     clusters=6, waves=4, patients=120, base=0.05, icc=0.00245, effect_model="constant"
+    ... )
     >>> round(pilot_power(plan, effect=-1.5).power(), 2)
     0.77
     """
@@ -229,7 +231,7 @@ class WedgePlan:
     sd: float | None = None
     icc: float = 0.0
     cac: float = 1.0
-    effect_model: ExposureModel = "constant"
+    effect_model: ExposureModel = "by period"
     quantiles: Literal["t", "normal"] = "t"
 
     def __post_init__(self) -> None:

@@ -44,8 +44,9 @@ class SteppedWedge:
     patients : column of the number of patients behind each mean, where rows are means
     event : value of the outcome that counts, where it is text
     family : "binomial" for events (effects in percentage points), "gaussian" for measurements
-    effect : what the program does over the periods with it: "constant", "linear", or free
-        "by period"; the last two are averaged over the exposure times, each counting alike
+    effect : what the program does over the periods with it: free "by period", "linear", or
+        "constant" (Hussey and Hughes); the first two are averaged over the exposure times, each
+        counting alike. A constant effect is sharper, and misleads where the effect changes
     correlation : "nested exchangeable" makes patients of one cluster more alike in the same period
         than in others, "exchangeable" alike over time (Hussey and Hughes)
     inference : "kenward_roger", restricted likelihood with small-sample terms, or
@@ -91,7 +92,7 @@ class SteppedWedge:
     patients: str | None = None
     event: object = None
     family: WedgeFamily = "gaussian"
-    effect: ExposureModel = "constant"
+    effect: ExposureModel = "by period"
     correlation: WedgeCorrelation = "nested exchangeable"
     inference: WedgeInference = "kenward_roger"
     missing: Literal["error", "drop"] = "error"
