@@ -6,9 +6,10 @@ import pytest
 from made_panels import made_panel as longer_panel
 from made_panels import staggered_panel
 
-from outcomekpi.errors import CasesError, SpecError
+from outcomekpi.errors import CasesError, EngineError, SpecError
 from outcomekpi.pilots.comparison import compare_pilot
 from outcomekpi.pilots.did import DifferenceInDifferences
+from outcomekpi.pilots.did_adapter import heard
 
 
 def design(**changes):
@@ -206,3 +207,43 @@ def test_a_covariate_must_be_complete_and_have_a_name_of_its_own():
         compare_pilot(frame, design(covariates=("age",)))
     with pytest.raises(CasesError, match="needs another name"):
         compare_pilot(changed(treated=1.0), design(covariates=("treated",)))
+
+
+def test_missing_outcomes_of_patients_bound_the_effect():
+    rng = np.random.default_rng(5)
+    rows = made_panel(n_times=2).loc[lambda f: f.index.repeat(10)].reset_index(drop=True)
+    rows["cured"] = rng.binomial(1, 0.5, len(rows)).astype(float)
+    after = (rows["start"] > 0) & (rows["year"] == 2002)
+    rows.loc[after & (np.arange(len(rows)) % 5 == 0), "cured"] = np.nan
+    chosen = design(outcome="cured", rows="patients")
+    ends = [
+        compare_pilot(rows.assign(cured=rows["cured"].fillna(value)), chosen).main.value
+        for value in (0.0, 1.0)
+    ]
+    threat = compare_pilot(rows, chosen).threats_frame().loc["attrition", "tipping"]
+    assert "16 outcomes of the treated are missing after the start, 0 before it" in threat
+    assert f"the effect would be {ends[0]:.4g}" in threat
+    assert f"been 1, {ends[1]:.4g} percentage points" in threat
+
+
+def test_shares_without_log_odds_are_refused_with_the_group_and_the_time():
+    frame = changed(n=20, rate=10)
+    frame.loc[(frame["start"] > 0) & (frame["year"] == 2002), "rate"] = 20
+    with pytest.raises(EngineError, match="units that start at 2002 at 2002: 1"):
+        compare_pilot(frame, design(trials="n", estimator="event_study", family="logit"))
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [(lambda f: (f["start"] > 0) * 1.0, "tells treated and controls apart"), (7.0, "one value, 7")],
+)
+def test_covariates_that_adjust_for_nothing_are_refused(told, message):
+    frame = changed(told=told)
+    with pytest.raises(CasesError, match=message):
+        compare_pilot(frame, design(estimator="callaway_santanna", covariates=("told",)))
+
+
+def test_an_error_of_a_library_becomes_one_of_ours_with_its_reason():
+    wanted = "cannot be estimated from these data: no units left"
+    with pytest.raises(EngineError, match=wanted), heard([]):
+        raise ValueError("no units\n left")

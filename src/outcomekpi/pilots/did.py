@@ -6,9 +6,10 @@ from typing import ClassVar
 import numpy as np
 
 from outcomekpi.cases import Direction
-from outcomekpi.pilots.did_controls import limit_controls
+from outcomekpi.pilots.did_controls import check_covariates, limit_controls
 from outcomekpi.pilots.did_estimation import DidAnswer, estimate_effect
 from outcomekpi.pilots.did_findings import describe_effect
+from outcomekpi.pilots.did_missing import bound_missing
 from outcomekpi.pilots.did_options import (
     DidEstimator,
     DidFamily,
@@ -114,7 +115,11 @@ class DifferenceInDifferences:
         SpecError
             The extra ``did`` is not installed.
         """
-        return describe_effect(self._answer(data, draws, rng), program)
+        answer = self._answer(data, draws, rng)
+        missing = bound_missing(
+            data, answer.panel, answer.columns, answer.options, draws=draws, rng=rng
+        )
+        return describe_effect(answer, program, missing=missing)
 
     def main_effect(self, data: object, *, draws: int, rng: np.random.Generator) -> Estimate:
         """Estimate the main effect alone, without its bounds: for placebos and left-out units.
@@ -128,6 +133,7 @@ class DifferenceInDifferences:
     def _answer(self, data: object, draws: int, rng: np.random.Generator) -> DidAnswer:
         columns, options = self._columns(), self._options()
         panel = limit_controls(read_panel(data, columns), options)
+        check_covariates(panel, columns.covariates)
         return estimate_effect(panel, columns, options, draws=draws, rng=rng)
 
     def _columns(self) -> PanelColumns:

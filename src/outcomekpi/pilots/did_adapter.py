@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.errors import EngineError, SpecError
+from outcomekpi.errors import EngineError, OutcomeKPIError, SpecError
 from outcomekpi.pilots.did_fits import AverageFit, CellFit
 from outcomekpi.pilots.event_study import EventStudy
 from outcomekpi.pilots.share_regression import fit_shares
@@ -51,10 +51,24 @@ def load_library(name: str) -> ModuleType:
 
 @contextmanager
 def heard(notes: list[str]) -> Iterator[None]:
-    """Keep what a library warns of as notes; leave out what is meant for its developers."""
+    """Keep what a library warns of as notes, and turn its errors into ours.
+
+    Raises
+    ------
+    EngineError
+        The library could not estimate; quotes its reason.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        yield
+        try:
+            yield
+        except OutcomeKPIError:
+            raise
+        except (ValueError, KeyError, RuntimeError, np.linalg.LinAlgError) as error:
+            reason = " ".join(str(error).split())
+            raise EngineError(
+                f"The effect cannot be estimated from these data: {reason}"
+            ) from error
     for one in caught:
         if not issubclass(one.category, DeprecationWarning | FutureWarning):
             text = " ".join(str(one.message).split())

@@ -7,9 +7,35 @@ from outcomekpi.errors import CasesError
 from outcomekpi.pilots.did_options import DidOptions
 from outcomekpi.pilots.panel_data import PanelData
 
-__all__ = ["FEWEST_CLUSTERS", "limit_controls"]
+__all__ = ["FEWEST_CLUSTERS", "check_covariates", "limit_controls"]
 
 FEWEST_CLUSTERS = 2
+
+
+def check_covariates(panel: PanelData, covariates: tuple[str, ...]) -> None:
+    """Refuse covariates with which no control is like any treated.
+
+    Raises
+    ------
+    CasesError
+        A covariate with one value, or whose values of treated and controls do not overlap.
+    """
+    is_treated = panel.frame["treated"] == 1
+    for name in covariates:
+        values = panel.frame[name]
+        if values.nunique() == 1:
+            raise CasesError(
+                f"Covariate {name!r} has one value, {values.iloc[0]:g}, in every row: it adjusts "
+                "for nothing. Leave it out."
+            )
+        here, there = values[is_treated], values[~is_treated]
+        if here.min() > there.max() or here.max() < there.min():
+            raise CasesError(
+                f"Covariate {name!r} tells treated and controls apart: it runs from "
+                f"{here.min():g} to {here.max():g} in the treated and from {there.min():g} to "
+                f"{there.max():g} in the controls, so that no control is like any treated. Leave "
+                "it out, or add controls that overlap."
+            )
 
 
 def limit_controls(panel: PanelData, options: DidOptions) -> PanelData:

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
+from outcomekpi.columns import count_of
 from outcomekpi.errors import EngineError
 from outcomekpi.pilots.did_adapter import fit_cells
 from outcomekpi.pilots.did_controls import FEWEST_CLUSTERS
@@ -95,6 +96,8 @@ def try_cell_effects(
 def fit_cell_effects(panel: PanelData, columns: PanelColumns, options: DidOptions) -> CellEffects:
     """Fit a coefficient for every start and time, on the scale of the link."""
     gaussian = options.family == "gaussian"
+    if not gaussian:
+        _check_means(panel, options)
     cells = fit_cells(
         panel.scaled() if gaussian else panel.frame,
         family=options.family,
@@ -110,6 +113,20 @@ def fit_cell_effects(panel: PanelData, columns: PanelColumns, options: DidOption
         unit=LINKS.get(options.family, panel.word),
     )
     return CellEffects(cells=cells, weights=weights, study=study)
+
+
+def _check_means(panel: PanelData, options: DidOptions) -> None:
+    """Refuse a mean whose logarithm or log odds is infinite."""
+    means = panel.frame.groupby(["start", "time"])["outcome"].mean()
+    wrong = means[(means <= 0) | ((means >= 1) & (options.family == "logit"))]
+    if len(wrong):
+        start, time = wrong.index[0]
+        who = f"units that start at {panel.times[start - 1]}" if start else "controls"
+        raise EngineError(
+            f"{count_of(len(wrong), 'mean')} of a start and time have no {LINKS[options.family]}, "
+            f"the first of the {who} at {panel.times[time - 1]}: {wrong.iloc[0]:g}. Use "
+            "family='gaussian', or longer periods."
+        )
 
 
 def _time_weights(panel: PanelData, cells: CellFit) -> Floats:

@@ -41,8 +41,17 @@ class Sensitivity:
     reason: str
 
 
-def describe_effect(answer: DidAnswer, program: Program) -> Findings:
-    """Put together everything that was found."""
+def describe_effect(
+    answer: DidAnswer, program: Program, *, missing: tuple[float, float] | None
+) -> Findings:
+    """Put together everything that was found.
+
+    Parameters
+    ----------
+    answer : effect and event study
+    program : facts about the program
+    missing : effects if every missing outcome of the treated after the start had been 0, and 1
+    """
     found = _sensitivity(answer)
     naive = measure_naive(answer.panel)
     starts = answer.panel.starts
@@ -59,7 +68,7 @@ def describe_effect(answer: DidAnswer, program: Program) -> Findings:
         naive=naive,
         assumptions=_assumptions(answer),
         checks=_checks(answer, found),
-        threats=_threats(answer, found, program),
+        threats=_threats(answer, found, program, missing),
         tables=_tables(answer, found),
         facts=_facts(answer, found, naive),
         direction=answer.options.direction,
@@ -166,7 +175,12 @@ def _pre_trend_words(test: PreTrendTest) -> str:
     )
 
 
-def _threats(answer: DidAnswer, found: Sensitivity, program: Program) -> tuple[Threat, ...]:
+def _threats(
+    answer: DidAnswer,
+    found: Sensitivity,
+    program: Program,
+    missing: tuple[float, float] | None,
+) -> tuple[Threat, ...]:
     main = answer.main
     amount = f"{main.value:.4g} {main.unit}"
     threats = [
@@ -206,16 +220,17 @@ def _threats(answer: DidAnswer, found: Sensitivity, program: Program) -> tuple[T
                 "which units were chosen and compare",
             )
         )
-    lost = answer.panel.missing.get("treated", (0, 0))
-    if lost[1] > lost[0]:
-        threats.append(
-            Threat(
-                name="attrition",
-                direction="either",
-                tipping=f"{lost[1]:,} outcomes of the treated are missing after the start, "
-                f"{lost[0]:,} before it",
-            )
+    before, after = answer.panel.missing["treated"]
+    if after > before:
+        told = (
+            f"{after:,} outcomes of the treated are missing after the start, {before:,} before it"
         )
+        if missing is not None:
+            told += (
+                f"; had all of those after been 0, the effect would be {missing[0]:.4g}, had all "
+                f"been 1, {missing[1]:.4g} {main.unit}"
+            )
+        threats.append(Threat(name="attrition", direction="either", tipping=told))
     return tuple(threats)
 
 

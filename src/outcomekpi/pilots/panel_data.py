@@ -21,7 +21,11 @@ HUNDRED = 100.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PanelColumns:
-    """Which column is what, and what a row is."""
+    """Which column is what, and what a row is.
+
+    ``fill`` is the value that missing outcomes of the treated after the start are given, to see
+    what they could have done; None leaves them out.
+    """
 
     outcome: str
     unit: str
@@ -33,6 +37,7 @@ class PanelColumns:
     rows: Rows = "unit_periods"
     gaps: PanelGaps = "error"
     outcome_unit: str | None = None
+    fill: float | None = None
 
     def named(self) -> dict[str, str]:
         """Role -> column, of the roles that were named."""
@@ -139,6 +144,9 @@ def read_panel(data: object, columns: PanelColumns) -> PanelData:
     _check_constant(rows, unit[0], "cluster", name, ())
     _check_every_period(rows, unit[0], columns, times)
     missing = _count_missing(rows)
+    if columns.fill is not None:
+        lost = ~np.isfinite(rows["outcome"]) & (rows["start"] > 0) & (rows["time"] >= rows["start"])
+        rows.loc[lost, "outcome"] = columns.fill
     frame, notes = _one_row_each(rows, unit[0], times, columns)
     frame["treated"] = (frame["start"] > 0).astype(int)
     frame["after"] = (frame["treated"] == 1) & (frame["time"] >= frame["start"])
