@@ -259,10 +259,15 @@ def spell_entries(answer: ChangeAnswer) -> str:
         f"and {left:,} left"
     )
     if change.has_entries:
-        said += (
-            f"; of the plain difference entries make {_part(answer, 'entry')} and exits "
-            f"{_part(answer, 'exit')} {answer.unit}"
-        )
+        made = [
+            f"{name} {part}"
+            for name, part in (
+                ("entries", _part(answer, "entry")),
+                ("exits", _part(answer, "exit")),
+            )
+            if part
+        ]
+        said += f"; in the plain difference: {', '.join(made)} {answer.unit}"
     return said
 
 

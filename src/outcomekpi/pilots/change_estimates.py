@@ -66,7 +66,9 @@ def part_estimates(change: MeasuredChange, *, unit: str) -> dict[str, Estimate]:
         "total": "plain difference, with clusters",
     }
     wanted = ["within"] + ["mix"] * change.is_adjusted
-    wanted += ["entry", "exit"] * change.has_entries + ["total"]
+    others = ~change.model_rows
+    wanted += ["entry"] * bool((others & change.rows.after).any())
+    wanted += ["exit"] * bool((others & ~change.rows.after).any()) + ["total"]
     parts = {}
     for name in wanted:
         place = PARTS.index(name)

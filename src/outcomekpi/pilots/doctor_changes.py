@@ -128,7 +128,7 @@ def divide_variance(data: ChangeData, draws: ChangeDraws) -> pd.DataFrame:
     """
     share = float(data.after.mean())
     parts = {
-        "case mix": (data.matrix @ draws.coefficient).var(axis=0),
+        "case mix": (data.matrix @ draws.coefficient).var(axis=0) if data.matrix.size else None,
         "hospital": draws.hospital,
         "doctor, both periods alike": draws.shared,
         "doctor, his change": draws.moved,

@@ -165,7 +165,7 @@ def _tip(
     if lost == 0:
         return "outcomes are missing before the start only"
     needed = (before * everybody - after * (everybody - lost)) / lost
-    words = f"{100 * needed:.3g} %" if change.options.binary else f"a mean of {needed:.4g}"
+    words = f"{100 * needed:.3g} % successes" if change.options.binary else f"mean {needed:.4g}"
     seen = f"{100 * after:.3g} %" if change.options.binary else f"{after:.4g}"
     if outcome_range is not None and not outcome_range[0] <= needed <= outcome_range[1]:
         worst = outcome_range[0] if needed < outcome_range[0] else outcome_range[1]
@@ -174,8 +174,7 @@ def _tip(
             f"even if each of the {lost:,} missing after the start were {worst:g}, "
             f"{change.scale * left:.4g} {unit} of the plain difference would be left"
         )
-    kind = "successes" if change.options.binary else "outcome"
     return (
-        f"the plain difference is nil if the {lost:,} missing after the start had {words} "
-        f"{kind}, against {seen} in those seen"
+        f"the plain difference is nil if the {lost:,} missing after the start had {words}, against "
+        f"{seen} in those seen"
     )
