@@ -184,6 +184,12 @@ def test_completion_in_percent_is_read_when_it_is_said_to_be(run):
     assert (folder / "review.csv").read_text() == by_rate
 
 
+def test_a_rule_of_years_is_told_of_quarters_until_it_is_said_to_be_about_them(run):
+    table = made_table().assign(year=lambda t: "2025Q" + (t["year"] - 2022).astype(str))
+    assert "is about a quarter, pass --cycle-length quarter." in run(table)[1]
+    assert "--cycle-length" not in run(table, "--cycle-length", "quarter")[1]
+
+
 def test_cycles_in_words_are_ordered_as_they_are_told(run):
     table = made_table()
     table["year"] = table["year"].map({2023: "前年", 2024: "去年", 2025: "今年"})
@@ -290,6 +296,7 @@ REFUSALS = {
     "unknown reading": (
         {"reading": "raw_rates"}, None, (), ["--reading must", "Did you mean 'raw_rate'?"]
     ),
+    "unknown length": ({}, None, ("--cycle-length", "quater"), ["--cycle-length", "'quarter'?"]),
     "misspelt column": (
         {"columns": {"numerator": "reachd"}}, None, (), ["'reachd'", "Did you mean 'reached'?"]
     ),
@@ -297,9 +304,7 @@ REFUSALS = {
         {}, lambda t: t.assign(year=t["year"].map({2023: "a", 2024: "b", 2025: "c"})), (),
         ["Pass --cycle-order OLDEST ... NEWEST"],
     ),
-    "order that misses a cycle": (
-        {}, None, ("--cycle-order", "2023", "2024"), ["--cycle-order must", "'2025'"]
-    ),
+    "lost cycle": ({}, None, ("--cycle-order", "2023", "2024"), ["--cycle-order must", "'2025'"]),
     "share of whom": (SHARE, None, (), ["--counts doctors", "--counts events"]),
     "share of units without target": (
         SHARE, None, ("--counts", "events"), ["Pass --target COLUMN (or one share)"]

@@ -158,6 +158,12 @@ def _add_review_rule(group: "argparse._ArgumentGroup") -> None:
     add("--lower", metavar="SHARE", type=read_number, default=0.6, help="below it: too hard (.6)")
     add("--cycles", metavar="N", type=read_count, default=2, help="cycles in a row beyond it (2)")
     add("--inclusive", action="store_true", help=">= and <= in place of > and <")
+    add(
+        "--cycle-length",
+        metavar="month|quarter|half-year|year",
+        default="year",
+        help="the cycle that the rule is about (year); it is said where the table has another",
+    )
 
 
 def _add_review_judgment(group: "argparse._ArgumentGroup") -> None:

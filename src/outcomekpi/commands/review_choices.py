@@ -68,6 +68,7 @@ def read_choices(options: argparse.Namespace) -> ReviewChoices:
             lower=options.lower,
             cycles=options.cycles,
             strict=not options.inclusive,
+            cycle_length=options.cycle_length,
         ),
         judgment=_read_judgment(options),
         draws=options.draws,

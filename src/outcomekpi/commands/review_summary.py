@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from outcomekpi.commands.review import ReviewResults
+from outcomekpi.commands.wording import reword
 from outcomekpi.report.review_answer import answer_review_in_one_line
 
 __all__ = ["print_review"]
@@ -15,7 +16,7 @@ def print_review(results: ReviewResults, out: Path) -> None:
     print(repr(results.review.history))
     log = results.review.log
     for sentence in log[:REMARKS_AT_MOST]:
-        print(f"  {sentence}")
+        print(f"  {reword(sentence)}")
     if len(log) > REMARKS_AT_MOST:
         print(f"  {len(log) - REMARKS_AT_MOST} more remarks are in the report.")
     print(answer_review_in_one_line(results.table))

@@ -28,6 +28,8 @@ REPLACEMENTS = (
     (r"\b(unit|denominator)=\.\.\.", r"--\1 COLUMN"),
     (r"\bpercent=True\b", "--percent"),
     (r"\bcycle_order=\[oldest, \.\.\., newest\]", "--cycle-order OLDEST ... NEWEST"),
+    (r"^cycle_length must", "--cycle-length must"),
+    (r"\bcycle_length='([\w-]+)'", r"--cycle-length \1"),
     (r"\bLeave target out\b", "Leave out --target"),
     (r"^cycle_order (must|runs)", r"--cycle-order \1"),
     (r" to Cases\.from_frame\b", ""),

@@ -126,7 +126,7 @@ def _share(
     shares = values / 100 if percent else values
     seen = values[~np.isnan(values)]
     looks_percent = (
-        not percent and seen.size and seen.min() >= 0 and 1 < np.median(seen) and seen.max() <= 100
+        not percent and seen.size and seen.min() >= 0 and np.median(seen) > 1 and seen.max() <= 100
     )
     remedy = (
         "Did you mean percent: pass percent=True."

@@ -106,9 +106,9 @@ def _name_length(history: CycleHistory, rule: ReviewRule) -> list[str]:
     if seen in ("", rule.cycle_length):
         return []
     return [
-        f"The rule was said to count in cycles of a {rule.cycle_length}; those of this history "
-        f"look like cycles of a {seen} ({history.cycles[-1]}). Add the counts up, or pass "
-        f"cycle_length={seen!r}."
+        f"The rule counts in cycles of a {rule.cycle_length}; those of this history look like "
+        f"cycles of a {seen} ({history.cycles[-1]}). Add the counts up, or, if the rule is about "
+        f"a {seen}, pass cycle_length={seen!r}."
     ]
 
 
