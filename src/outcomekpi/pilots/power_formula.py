@@ -11,6 +11,7 @@ from scipy.special import gammaincinv, ndtr, ndtri, stdtr, stdtrit
 from outcomekpi.errors import SpecError
 
 __all__ = [
+    "Noise",
     "Precision",
     "check_number",
     "hussey_hughes_variance",
@@ -28,6 +29,24 @@ NODES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """One possible outcome of estimating the noise of a series.
+
+    Attributes
+    ----------
+    weight : probability
+    se : standard error that the test divides by, if the variance is estimated without error
+    degrees_of_freedom : of the test's quantile
+    spread_degrees : of the estimated variance
+    """
+
+    weight: float
+    se: float
+    degrees_of_freedom: float
+    spread_degrees: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Precision:
     """How precisely a plan tells an effect.
 
@@ -36,15 +55,18 @@ class Precision:
     se : standard error of the estimate under the effect
     se_null : standard error that the test divides by
     degrees_of_freedom : of the test; infinite for the normal
+    noises : what else than the variance is estimated, where that matters; empty elsewhere
     """
 
     se: float
     se_null: float
     degrees_of_freedom: float = np.inf
+    noises: tuple[Noise, ...] = ()
 
     def reach(self, *, level: float) -> float:
         """Half-width of the interval of an estimate, with the standard error under the effect."""
-        return float(stdtrit(min(self.degrees_of_freedom, 1e9), 0.5 + level / 2.0)) * self.se
+        error = self.se_null if self.noises else self.se
+        return float(stdtrit(min(self.degrees_of_freedom, 1e9), 0.5 + level / 2.0)) * error
 
 
 def power_of(effect: float, precision: Precision, *, level: float) -> float:
@@ -60,15 +82,31 @@ def power_of(effect: float, precision: Precision, *, level: float) -> float:
     -----
     Normal: Phi((d - z se_null) / se) + Phi((-d - z se_null) / se). With degrees of freedom: the
     noncentral t with noncentrality d / se, and the critical value times se_null / se, by
-    integrating the normal over the quantiles of the estimated standard error.
+    integrating the normal over the quantiles of the estimated standard error; with ``noises``
+    also over them.
     """
     degrees = precision.degrees_of_freedom
-    size, tail = abs(effect), 0.5 + level / 2.0
-    shift, ratio = size / precision.se, precision.se_null / precision.se
+    shift, tail = abs(effect) / precision.se, 0.5 + level / 2.0
+    if precision.noises:
+        found = [
+            one.weight
+            * _shown(
+                shift,
+                float(stdtrit(one.degrees_of_freedom, tail)) * one.se / precision.se,
+                one.spread_degrees,
+            )
+            for one in precision.noises
+        ]
+        return float(sum(found))
+    ratio = precision.se_null / precision.se
     if degrees >= NORMAL_FROM:
         reach = float(ndtri(tail)) * ratio
         return float(ndtr(shift - reach) + ndtr(-shift - reach))
-    reach = float(stdtrit(degrees, tail)) * ratio
+    return _shown(shift, float(stdtrit(degrees, tail)) * ratio, degrees)
+
+
+def _shown(shift: float, reach: float, degrees: float) -> float:
+    """Probability of more than ``reach`` estimated standard errors, on either side."""
     nodes, weights = _quadrature()
     spread = np.sqrt(2.0 * gammaincinv(degrees / 2.0, (nodes + 1.0) / 2.0) / degrees)
     shown = ndtr(shift - reach * spread) + ndtr(-shift - reach * spread)

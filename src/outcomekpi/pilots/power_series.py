@@ -8,13 +8,16 @@ from numpy.typing import NDArray
 
 from outcomekpi.errors import SpecError, check_choice
 from outcomekpi.pilots.findings import Rung
-from outcomekpi.pilots.power_formula import Precision, check_number, two_sided_p
-from outcomekpi.pilots.segmented import fit_restricted, fit_with_noise
+from outcomekpi.pilots.power_formula import Noise, Precision, check_number, two_sided_p
+from outcomekpi.pilots.segmented import SeriesFit, fit_restricted, fit_with_noise
+from outcomekpi.pilots.series_data import FEW_POINTS
 
 __all__ = ["SeriesEstimand", "SeriesPlan"]
 
 Floats = NDArray[np.float64]
 SeriesEstimand = Literal["average", "level", "slope", "last"]
+NODES = 21
+LARGEST = 0.98
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +38,10 @@ class SeriesPlan:
     Notes
     -----
     Terms 1, s, D, D s as in :class:`InterruptedSeries`; variance of the contrast by generalized
-    least squares at the planned rho, with Kenward and Roger's term and degrees of freedom. A
-    control leaves the distance: sd^2 + control_sd^2 - 2 r sd control_sd, with the same rho.
+    least squares at the planned rho. The test divides by an error that depends on an estimated
+    rho: with 8 points a side or more, its power is averaged over the large-sample distribution
+    of that estimate (below, Kenward and Roger's degrees of freedom alone stand for it). A control
+    leaves the distance: sd^2 + control_sd^2 - 2 r sd control_sd, with the same rho.
 
     Examples
     --------
@@ -125,11 +130,45 @@ class SeriesPlan:
         effect : in the unit of the plan; the precision does not depend on it
         """
         terms, weights = self._terms()
+        fit, error, degrees = self._at(terms, weights, self.rho)
+        if self.size < FEW_POINTS:
+            return Precision(se=error, se_null=error, degrees_of_freedom=degrees)
+        plain = float(np.sqrt(weights @ fit.plain_covariance @ weights / fit.variance))
+        return Precision(
+            se=plain * self.noise,
+            se_null=error,
+            degrees_of_freedom=degrees,
+            noises=self._noises(terms, weights, fit.noise_covariance),
+        )
+
+    def _at(self, terms: Floats, weights: Floats, rho: float) -> tuple[SeriesFit, float, float]:
+        """Fit, standard error and degrees of freedom at an autocorrelation."""
         # the small-sample terms do not depend on the outcome, and scale with the variance
-        fit = fit_with_noise(terms, np.cos(np.arange(len(terms)) ** 2.0), np.array([self.rho]))
+        fit = fit_with_noise(terms, np.cos(np.arange(len(terms)) ** 2.0), np.array([rho]))
         _, error, degrees = fit.contrast(weights)
-        error *= self.noise / float(np.sqrt(fit.variance))
-        return Precision(se=error, se_null=error, degrees_of_freedom=degrees)
+        return fit, error * self.noise / float(np.sqrt(fit.variance)), degrees
+
+    def _noises(self, terms: Floats, weights: Floats, covariance: Floats) -> tuple[Noise, ...]:
+        """Spread the estimates of autocorrelation and variance around the planned ones."""
+        nodes, shares = np.polynomial.hermite_e.hermegauss(NODES)
+        slope = covariance[0, 1] / covariance[1, 1]
+        rest = float(covariance[0, 0] - slope * covariance[0, 1])
+        spread = float(np.sqrt(covariance[1, 1]))
+        found = []
+        for node, share in zip(nodes, shares / shares.sum(), strict=True):
+            moved = np.tanh(np.arctanh(self.rho) + spread / (1 - self.rho**2) * node)
+            rho = float(np.clip(moved, -LARGEST, LARGEST))
+            _, error, degrees = self._at(terms, weights, rho)
+            scale = float(np.exp(slope * spread * node / 2.0))
+            found.append(
+                Noise(
+                    weight=float(share),
+                    se=error * scale,
+                    degrees_of_freedom=degrees,
+                    spread_degrees=2.0 / rest,
+                )
+            )
+        return tuple(found)
 
     def simulate(self, effect: float, *, replicates: int, rng: np.random.Generator) -> Floats:
         """Draw series, fit each by restricted likelihood, and test: p-values (replicate,).
