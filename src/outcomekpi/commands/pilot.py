@@ -19,7 +19,7 @@ from outcomekpi.pilots.comparison import compare_pilot
 from outcomekpi.pilots.effect import PilotEffect
 from outcomekpi.pilots.sensitivity import Sensitivity, sensitivity
 from outcomekpi.report.pilot_document import report_pilot
-from outcomekpi.report.pilot_ledger import sensitivity_table
+from outcomekpi.report.pilot_ledger import sensitivity_table, with_sensitivity
 from outcomekpi.report.pilot_sketches import draw_pilot
 from outcomekpi.tables import read_table, write_csv
 
@@ -142,7 +142,7 @@ def _write_files(results: PilotResults, folder: Path, *, title: str | None) -> N
     write_csv(effect_table(effect, level=results.level), folder / "effect.csv")
     found = results.sensitivity
     if found is not None:
-        effect = found.add_to(effect)
+        effect = with_sensitivity(effect, found)
     write_csv(sensitivity_table(effect, found), folder / "sensitivity.csv")
     write_csv(effect.checklist, folder / "checklist.csv")
     (folder / "tables").mkdir()

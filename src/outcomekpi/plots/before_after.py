@@ -75,8 +75,8 @@ def _draw_slopes(ax: "Axes", table: pd.DataFrame, effect: PilotEffect) -> None:
     named = effect.findings.direction is not None
     better = change > 0 if up else change < 0
     sides = (
-        (better, BETTER, "o", "changed for the better" if named else "rose"),
-        (~better, WORSE, "s", "for the worse, or did not change" if named else "fell or stayed"),
+        (better, BETTER, "o", "better" if named else "rose"),
+        (~better, WORSE, "s", "worse or unchanged" if named else "fell or stayed"),
     )
     crowd = len(table) > FEW
     for at, color, marker, words in sides:
@@ -111,7 +111,7 @@ def _draw_expected(ax: "Axes", table: pd.DataFrame) -> None:
         marker="D",
         markersize=4.5,
         markerfacecolor="white",
-        label="expected by regression to the mean alone",
+        label="by regression to the mean alone",
         **style,
     )
 

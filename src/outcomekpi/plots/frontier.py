@@ -36,7 +36,7 @@ BASE = "nothing is left on the line, from a level before of"
 
 
 def plot_frontier(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
-    """Frontier of other explanations: on a line, together, they leave nothing of the change.
+    r"""Frontier of other explanations: on a line, together, they leave nothing of the change.
 
     Right of and above a line nothing is left for the program; each line is for another strength of
     the third explanation. Where the level before was not published, each line is for one level,
@@ -63,7 +63,7 @@ def plot_frontier(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
     >>> figures = ok.PublishedFigures(before=43, after=68, unit="percent", years=2)
     >>> ax = ok.plot_frontier(ok.compare_pilot(figures, ok.PublishedAggregates()))
     >>> ax.get_xlabel()
-    'trend without the program (points a year, towards the change)'
+    'trend without the program\n(points a year, towards the change)'
     """
     table = take_table(effect, "frontier", (LEFT,))
     axes = _axes(table)
@@ -136,8 +136,9 @@ def _write_legend(ax: "Axes", title: str) -> None:
 def _draw_limit(ax: "Axes", table: pd.DataFrame, axes: list[str]) -> None:
     """Dashed line on which the interval begins to include no effect, the third at nil."""
     weakest = table
-    for name in axes[2:]:
-        weakest = weakest[weakest[name] == weakest[name].min()]
+    for name in _axes(table):
+        if name not in axes[:2]:
+            weakest = weakest[weakest[name] == weakest[name].min()]
     at, height = nil_line(weakest, axes[0], axes[1])
     if len(at) > 1:
         words = "interval includes no effect (0)"
@@ -237,7 +238,7 @@ def _label(name: str, table: pd.DataFrame) -> str:
         unit = f"{table.attrs.get('trend_unit', 'points')}, towards the change"
     else:
         unit = str(table.attrs.get(f"{name}_unit", UNITS.get(name, "")))
-    return f"{words} ({unit})" if unit else words
+    return f"{words}\n({unit})" if unit else words
 
 
 def _amount(name: str, value: float) -> str:

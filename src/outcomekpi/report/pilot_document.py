@@ -13,7 +13,12 @@ from outcomekpi.report import pilot_passages as passages
 from outcomekpi.report.figures import draw_pictures
 from outcomekpi.report.page import check_target, render_page, write_page
 from outcomekpi.report.pilot_answer import answer_pilot, ended
-from outcomekpi.report.pilot_ledger import complete_ledger, list_sensitivity, open_threats
+from outcomekpi.report.pilot_ledger import (
+    complete_ledger,
+    list_sensitivity,
+    open_threats,
+    with_sensitivity,
+)
 from outcomekpi.report.pilot_sketches import sketch_pilot
 
 __all__ = ["report_pilot"]
@@ -85,7 +90,7 @@ def report_pilot(
     undone: tuple[str, ...] = ()
     if sensitivity is not None:
         check_kind("sensitivity", sensitivity, Sensitivity, "sensitivity(effect, data)")
-        effect, undone = sensitivity.add_to(effect), sensitivity.notes
+        effect, undone = with_sensitivity(effect, sensitivity), sensitivity.notes
     context = _gather(effect, title=title, level=level, notes=tuple(notes))
     context["undone"] = [ended(one) for one in undone]
     return write_page(target, render_page("pilot", context))

@@ -1,6 +1,6 @@
 """The ledger of other explanations, and everything that was tried against the effect."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ __all__ = [
     "list_sensitivity",
     "open_threats",
     "sensitivity_table",
+    "with_sensitivity",
 ]
 
 NOT_ASSESSED = "not assessed: nothing in these data tells how strong it was"
@@ -63,8 +64,8 @@ PICTURED = (
 """Tables that are drawn, or too long for a page; they are in the folder ``tables``."""
 
 ROUNDING = 1e-8
-SAID = ("ask_for",)
-"""Columns of sentences that the answer says already."""
+SAID = ("ask_for", "approximation")
+"""Columns of sentences that the page says elsewhere."""
 WITH_CONTROLS = (3, 4, 6)
 NUMBERS = ("mean", "lower", "upper")
 CSV_COLUMNS = ("kind", "what", "mean", "lower", "upper", "unit", "words")
@@ -77,6 +78,19 @@ class SensitivitySection:
     heading: str
     words: str
     table: PlainTable
+
+
+def with_sensitivity(effect: PilotEffect, found: Sensitivity) -> PilotEffect:
+    """Return the effect with everything that was tried against it among its tables.
+
+    Parameters
+    ----------
+    effect : of a pilot
+    found : its sensitivity; the frontier of the limit of its interval is added beside its own
+    """
+    whole = found.add_to(effect)
+    tables = {**whole.findings.tables, "frontier_of_limit": found.frontier(level=DEFAULT_LEVEL)}
+    return replace(whole, findings=replace(whole.findings, tables=tables))
 
 
 def complete_ledger(effect: PilotEffect) -> pd.DataFrame:
@@ -126,6 +140,7 @@ def list_sensitivity(effect: PilotEffect) -> list[SensitivitySection]:
         if table.empty:
             continue
         heading, words = TABLES.get(name, (name.replace("_", " ").capitalize(), ""))
+        words = f"{words} {_approximations(table)}".strip()
         sections.append(
             SensitivitySection(
                 heading=heading,
@@ -134,6 +149,14 @@ def list_sensitivity(effect: PilotEffect) -> list[SensitivitySection]:
             )
         )
     return sections
+
+
+def _approximations(table: pd.DataFrame) -> str:
+    """Say once how numbers of a table were approximated, instead of in every row."""
+    if "approximation" not in table.columns:
+        return ""
+    ways = [str(one) for one in table["approximation"].unique() if one]
+    return f"Taken as risk ratios: {'; '.join(ways)}." if ways else ""
 
 
 def _note(table: pd.DataFrame) -> str:
