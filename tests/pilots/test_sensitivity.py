@@ -290,3 +290,19 @@ def test_what_is_no_effect_and_columns_that_are_not_there_are_refused():
         sensitivity(effect_of(points(25.0)), FRAME, cluster="ward")
     with pytest.raises(SpecError, match="no column of the table"):
         sensitivity(effect_of(points(25.0)), FRAME, outcomes=["z"])
+
+
+def test_new_estimates_never_wait_for_the_slow_engine():
+    @dataclass(frozen=True)
+    class Slow(Given):
+        engine: str = "nuts"
+
+        def estimate(self, data, *, program, draws, rng):
+            if self.engine == "nuts" and len(data) < 6:
+                raise CasesError("minutes of sampling")
+            return Given.estimate(self, data, program=program, draws=draws, rng=rng)
+
+    effect = compare_pilot(FRAME, Slow(estimates=(points(2.0),), doctor="site"))
+    found = sensitivity(effect, FRAME)
+    assert len(found.leave_one_out()) == 3
+    assert any("not by NUTS" in note for note in found.notes)

@@ -61,7 +61,7 @@ class Sensitivity:
         check_level(level)
         lower, upper = self.effect.main.interval(level=level)
         null = self.explained.null
-        if not np.isfinite([lower, upper]).all() or lower <= null <= upper:
+        if np.isnan([lower, upper]).any() or lower <= null <= upper:
             return self.explained.at(null)
         return self.explained.at(lower if lower > null else upper)
 
@@ -366,6 +366,9 @@ def _plan(
 ) -> list[tuple[str, str, Design, object]]:
     """Everything that is estimated again: kind, what, design, data."""
     design = effect.design
+    if getattr(design, "engine", None) == "nuts":
+        design = replace(design, engine="quadrature")  # type: ignore[type-var]
+        notes.append("New estimates were made by the fast engine, not by NUTS.")
     plan: list[tuple[str, str, Design, object]] = []
     if starts > 0:
         found = list(placebo_starts(design, table, count=starts))

@@ -133,7 +133,7 @@ def list_wedge_threats(answer: WedgeAnswer, program: Program) -> tuple[Threat, .
             name="trends that differ",
             direction="either",
             tipping=f"clusters that start early moving by {each} a period more than the others",
-            handled="start times handed out by chance" if program.assignment else "",
+            handled="start times handed out by chance, as the design assumes",
         ),
         Threat(
             name="identification by the program",
