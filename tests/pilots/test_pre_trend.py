@@ -1,11 +1,13 @@
 """Test of trends before the start and its power: closed forms, simulation, laws."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from scipy.stats import chi2, multivariate_normal, norm, truncnorm
+from scipy.stats import chi2, f, multivariate_normal, norm, truncnorm
 
 from outcomekpi.errors import SpecError
-from outcomekpi.pilots.event_study import EventStudy
+from outcomekpi.pilots.event_study import EventStudy, joint_p_value
 from outcomekpi.pilots.normal_boxes import box_probability, truncated_mean
 from outcomekpi.pilots.pre_trend import assess_pre_trend
 
@@ -28,6 +30,24 @@ def test_the_statistic_is_a_chi_square_of_the_coefficients_before():
     wanted = before @ np.linalg.inv(study.covariance[:3, :3]) @ before
     assert test.statistic == pytest.approx(wanted)
     assert test.p_value == pytest.approx(chi2.sf(wanted, 3))
+
+
+def test_with_clusters_the_statistic_is_compared_with_hotellings_f():
+    study = made_study()
+    clustered = replace(study, degrees_of_freedom=11.0)
+    test = assess_pre_trend(clustered)
+    assert test.statistic == assess_pre_trend(study).statistic
+    assert test.p_value == pytest.approx(f.sf(test.statistic * 9 / 33, 3, 9))
+
+
+def test_covariances_of_sampled_clusters_reject_at_their_size():
+    rng = np.random.default_rng(1)
+    draws = rng.normal(size=(4000, 12, 3))
+    mean, spread = draws.mean(axis=1), np.array([np.cov(one.T) / 12 for one in draws])
+    found = [one @ np.linalg.solve(s, one) for one, s in zip(mean, spread, strict=True)]
+    share = np.mean([joint_p_value(one, 3, 11.0) < 0.05 for one in found])
+    # 4,000 samples: standard error .0034; 3 of them
+    assert share == pytest.approx(0.05, abs=0.0105)
 
 
 def test_with_one_period_before_power_and_bias_have_a_closed_form():

@@ -30,6 +30,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 LibraryFamily = Literal["gaussian", "logit", "poisson"]
 FEW_FOR_RADEMACHER = 12
+ADVICE = ("Consider ", "See ")
 
 
 def load_library(name: str) -> ModuleType:
@@ -71,7 +72,9 @@ def heard(notes: list[str]) -> Iterator[None]:
             ) from error
     for one in caught:
         if not issubclass(one.category, DeprecationWarning | FutureWarning):
-            text = " ".join(str(one.message).split())
+            # advice names options of the library, which are not ours
+            said = " ".join(str(one.message).split()).split(". ")
+            text = ". ".join(part for part in said if not part.startswith(ADVICE)).rstrip(".") + "."
             if text not in notes:
                 notes.append(text)
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import chdtrc
 
 from outcomekpi.columns import count_of
 from outcomekpi.errors import EngineError
@@ -13,7 +12,7 @@ from outcomekpi.pilots.did_adapter import fit_cells
 from outcomekpi.pilots.did_controls import FEWEST_CLUSTERS
 from outcomekpi.pilots.did_fits import CellFit
 from outcomekpi.pilots.did_options import DidOptions
-from outcomekpi.pilots.event_study import EventStudy
+from outcomekpi.pilots.event_study import EventStudy, joint_p_value
 from outcomekpi.pilots.panel_data import HUNDRED, PanelColumns, PanelData
 
 __all__ = ["CellEffects", "OutcomeEffect", "fit_cell_effects", "try_cell_effects"]
@@ -46,7 +45,7 @@ class CellEffects:
     study: EventStudy
 
     def joint_test(self) -> tuple[float, int, float] | None:
-        """Chi-square test that all effects before the start are 0, for each start by itself.
+        """Test that all effects before the start are 0, for each start by itself.
 
         Returns
         -------
@@ -55,11 +54,12 @@ class CellEffects:
         before = self.cells.time < self.cells.start
         spread = self.cells.covariance[np.ix_(before, before)]
         count = int(before.sum())
-        if not count or np.linalg.matrix_rank(spread) < count:
+        clusters = self.study.degrees_of_freedom
+        if not count or count > clusters or np.linalg.matrix_rank(spread) < count:
             return None
         found = self.cells.coefficients[before]
         statistic = float(found @ np.linalg.solve(spread, found))
-        return statistic, count, float(chdtrc(count, statistic))
+        return statistic, count, joint_p_value(statistic, count, clusters)
 
     def on_outcome_scale(self, panel: PanelData, options: DidOptions) -> OutcomeEffect:
         """Compare each observed mean with the one without the program, and average."""

@@ -5,15 +5,37 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import chdtrc, fdtrc, stdtrit
 
 from outcomekpi.errors import SpecError
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 
-__all__ = ["EventStudy"]
+__all__ = ["EventStudy", "joint_p_value"]
 
 Floats = NDArray[np.float64]
 SMALLEST_EIGENVALUE = 1e-10
+
+
+def joint_p_value(statistic: float, count: int, degrees_of_freedom: float) -> float:
+    """P value of the quadratic form of several coefficients and their covariance.
+
+    Parameters
+    ----------
+    statistic : b' S^-1 b
+    count : coefficients in b
+    degrees_of_freedom : of S, clusters less one; infinite where S is taken as known
+
+    Notes
+    -----
+    Chi-square; with clusters, Hotelling's F of count and degrees - count + 1 degrees of freedom.
+    A covariance from fewer clusters than coefficients gives nan.
+    """
+    if not np.isfinite(degrees_of_freedom):
+        return float(chdtrc(count, statistic))
+    rest = degrees_of_freedom - count + 1
+    if rest <= 0:
+        return float("nan")
+    return float(fdtrc(count, rest, statistic * rest / (count * degrees_of_freedom)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

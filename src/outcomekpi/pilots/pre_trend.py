@@ -7,11 +7,11 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import chdtrc, chdtri, chndtr, ndtri
+from scipy.special import chdtri, chndtr, ndtri
 
 from outcomekpi.errors import SpecError, check_choice, check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
-from outcomekpi.pilots.event_study import EventStudy
+from outcomekpi.pilots.event_study import EventStudy, joint_p_value
 from outcomekpi.pilots.normal_boxes import box_probability, truncated_mean
 
 __all__ = ["Criterion", "PreTrendTest", "assess_pre_trend"]
@@ -29,7 +29,8 @@ class PreTrendTest:
     Attributes
     ----------
     event_study : that was tested
-    statistic, degrees_of_freedom, p_value : of the chi-square (Wald) test that all are 0
+    statistic, degrees_of_freedom, p_value : of the test that all are 0: a quadratic
+        form, compared with chi-square or, where the covariance comes from clusters, with F
     level : 1 minus the size of the test whose power is reported
     criterion : "any" calls the trends different if any coefficient is significant by itself, as
         readers of an event-study plot do; "joint" if the chi-square test is
@@ -88,8 +89,8 @@ def assess_pre_trend(
 
     Notes
     -----
-    Linear violation: delta_t = slope * (t + 1), 0 at the reference t = -1. Power of "any" is one
-    minus the normal probability of a box, of "joint" a noncentral chi-square tail. The bias given
+    Power takes the covariance as known. Linear violation: delta_t = slope * (t + 1), 0 at the
+    reference t = -1. Power of "any" is one minus the normal probability of a box, of "joint" a noncentral chi-square tail. The bias given
     that nothing was seen is mean(delta_after) + mean rows of S_ab S_bb^-1 times
     (E[b | nothing seen] - delta_before), with Tallis' moments of the truncated normal, or for
     "joint" E[b | passed] = delta F(k+2) / F(k) of noncentral chi-square distributions.
@@ -129,7 +130,7 @@ def assess_pre_trend(
         event_study=event_study,
         statistic=statistic,
         degrees_of_freedom=before.size,
-        p_value=float(chdtrc(before.size, statistic)),
+        p_value=joint_p_value(statistic, before.size, event_study.degrees_of_freedom),
         level=level,
         criterion=criterion,
         power=pd.DataFrame(rows),
