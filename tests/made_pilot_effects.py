@@ -10,7 +10,6 @@ from outcomekpi.pilots.comparison import compare_pilot
 from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.findings import Findings, Threat
 
-
 SCRIPT = "<script>alert(1)</script>"
 NAMES = (SCRIPT, "王医生", "$x$ & y", "D4", "D5", "D6")
 

@@ -67,7 +67,7 @@ def reword_pilot(message: str) -> str:
     text = message
     for pattern, words in SENTENCES:
         text = re.sub(pattern, words, text)
-    text = re.sub(rf"(?<![\w-])({NAMES})=(?:\.\.\.|(?=[,;)\s]))", _bare, text)
+    text = re.sub(rf"(?<![\w-])({NAMES})=(?:\.\.\.|(?=[,;)\s]|\.(?:\s|$)))", _bare, text)
     text = re.sub(rf"(?<![\w-])({NAMES})=({QUOTED}|True|[\w.%-]*\w)", _with_value, text)
     text = re.sub(rf"^({NAMES}) must\b", lambda found: f"--{OPTIONS[found[1]]} must", text)
     text = re.sub(
