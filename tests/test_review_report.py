@@ -187,6 +187,9 @@ def test_proposed_targets_come_with_those_who_pay(target_page):
         shown = f'<td class="left">{name}</td><td class="left">{row["verdict"]}</td>'
         assert shown in target_page
         assert f"<td>{100 * row['proposed']:.1f}%</td>" in target_page
+        gain, lose = ratchet.loc[name, ["p_gains", "p_loses"]].sum()
+        assert f"<td>{gain:.1f}</td><td>{lose:.1f}</td>" in target_page
+    assert "The proposal can lie outside it" in words
 
 
 def test_without_targets_the_page_says_what_a_proposal_needs(page):

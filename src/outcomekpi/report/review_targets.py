@@ -54,7 +54,10 @@ def describe_targets(
         f"The target is proposed under which the next completion is expected in the middle of the "
         f"wanted band, {low} to {high}, if units go on as they did. Targets are proposed "
         "for every indicator that has one, also where the bar is to be left alone. The interval is "
-        "that of the target which the true rates call for.",
+        "that of the target which the true rates of the cycles under review call for. The proposal "
+        "can lie outside it: it allows for chance in the next counts, which takes units below a "
+        "target that they truly reach, and for where the latest cycle stands. Numbers of units "
+        "that gain or lose are expected ones, sums of each unit's probability.",
     ]
     if losers:
         paragraphs.append(
@@ -72,8 +75,7 @@ def describe_targets(
 
 def _tabulate(known: pd.DataFrame, ratchet: pd.DataFrame, level: float) -> PlainTable:
     gain, lose = (
-        (ratchet["change"] == which).groupby(level="indicator").sum()
-        for which in ("gains", "loses")
+        ratchet[which].groupby(level="indicator").sum() for which in ("p_gains", "p_loses")
     )
     rows = tuple(
         (
@@ -83,8 +85,8 @@ def _tabulate(known: pd.DataFrame, ratchet: pd.DataFrame, level: float) -> Plain
             COMPLETION.write(row["proposed"]),
             COMPLETION.span(row["target_lower"], row["target_upper"]),
             COMPLETION.write(row["completion_at_target"]),
-            f"{int(gain.get(name, 0)):,}",
-            f"{int(lose.get(name, 0)):,}",
+            f"{gain.get(name, 0.0):,.1f}",
+            f"{lose.get(name, 0.0):,.1f}",
         )
         for name, row in known.iterrows()
     )
@@ -93,10 +95,10 @@ def _tabulate(known: pd.DataFrame, ratchet: pd.DataFrame, level: float) -> Plain
         "verdict",
         "target now",
         "proposed",
-        f"{percent(level)} interval",
+        f"true rates call for, {percent(level)}",
         "next completion under it",
-        "units that gain",
-        "units that lose",
+        "units to gain",
+        "units to lose",
     )
     return PlainTable(
         headings=headings, rows=rows, is_text=tuple(place < 2 for place in range(len(headings)))

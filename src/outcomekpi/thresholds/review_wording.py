@@ -125,8 +125,8 @@ def _say_target(review: IndicatorReview, verdict: Verdict, rule: ReviewRule, lev
     several = " on average" if np.ptp(proposal.present) > 0 else ""
     return (
         f"A target of {new:.0%} instead of {present:.0%}{several} is expected to bring it to "
-        f"{expected:.0%} (the true rates call for a target between {lower[0]:.0%} and "
-        f"{upper[0]:.0%}){_say_ratchet(review, proposal)}."
+        f"{expected:.0%} (without chance and further movement, the true rates call for one between "
+        f"{lower[0]:.0%} and {upper[0]:.0%}){_say_ratchet(review, proposal)}."
     )
 
 
