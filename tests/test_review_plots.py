@@ -169,6 +169,21 @@ def test_rules_tried_on_different_stakes_are_refused(awards):
         plot_misallocation({})
 
 
+def test_scenarios_have_a_curve_for_each_spread_between_doctors():
+    scenarios = ok.tabulate_awards(
+        ok.AbsoluteRule(bar=0.7, direction="higher"),
+        mean=0.68, sd=(0.05, 0.08), cases=(25, 50), n_doctors=10, replicates=50,
+    )  # fmt: skip
+    ax = draw(plot_misallocation(scenarios))
+    assert legend(ax) == ["SD 0.05 between doctors", "SD 0.08 between doctors"]
+
+
+@pytest.mark.parametrize("plot", [plot_misallocation, plot_operating, plot_review])
+def test_what_is_no_result_is_refused_by_name(plot):
+    with pytest.raises(SpecError, match="got ReviewRule"):
+        plot(RULE)
+
+
 # the dashboard
 
 
@@ -243,6 +258,13 @@ def test_many_indicators_have_one_line_each():
 def test_short_histories_can_be_drawn(cycles):
     ax = draw(plot_review(made_review(made_table(cycles=cycles))))
     assert ("cycle 2025" in ax.get_xlabel()) == (len(cycles) == 1)
+
+
+def test_markers_at_no_and_at_full_completion_stand_clear_of_the_names():
+    ax = draw(plot_review(made_review(made_table({"never": 0.0, "always": 1.0}))))
+    low, high = ax.get_xlim()
+    assert -0.05 < low < 0
+    assert 1 < high < 1.05
 
 
 def test_achievement_above_one_is_not_cut():

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.errors import SpecError
+from outcomekpi.errors import SpecError, check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.operating import describe_method, shades
 from outcomekpi.plots.palette import BETTER, HOSPITAL, INK, NEUTRAL, SECOND, WORSE, open_axes, quiet
 from outcomekpi.plots.sides import count_axis, draw_legend
+from outcomekpi.thresholds.award_scenarios import AwardScenarios
 from outcomekpi.thresholds.operating import OperatingCharacteristics
 
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ __all__ = ["plot_misallocation"]
 RULE_COLORS = (BETTER, WORSE, INK, HOSPITAL, SECOND, NEUTRAL)
 MARKERS = ("o", "s", "D", "^", "v", "P")
 LEVELS_AT_MOST = 6
+SOURCE = "operating_characteristics(rule, setting)"
 
 
 def plot_misallocation(
-    operating: OperatingCharacteristics | Mapping[str, OperatingCharacteristics],
+    operating: OperatingCharacteristics | Mapping[str, OperatingCharacteristics] | AwardScenarios,
     *,
     level: float = DEFAULT_LEVEL,
     ax: "Axes | None" = None,
@@ -39,7 +41,8 @@ def plot_misallocation(
     Parameters
     ----------
     operating : operating characteristics of one rule; or of several, by the name to be shown,
-        all with the same number of units and the same amount
+        all with the same number of units and the same amount; or the scenarios of
+        :func:`tabulate_awards`, one curve per SD between doctors
     level : probability of the bands
     ax : Axes to draw on; None opens a figure
 
@@ -63,6 +66,10 @@ def plot_misallocation(
     """
     from matplotlib.ticker import FuncFormatter
 
+    if isinstance(operating, AwardScenarios):
+        operating = {f"SD {sd:g} between doctors": run for sd, run in operating.runs.items()}
+    for each in operating.values() if isinstance(operating, Mapping) else [operating]:
+        check_kind("operating", each, OperatingCharacteristics, SOURCE)
     several = isinstance(operating, Mapping)
     curves = (
         _by_rule(operating, level)

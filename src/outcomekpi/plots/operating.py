@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.errors import check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import INK, LIMIT, MUTED, open_axes, quiet
@@ -62,6 +63,9 @@ def plot_operating(
     """
     from matplotlib.ticker import PercentFormatter
 
+    check_kind(
+        "operating", operating, OperatingCharacteristics, "operating_characteristics(rule, setting)"
+    )
     frame = operating.quantities_frame(level=level)
     fired = frame[frame["quantity"].isin(SIDES)]
     at = fired["level"] if stands_for is None else fired["level"].map(stands_for)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from outcomekpi.errors import check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, MUTED, NEUTRAL, WORSE, open_axes, quiet
@@ -28,6 +29,7 @@ READINGS = {
 }
 SPREAD = 0.54  # of the height of a row that its cycles take
 FAINT = 0.38
+ROOM = 0.015  # for a marker at 0 or 100%, beside the names
 
 
 def review_height(review: ThresholdReview) -> float:
@@ -78,6 +80,7 @@ def plot_review(
     >>> ok.plot_review(review).get_xlabel().splitlines()[0]
     'completion: events over cases'
     """
+    check_kind("review", review, ThresholdReview, "review_thresholds(history, rule)")
     table = review.to_frame(level=level).sort_values("mean", ascending=False, kind="stable")
     few = len(table) <= FEW_INDICATORS
     lines = _cycle_lines(review, table, level=level) if few else _pooled_lines(table)
@@ -220,7 +223,7 @@ def _name_axis(ax: "Axes", review: ThresholdReview, *, level: float, few: bool) 
     ax.set_xlabel(f"completion: {reading}\n{percent(level)} intervals; {order}")
     low, high = ax.get_xlim()
     ax.set_xlim(
-        max(low, 0.0),
-        high if high > 1.03 and review.rule.reading == "mean_achievement" else min(high, 1.005),
+        max(low, -ROOM),
+        high if high > 1.03 and review.rule.reading == "mean_achievement" else min(high, 1 + ROOM),
     )
     ax.xaxis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=0))

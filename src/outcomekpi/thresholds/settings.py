@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from outcomekpi.columns import count_of
 from outcomekpi.errors import SpecError
 
 __all__ = ["Setting"]
@@ -108,10 +109,10 @@ class Setting:
         return level * size, (1 - level) * size
 
     def __str__(self) -> str:
-        units = "1 unit" if self.n_units == 1 else f"{self.n_units} units"
         return (
-            f"{len(self.levels)} levels x {len(self.caseloads)} caseloads, {units}, "
-            f"{self.n_cycles} cycles, ICC {self.icc:g}, persistence {self.persistence:g}"
+            f"{count_of(len(self.levels), 'level')} x {count_of(len(self.caseloads), 'caseload')}, "
+            f"{count_of(self.n_units, 'unit')}, {count_of(self.n_cycles, 'cycle')}, "
+            f"ICC {self.icc:g}, persistence {self.persistence:g}"
         )
 
 
