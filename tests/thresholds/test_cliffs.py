@@ -263,6 +263,7 @@ def test_a_wider_level_gives_wider_intervals():
     ("values", "options", "says"),
     [
         (np.r_[np.arange(200.0), np.nan], {}, "1 of 201 are not, the first at position 200"),
+        (np.array(["7.1", "high"] * 80), {}, "must hold numbers. 80 of 160 rows do not"),
         (np.arange(50.0), {}, "at least 100 readings"),
         (np.full(200, 7.0), {}, "outside the readings"),
         (np.r_[np.full(150, 90.0), np.full(150, 150.0)], {}, "2 distinct values"),

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from outcomekpi.columns import read_numbers
 from outcomekpi.errors import CasesError, SpecError, check_choice
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.thresholds.cell_counts import (
@@ -320,7 +321,7 @@ def _period(heaping: float | None, step: float) -> int | None:
 
 
 def _check_values(values: ArrayLike, cutoff: float) -> Array:
-    readings = np.asarray(values, dtype=np.float64).ravel()
+    readings = read_numbers(pd.Series(np.asarray(values).ravel(), name="values"), "readings")
     wrong = np.flatnonzero(~np.isfinite(readings))
     if wrong.size:
         raise CasesError(

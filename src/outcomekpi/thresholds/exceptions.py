@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, stdtr, stdtrit
 
+from outcomekpi.columns import read_numbers
 from outcomekpi.errors import CasesError, SpecError, check_choice
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.thresholds.readings import Side, check_positive, effective_bar
@@ -234,7 +235,7 @@ def _local_quadratic(
         if found < FEWEST_VALUES:
             raise CasesError(
                 f"Only {found} distinct values lie on the {word} side within {width:.3g} of the "
-                f"bar; at least {FEWEST_VALUES} are needed. Widen bandwidth=."
+                f"bar; at least {FEWEST_VALUES} are needed. {_say_wider(distance, fails)}"
             )
     d, beyond = distance[use] / width, fails[use].astype(np.float64)
     design = np.column_stack([np.ones(d.size), beyond, d, d**2, beyond * d, beyond * d**2])
@@ -256,6 +257,15 @@ def _local_quadratic(
         factor, df = n_groups / (n_groups - 1) * (n - 1) / (n - TERMS), float(n_groups - 1)
     covariance = factor * bread @ (scores.T @ scores) @ bread
     return estimate, covariance, df, n
+
+
+def _say_wider(distance: Array, fails: NDArray[np.bool_]) -> str:
+    """Name the bandwidth within which both sides have values enough."""
+    sides = [np.unique(np.abs(distance[side])) for side in (fails, ~fails)]
+    if min(side.size for side in sides) < FEWEST_VALUES:
+        return "No bandwidth has them: too few values occur on one side."
+    reach = max(side[FEWEST_VALUES - 1] for side in sides)
+    return f"Widen bandwidth= beyond {reach:.3g}."
 
 
 def _pilot_bandwidth(values: Array) -> float:
@@ -308,8 +318,8 @@ def _jeffreys(events: float, trials: float, level: float) -> list[float]:
 def _check_rows(
     values: ArrayLike, excepted: ArrayLike, eligible: ArrayLike | None
 ) -> tuple[Array, Array, Array]:
-    level = np.asarray(values, dtype=np.float64).ravel()
-    events = np.asarray(excepted, dtype=np.float64).ravel()
+    level = read_numbers(pd.Series(np.asarray(values).ravel(), name="values"), "readings")
+    events = read_numbers(pd.Series(np.asarray(excepted).ravel(), name="excepted"), "exceptions")
     given = np.ones(level.size) if eligible is None else np.asarray(eligible, np.float64).ravel()
     if not level.size == events.size == given.size:
         raise CasesError(
