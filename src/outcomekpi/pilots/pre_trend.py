@@ -90,10 +90,11 @@ def assess_pre_trend(
     Notes
     -----
     Power takes the covariance as known. Linear violation: delta_t = slope * (t + 1), 0 at the
-    reference t = -1. Power of "any" is one minus the normal probability of a box, of "joint" a noncentral chi-square tail. The bias given
-    that nothing was seen is mean(delta_after) + mean rows of S_ab S_bb^-1 times
-    (E[b | nothing seen] - delta_before), with Tallis' moments of the truncated normal, or for
-    "joint" E[b | passed] = delta F(k+2) / F(k) of noncentral chi-square distributions.
+    reference t = -1. Power of "any" is one minus the normal probability of a box, of "joint" a
+    noncentral chi-square tail. The bias given that nothing was seen is mean(delta_after) + mean
+    rows of S_ab S_bb^-1 times (E[b | nothing seen] - delta_before), with Tallis' moments of the
+    truncated normal, or for "joint" E[b | passed] = delta F(k+2) / F(k) of noncentral chi-square
+    distributions.
 
     References
     ----------
