@@ -306,3 +306,9 @@ def test_new_estimates_never_wait_for_the_slow_engine():
     found = sensitivity(effect, FRAME)
     assert len(found.leave_one_out()) == 3
     assert any("not by NUTS" in note for note in found.notes)
+
+
+def test_only_effects_have_e_values():
+    spread = Estimate(name="SD of the changes", unit="percentage points", value=8.0, se=1.0)
+    table = sensitivity(effect_of(points(25.0), ratio(68 / 43), spread)).e_values()
+    assert list(table.index) == ["risk difference", "risk ratio"]

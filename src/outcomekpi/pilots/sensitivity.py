@@ -95,7 +95,7 @@ class Sensitivity:
         return explain_grid(what, span_unit=self.span_unit)
 
     def e_values(self, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
-        """List E-values of estimate and limit, and what was taken as a risk ratio.
+        """List E-values of the main effect and of ratios, and what was taken as a risk ratio.
 
         Parameters
         ----------
@@ -110,6 +110,7 @@ class Sensitivity:
         rows = [
             as_risk_ratio(one, self.explained, level=level)
             for one in self.effect.findings.estimates
+            if one is self.effect.main or (one.scale == "log" and "ratio" in one.name.lower())
         ]
         names = ["estimate", "ratio", "lower", "upper", "e_value", "e_value_of_limit"]
         found = [row for row in rows if row is not None]
