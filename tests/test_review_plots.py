@@ -16,9 +16,9 @@ from outcomekpi.plots.misallocation import plot_misallocation
 from outcomekpi.plots.operating import plot_operating
 from outcomekpi.plots.palette import BETTER, WORSE
 from outcomekpi.plots.review import FEW_INDICATORS, plot_review, review_height
-from outcomekpi.thresholds.operating import operating_characteristics
-from outcomekpi.thresholds.review_rule import ReviewRule
-from outcomekpi.thresholds.settings import Setting
+from outcomekpi.thresholds.operating.operating import operating_characteristics
+from outcomekpi.thresholds.operating.settings import Setting
+from outcomekpi.thresholds.review.review_rule import ReviewRule
 
 RULE = ReviewRule(reading="raw_rate")
 LEVELS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)
@@ -258,6 +258,14 @@ def test_many_indicators_have_one_line_each():
 def test_short_histories_can_be_drawn(cycles):
     ax = draw(plot_review(made_review(made_table(cycles=cycles))))
     assert ("cycle 2025" in ax.get_xlabel()) == (len(cycles) == 1)
+
+
+def test_the_words_on_the_bars_stand_above_the_first_row_however_low_the_picture():
+    rates = {f"K{i}": 0.94 - 0.01 * i for i in range(5)}
+    ax = draw(plot_review(made_review(made_table(rates, cycles=(2025,)))))
+    first = ax.transData.transform((0.9, 0.0))[1]
+    words = [text for text in ax.texts if "above 90%" in text.get_text()]
+    assert words[0].get_window_extent().y0 > first + 4
 
 
 def test_markers_at_no_and_at_full_completion_stand_clear_of_the_names():

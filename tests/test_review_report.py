@@ -17,9 +17,9 @@ from outcomekpi.report.review_chance import tell_chance, trial_table
 from outcomekpi.report.review_document import report_review
 from outcomekpi.report.review_masking import mask_history
 from outcomekpi.report.review_trial import true_completion, try_rule
-from outcomekpi.thresholds.operating import operating_characteristics
-from outcomekpi.thresholds.review import ReviewRule
-from outcomekpi.thresholds.settings import Setting
+from outcomekpi.thresholds.operating.operating import operating_characteristics
+from outcomekpi.thresholds.operating.settings import Setting
+from outcomekpi.thresholds.review.review import ReviewRule
 
 
 def written(review, tmp_path, **choices):
@@ -130,6 +130,7 @@ def test_a_rule_that_goes_beyond_the_evidence_is_named_with_its_probability(tmp_
     line = answer_review_in_one_line(table)
     wrong = table.loc["near", "p_rule_wrong"]
     assert "None of 2 indicators needs a change of its bar." in line
+    assert "Of the others" not in written(review, tmp_path)
     assert f"would also change near (wrong with probability {100 * wrong:.1f}%)" in line
     page = written(review, tmp_path)
     assert "The written rule would change these; the evidence falls short of it" in page
@@ -163,6 +164,7 @@ def test_one_cycle_leaves_the_rule_silent_and_says_so(tmp_path):
     words = words_of_page(page)
     assert "The rule as written cannot say anything about this history." in words
     assert "Only one cycle (2025): a rule that needs consecutive cycles cannot fire." in words
+    assert "the data under review (1 cycle) do not show that it is wrong" in words
 
 
 def test_too_little_data_is_not_called_fine(tmp_path):
@@ -190,6 +192,7 @@ def test_proposed_targets_come_with_those_who_pay(target_page):
         gain, lose = ratchet.loc[name, ["p_gains", "p_loses"]].sum()
         assert f"<td>{gain:.1f}</td><td>{lose:.1f}</td>" in target_page
     assert "The proposal can lie outside it" in words
+    assert "the share as observed can lie outside the interval of the true one" in words
 
 
 def test_without_targets_the_page_says_what_a_proposal_needs(page):
@@ -308,8 +311,8 @@ def test_a_folder_and_other_objects_are_refused(tmp_path):
 
 
 def test_doctors_are_not_called_patients(tmp_path):
-    from outcomekpi.thresholds.history import CycleHistory
-    from outcomekpi.thresholds.review import ReviewJudgment, review_thresholds
+    from outcomekpi.thresholds.review.history import CycleHistory
+    from outcomekpi.thresholds.review.review import ReviewJudgment, review_thresholds
 
     table = made_table(units=1, cases=40)
     history = CycleHistory.from_frame(

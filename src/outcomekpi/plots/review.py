@@ -10,7 +10,7 @@ from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, MUTED, NEUTRAL, WORSE, open_axes, quiet
 from outcomekpi.plots.sides import draw_legend, percent
-from outcomekpi.thresholds.review import ThresholdReview
+from outcomekpi.thresholds.review.review import ThresholdReview
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +29,7 @@ READINGS = {
 }
 SPREAD = 0.54  # of the height of a row that its cycles take
 FAINT = 0.38
+FRAME, WORDS = 85.0, 34.0  # points around the rows, and of the words on the bars
 ROOM = 0.015  # for a marker at 0 or 100%, beside the names
 
 
@@ -183,7 +184,9 @@ def _draw_bars(ax: "Axes", review: ThresholdReview, *, n: int) -> None:
             color=MUTED,
             label=f"_bar_{side}",
         )
-    ax.set_ylim(n - 0.4, -0.6 - 0.28 * max(n, 3) ** 0.5)
+    rows = 72 * review_height(review) - FRAME
+    room = max(0.28 * max(n, 3) ** 0.5, n * WORDS / (rows - WORDS))
+    ax.set_ylim(n - 0.4, -0.6 - room)
 
 
 def _name_rows(ax: "Axes", table: pd.DataFrame) -> None:

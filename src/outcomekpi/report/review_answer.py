@@ -5,7 +5,7 @@ import pandas as pd
 from outcomekpi.report.numbers import percent, plural, probability
 from outcomekpi.report.review_masking import ReviewMask
 from outcomekpi.report.statements import Answer, Named, Part, Side
-from outcomekpi.thresholds.review import ThresholdReview
+from outcomekpi.thresholds.review.review import ThresholdReview
 
 __all__ = ["CHANGES", "answer_review", "answer_review_in_one_line", "is_unsupported", "words_of"]
 
@@ -209,11 +209,12 @@ def _certainty(review: ThresholdReview, table: pd.DataFrame) -> tuple[str, ...]:
     paragraphs = [needed]
     if len(rest):
         sure = rest[["p_too_easy", "p_too_hard"]].max(axis=1)
+        seen = min(rule.cycles, int(rest["cycles"].max()))
         paragraphs.append(
-            f"Of the others, {sure.idxmax()} comes closest to a change (probability "
-            f"{probability(float(sure.max()))} of lying beyond a bar). To leave a bar alone is no "
-            f"proof that it is right: it says that {plural(rule.cycles, 'cycle')} of data do not "
-            "show that it is wrong."
+            f"{'Of the others, ' if changes.any() else ''}{sure.idxmax()} comes closest to a "
+            f"change (probability {probability(float(sure.max()))} of lying beyond a bar). To "
+            "leave a bar alone is no proof that it is right: the data under review "
+            f"({plural(seen, 'cycle')}) do not show that it is wrong."
         )
     return tuple(paragraphs)
 

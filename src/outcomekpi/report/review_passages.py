@@ -2,7 +2,7 @@
 
 from outcomekpi.report.numbers import count, percent, plural
 from outcomekpi.report.review_masking import ReviewMask
-from outcomekpi.thresholds.review import ThresholdReview
+from outcomekpi.thresholds.review.review import ThresholdReview
 
 __all__ = [
     "READINGS",
@@ -136,7 +136,17 @@ def describe_review_provenance(review: ThresholdReview) -> Facts:
 
 def explain_review_words(review: ThresholdReview, *, level: float) -> list[tuple[str, str]]:
     """Explain the words of the table and the picture to someone who is no statistician."""
+    shares = (
+        review.rule.reading == "share_of_doctors" and review.history.numerator_counts == "events"
+    )
+    observed = (
+        "Observed, and true, share on target",
+        "A unit with few cases misses its target by bad luck, or reaches it by good luck. Where "
+        "most units truly reach it, luck mostly takes units below it, so that the share as "
+        "observed can lie outside the interval of the true one, year after year.",
+    )
     return [
+        *([observed] if shares else []),
         (
             "Written rule",
             "What the rule says of the counts as they are, luck included.",
