@@ -10,7 +10,6 @@ from made_pilot_effects import EVERY_TABLE, SCRIPT, failed_check, made_effect
 from test_report_browser import DESKTOP, PHONE, browser, opened  # noqa: F401
 
 import outcomekpi as ok
-from outcomekpi.pilots.sensitivity import sensitivity
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +18,7 @@ def pages(tmp_path_factory):
     figures = ok.PublishedFigures(before=43, after=68, unit="percent", years=2)
     effect = ok.compare_pilot(figures, ok.PublishedAggregates(direction="higher"), draws=400)
     published = ok.report_pilot(
-        effect, sensitivity(effect, figures), path=folder / "published.html"
+        effect, ok.sensitivity(effect, figures), path=folder / "published.html"
     )
     made = made_effect(
         outcome=SCRIPT + "x" * 120,

@@ -94,12 +94,21 @@ def test_the_counterfactual_begins_at_the_start_and_the_model_breaks_there():
     table = counterfactual()
     assert lines["without the program"].get_xdata()[0] == 11
     np.testing.assert_allclose(lines["observed"].get_ydata(), table["observed"])
-    np.testing.assert_allclose(lines["model"].get_ydata(), table["fitted"][10:])
+    np.testing.assert_allclose(lines["model"].get_ydata(), table["fitted"][:10])
+    np.testing.assert_allclose(lines["_with the program"].get_ydata(), table["fitted"][10:])
     band = ax.collections[0].get_paths()[0].vertices
     assert band[:, 0].min() == 11
     assert band[:, 1].max() == pytest.approx(table["upper"].max())
     assert any(np.allclose(line.get_xdata(), 10.5) for line in ax.lines)
     assert "95% interval" in " ".join(legend(ax))
+
+
+def test_a_model_without_the_program_alone_is_not_drawn_over_its_counterfactual():
+    table = counterfactual()
+    table["fitted"] = table["counterfactual"]
+    assert "_with the program" not in [
+        line.get_label() for line in drawn("counterfactual", table).lines
+    ]
 
 
 @pytest.mark.parametrize("kind", ["dates", "text"])
@@ -206,10 +215,9 @@ def test_without_a_level_before_the_frontier_has_a_line_for_each():
 
 
 def test_the_limit_of_the_interval_has_a_frontier_below_that_of_the_estimate(published):
-    from outcomekpi.pilots.sensitivity import sensitivity
     from outcomekpi.report.pilot_ledger import with_sensitivity
 
-    whole = with_sensitivity(published, sensitivity(published))
+    whole = with_sensitivity(published, ok.sensitivity(published))
     ax = ok.plot_frontier(whole)
     lines = {line.get_label(): line for line in ax.lines}
     limit = lines["interval includes no effect (0)"]

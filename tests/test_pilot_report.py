@@ -15,7 +15,6 @@ import outcomekpi as ok
 from outcomekpi.errors import SpecError, StorageError
 from outcomekpi.pilots.checklist import QUESTIONS
 from outcomekpi.pilots.frameworks import FRAMEWORKS, TARGET_TRIALS, USUAL_THREATS
-from outcomekpi.pilots.sensitivity import sensitivity
 from outcomekpi.pilots.verdicts import CLAIMS, RUNGS
 from outcomekpi.report.pilot_answer import answer_pilot_in_one_paragraph
 from outcomekpi.report.pilot_ledger import complete_ledger, sensitivity_table
@@ -43,7 +42,7 @@ def published(figures):
 @pytest.fixture(scope="module")
 def page(published, figures, tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
-    return written(published, folder, sensitivity=sensitivity(published, figures))
+    return written(published, folder, sensitivity=ok.sensitivity(published, figures))
 
 
 def test_43_to_68_percent_says_a_change_and_that_its_cause_is_not_identified(page):
@@ -93,7 +92,7 @@ def test_the_page_loads_nothing_from_anywhere(page):
 
 
 def test_the_same_effect_gives_the_same_bytes(published, figures, page, tmp_path):
-    again = written(published, tmp_path, sensitivity=sensitivity(published, figures))
+    again = written(published, tmp_path, sensitivity=ok.sensitivity(published, figures))
     assert again == page
 
 
@@ -171,7 +170,7 @@ def test_patients_not_selected_on_their_baseline_have_no_open_regression_to_the_
 
 
 def test_sensitivity_lists_threats_numbers_and_what_could_not_be_done(published, figures):
-    found = sensitivity(published, figures)
+    found = ok.sensitivity(published, figures)
     table = sensitivity_table(published, found)
     assert list(table.columns) == ["kind", "what", "mean", "lower", "upper", "unit", "words"]
     tipping = table[table["kind"] == "tipping"].set_index("what")
@@ -203,6 +202,15 @@ def test_the_break_that_undoes_a_difference_in_differences_stands_in_its_verdict
     broken = Threat(name="trends", direction="either", tipping="a break of .4 undoes it (M = .4)")
     words = answer_pilot_in_one_paragraph(made_effect(rung=4, threats=(broken,)), level=0.95)
     assert "A break of .4 undoes it (M = .4)." in words
+
+
+def test_an_effect_that_may_be_none_has_no_frontier_to_explain_it_away():
+    from outcomekpi.report.pilot_sketches import draw_pilot
+
+    for se, drawn in ((1.0, True), (4.0, False)):
+        effect = made_effect(se=se)
+        whole = ok.sensitivity(effect, base=0.4).add_to(effect)
+        assert ("frontier" in draw_pilot(whole)) == drawn
 
 
 def test_every_picture_has_its_words_and_names_are_inert(tmp_path):

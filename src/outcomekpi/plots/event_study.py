@@ -28,7 +28,7 @@ def plot_event_study(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes"
 
     Parameters
     ----------
-    effect : of a difference in differences
+    effect : of a difference in differences, or of a stepped wedge by time with the program
     ax : Axes to draw on; None opens a figure
 
     Returns
@@ -97,7 +97,8 @@ def _name_axes(ax: "Axes", table: pd.DataFrame, effect: PilotEffect) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
     ax.set_xlabel(f"periods since the start\nbars: {interval_words(table)}", color=INK)
     unit = unit_of(table)
-    label = "difference from the controls" + (f"\n({unit})" if unit else "")
+    what = "difference from the controls" if (table["time"] < -1).any() else "effect"
+    label = what + (f"\n({unit})" if unit else "")
     direction = effect.findings.direction
     if direction is not None:
         better = "up" if direction == "higher" else "down"

@@ -18,14 +18,15 @@ __all__ = ["plot_counterfactual"]
 
 COLUMNS = ("time", "observed", "fitted", "counterfactual", "lower", "upper", "after")
 MANY_POINTS = 120
+HEADROOM = 0.12  # of the range of the data, so that the words at the start meet no point
 
 
 def plot_counterfactual(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
     """Outcome of each period beside what would have been expected without the program.
 
-    Points are observed, the solid line is the model with the program, the dashed line and its band
-    the model without it, from the start on. What lies between point and dashed line is the
-    effect, as far as the dashed line can be trusted.
+    Points are observed, the solid line is the model with the program (where it has one), the
+    dashed line and its band the model without it, from the start on. What lies between point and
+    dashed line is the effect, as far as the dashed line can be trusted.
 
     Parameters
     ----------
@@ -60,6 +61,7 @@ def plot_counterfactual(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Ax
     _draw_program(ax, table, at, begins)
     _draw_counterfactual(ax, table, at, begins)
     _name_times(ax, table["time"], labels)
+    ax.margins(y=HEADROOM)
     ax.set_ylabel(level_label(table, getattr(effect.design, "outcome", "")))
     ax.set_xlabel(display_name(getattr(effect.design, "time", "") or "time"))
     number_axis(ax.yaxis, table)
@@ -137,13 +139,18 @@ def _draw_program(ax: "Axes", table: pd.DataFrame, at: Any, begins: int) -> None
     fitted = table["fitted"].to_numpy(dtype=np.float64)
     if not np.isfinite(fitted).any():
         return
-    for part, label in ((slice(0, begins), "_before"), (slice(begins, None), "model")):
+    parts = [(slice(0, begins), "model")]
+    without = table["counterfactual"].to_numpy(dtype=np.float64)
+    if not np.allclose(fitted[begins:], without[begins:], equal_nan=True):
+        parts.append((slice(begins, None), "_with the program"))
+    for part, label in parts:
         ax.plot(at[part], fitted[part], color=BETTER, linewidth=1.6, zorder=3, label=label)
 
 
 def _name_times(ax: "Axes", time: pd.Series, labels: list[str] | None) -> None:
     """Write few enough times to be read on a phone."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.ticker import MaxNLocator
 
     if labels is not None:
         step = max(1, int(np.ceil(len(labels) / 7)))
@@ -153,3 +160,5 @@ def _name_times(ax: "Axes", time: pd.Series, labels: list[str] | None) -> None:
         locator: Any = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
         ax.xaxis.set_major_locator(locator)
         ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    elif (time.to_numpy(dtype=np.float64) % 1 == 0).all():
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))

@@ -27,9 +27,9 @@ __all__ = [
 ]
 
 MADE_BY = {
-    "counterfactual": "InterruptedSeries, ControlledSeries or SyntheticControl",
-    "event_study": "DifferenceInDifferences",
-    "frontier": "PublishedAggregates",
+    "counterfactual": "designs with several periods, such as InterruptedSeries,",
+    "event_study": "DifferenceInDifferences or SteppedWedge",
+    "frontier": "PublishedAggregates and sensitivity(effect)",
     "kitagawa": "BeforeAfter",
     "doctor_effects": "DoctorEffects",
     "slope": "BeforeAfter or DoctorEffects",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.effect import PilotEffect
 from outcomekpi.plots.before_after import plot_before_after
 from outcomekpi.plots.doctor_effects import plot_doctor_effects
@@ -54,13 +55,21 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "done more than all of it.",
     ),
 }
+BY_EXPOSURE = (
+    "By time with the program.",
+    "The effect in the first period with the program, the second, and so on. A program that "
+    "needs time, or wears off, shows here; the last ones rest on few clusters.",
+)
 HEIGHTS = {"counterfactual": 4.6, "event_study": 4.2, "slope": 4.8, "frontier": 5.0}
 
 
 def draw_pilot(
     effect: PilotEffect,
 ) -> Mapping[str, "Callable[[Axes | None], Axes]"]:
-    """Return what draws each picture that the findings allow, by the name of its table."""
+    """Return what draws each picture that the findings allow, by the name of its table.
+
+    An effect whose interval includes none has no frontier: there is nothing to explain away.
+    """
     plots: dict[str, Callable[[Axes | None], Axes]] = {
         "counterfactual": lambda ax: plot_counterfactual(effect, ax=ax),
         "event_study": lambda ax: plot_event_study(effect, ax=ax),
@@ -76,7 +85,10 @@ def _has(effect: PilotEffect, name: str) -> bool:
     table = effect.findings.tables.get(name)
     if table is None or table.empty:
         return False
-    return name != "frontier" or bool((table["effect_left"].abs() > 0).any())
+    if name != "frontier":
+        return True
+    unclear = effect.design.rung > 0 and effect.main.excludes_null(level=DEFAULT_LEVEL) is False
+    return not unclear and bool((table["effect_left"].abs() > 0).any())
 
 
 def sketch_pilot(effect: PilotEffect) -> list[Sketch]:
@@ -84,6 +96,8 @@ def sketch_pilot(effect: PilotEffect) -> list[Sketch]:
     sketches = []
     for name, draw in draw_pilot(effect).items():
         heading, caption = CAPTIONS[name]
+        if name == "event_study" and effect.design.rung == 6:
+            heading, caption = BY_EXPOSURE
         rows = len(effect.findings.tables[name])
         height = rows_height(rows) if name == "doctor_effects" else HEIGHTS.get(name, 4.2)
         sketches.append(
