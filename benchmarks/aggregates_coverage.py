@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from outcomekpi.pilots.aggregate_posterior import draw_aggregates
-from outcomekpi.pilots.aggregate_priors import AggregatePriors, PriorRange
-from outcomekpi.pilots.published import PublishedFigures
+from outcomekpi.pilots.published.aggregate_posterior import draw_aggregates
+from outcomekpi.pilots.published.aggregate_priors import AggregatePriors, PriorRange
+from outcomekpi.pilots.published.published import PublishedFigures
 
 PILOTS = 1000
 DRAWS = 600

@@ -28,10 +28,10 @@ from scipy.special import expit
 
 import outcomekpi as ok
 from outcomekpi.columns import Labels
-from outcomekpi.pilots.change_estimates import STEP, main_estimate, naive_estimate
-from outcomekpi.pilots.cluster_robust import wild_bootstrap_interval
-from outcomekpi.pilots.patient_change import ChangeOptions, measure_change
-from outcomekpi.pilots.patient_rows import PatientRows
+from outcomekpi.pilots.patients.change_estimates import STEP, main_estimate, naive_estimate
+from outcomekpi.pilots.patients.cluster_robust import wild_bootstrap_interval
+from outcomekpi.pilots.patients.patient_change import ChangeOptions, measure_change
+from outcomekpi.pilots.patients.patient_rows import PatientRows
 
 LEVEL = 0.95
 DOCTORS = (5, 10, 20, 40)

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from outcomekpi.pilots.did_adapter import (
+from outcomekpi.pilots.estimates import Estimate
+from outcomekpi.pilots.panels.did_adapter import (
     fit_callaway_santanna,
     fit_cells,
     fit_two_by_two,
     wild_bootstrap_interval,
 )
-from outcomekpi.pilots.estimates import Estimate
-from outcomekpi.pilots.event_study import joint_p_value
-from outcomekpi.pilots.reassignment import reassign
-from outcomekpi.pilots.synthetic_fit import fit_synthetic, run_placebos
+from outcomekpi.pilots.panels.event_study import joint_p_value
+from outcomekpi.pilots.panels.reassignment import reassign
+from outcomekpi.pilots.panels.synthetic_fit import fit_synthetic, run_placebos
 
 REPLICATES = 200
 SEED = 20261

@@ -11,10 +11,10 @@ from time import perf_counter
 
 import numpy as np
 
-from outcomekpi.pilots.power import pilot_power
-from outcomekpi.pilots.power_clusters import DifferencePlan, WedgePlan
-from outcomekpi.pilots.power_patients import BeforeAfterPlan, DoctorPlan
-from outcomekpi.pilots.power_series import SeriesPlan
+from outcomekpi.pilots.robustness.power import pilot_power
+from outcomekpi.pilots.robustness.power_clusters import DifferencePlan, WedgePlan
+from outcomekpi.pilots.robustness.power_patients import BeforeAfterPlan, DoctorPlan
+from outcomekpi.pilots.robustness.power_series import SeriesPlan
 
 REPLICATES = 20_000
 SEED = 20261

@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit, stdtrit
 
-from outcomekpi.pilots.bayesian_series import fit_posterior
-from outcomekpi.pilots.series_effects import realized_weights
-from outcomekpi.pilots.series_model import (
+from outcomekpi.pilots.series.bayesian_series import fit_posterior
+from outcomekpi.pilots.series.series_effects import realized_weights
+from outcomekpi.pilots.series.series_model import (
     SeriesModel,
     fit_forecast,
     fit_model,
     pair_with_control,
     weigh,
 )
-from outcomekpi.pilots.structural_series import DEFAULT_PRIOR, fit_structural
-from outcomekpi.pilots.working_series import WorkingSeries
+from outcomekpi.pilots.series.structural_series import DEFAULT_PRIOR, fit_structural
+from outcomekpi.pilots.series.working_series import WorkingSeries
 
 REPLICATES = 1000
 SEED = 20261

@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from outcomekpi.thresholds.history import CycleHistory
-from outcomekpi.thresholds.review import ReviewJudgment, ReviewRule, review_thresholds
+from outcomekpi.thresholds.review.history import CycleHistory
+from outcomekpi.thresholds.review.review import ReviewJudgment, ReviewRule, review_thresholds
 
 RATES = {"easy": 0.97, "hard": 0.45, "fine": 0.75, "near": 0.88}
 CYCLES = (2023, 2024, 2025)

@@ -44,38 +44,41 @@ if TYPE_CHECKING:
         StorageError,
     )
     from outcomekpi.intervals import DEFAULT_LEVEL
-    from outcomekpi.pilots.aggregate_priors import AggregatePriors, PriorRange
-    from outcomekpi.pilots.aggregates import PublishedAggregates
-    from outcomekpi.pilots.baseline_population import BaselinePopulation
-    from outcomekpi.pilots.before_after import BeforeAfter
     from outcomekpi.pilots.comparison import compare_pilot
-    from outcomekpi.pilots.controlled import ControlledSeries
-    from outcomekpi.pilots.did import DifferenceInDifferences
     from outcomekpi.pilots.e_values import e_value, e_value_of_interval
-    from outcomekpi.pilots.earlier_windows import replay_selection
-    from outcomekpi.pilots.doctor_effects import DoctorEffects
     from outcomekpi.pilots.effect import PilotEffect
-    from outcomekpi.pilots.event_study import EventStudy
-    from outcomekpi.pilots.interrupted import InterruptedSeries
-    from outcomekpi.pilots.mean_sweep import MeanSweep, sweep_population_means
-    from outcomekpi.pilots.no_program_change import regression_to_mean
-    from outcomekpi.pilots.parallel_bounds import ParallelBounds, bound_parallel_trends
-    from outcomekpi.pilots.power import PilotPower, pilot_power
-    from outcomekpi.pilots.power_clusters import DifferencePlan, WedgePlan
-    from outcomekpi.pilots.power_patients import BeforeAfterPlan, DoctorPlan
-    from outcomekpi.pilots.power_series import SeriesPlan
-    from outcomekpi.pilots.pre_trend import PreTrendTest, assess_pre_trend
+    from outcomekpi.pilots.panels.did import DifferenceInDifferences
+    from outcomekpi.pilots.panels.event_study import EventStudy
+    from outcomekpi.pilots.panels.parallel_bounds import ParallelBounds, bound_parallel_trends
+    from outcomekpi.pilots.panels.pre_trend import PreTrendTest, assess_pre_trend
+    from outcomekpi.pilots.panels.synthetic import SyntheticControl
+    from outcomekpi.pilots.patients.before_after import BeforeAfter
+    from outcomekpi.pilots.patients.doctor_effects import DoctorEffects
     from outcomekpi.pilots.program import Program
-    from outcomekpi.pilots.published import PublishedFigures
-    from outcomekpi.pilots.regression_result import RegressionToMean
-    from outcomekpi.pilots.regression_to_mean import correct_selection
-    from outcomekpi.pilots.seasonality import Seasonality
-    from outcomekpi.pilots.selected_baseline import BaselineSelection
-    from outcomekpi.pilots.selected_doctors import UnitSelection
-    from outcomekpi.pilots.selected_units import correct_unit_selection, expect_worst_units
-    from outcomekpi.pilots.sensitivity import Sensitivity, sensitivity
-    from outcomekpi.pilots.stepped_wedge import SteppedWedge
-    from outcomekpi.pilots.synthetic import SyntheticControl
+    from outcomekpi.pilots.published.aggregate_priors import AggregatePriors, PriorRange
+    from outcomekpi.pilots.published.aggregates import PublishedAggregates
+    from outcomekpi.pilots.published.published import PublishedFigures
+    from outcomekpi.pilots.robustness.power import PilotPower, pilot_power
+    from outcomekpi.pilots.robustness.power_clusters import DifferencePlan, WedgePlan
+    from outcomekpi.pilots.robustness.power_patients import BeforeAfterPlan, DoctorPlan
+    from outcomekpi.pilots.robustness.power_series import SeriesPlan
+    from outcomekpi.pilots.robustness.sensitivity import Sensitivity, sensitivity
+    from outcomekpi.pilots.selection.baseline_population import BaselinePopulation
+    from outcomekpi.pilots.selection.earlier_windows import replay_selection
+    from outcomekpi.pilots.selection.mean_sweep import MeanSweep, sweep_population_means
+    from outcomekpi.pilots.selection.no_program_change import regression_to_mean
+    from outcomekpi.pilots.selection.regression_result import RegressionToMean
+    from outcomekpi.pilots.selection.regression_to_mean import correct_selection
+    from outcomekpi.pilots.selection.selected_baseline import BaselineSelection
+    from outcomekpi.pilots.selection.selected_doctors import UnitSelection
+    from outcomekpi.pilots.selection.selected_units import (
+        correct_unit_selection,
+        expect_worst_units,
+    )
+    from outcomekpi.pilots.series.controlled import ControlledSeries
+    from outcomekpi.pilots.series.interrupted import InterruptedSeries
+    from outcomekpi.pilots.series.seasonality import Seasonality
+    from outcomekpi.pilots.wedge.stepped_wedge import SteppedWedge
     from outcomekpi.plots.before_after import plot_before_after
     from outcomekpi.plots.calibration import plot_calibration
     from outcomekpi.plots.caterpillar import plot_caterpillar
@@ -117,46 +120,58 @@ if TYPE_CHECKING:
     from outcomekpi.report.pilot_document import report_pilot
     from outcomekpi.report.review_document import report_review
     from outcomekpi.thresholds import programs
-    from outcomekpi.thresholds.award_choice import ThresholdChoice, choose_threshold
-    from outcomekpi.thresholds.award_plan import AwardPlan, plan_awards
-    from outcomekpi.thresholds.award_scenarios import AwardScenarios, tabulate_awards
-    from outcomekpi.thresholds.awards import (
+    from outcomekpi.thresholds.awards.award_choice import ThresholdChoice, choose_threshold
+    from outcomekpi.thresholds.awards.award_plan import AwardPlan, plan_awards
+    from outcomekpi.thresholds.awards.award_scenarios import AwardScenarios, tabulate_awards
+    from outcomekpi.thresholds.awards.awards import (
         AbsoluteRule,
         PercentileRule,
         PosteriorRule,
         ProportionalRule,
         RelativeRule,
     )
-    from outcomekpi.thresholds.cliffs import DensityTest, density_test
-    from outcomekpi.thresholds.count_cuts import caseload_misclassification
-    from outcomekpi.thresholds.criteria import ConsecutiveCriterion, JointCriterion, TargetCriterion
-    from outcomekpi.thresholds.criterion_performance import (
+    from outcomekpi.thresholds.awards.count_cuts import caseload_misclassification
+    from outcomekpi.thresholds.awards.misclassification import Misclassification, misclassify
+    from outcomekpi.thresholds.awards.normal_cuts import CutMisclassification, cut_misclassification
+    from outcomekpi.thresholds.criteria.criteria import (
+        ConsecutiveCriterion,
+        JointCriterion,
+        TargetCriterion,
+    )
+    from outcomekpi.thresholds.criteria.criterion_performance import (
         CriterionPerformance,
         assess_criterion,
         normal_levels,
     )
-    from outcomekpi.thresholds.deselection import deselect
-    from outcomekpi.thresholds.deselection_results import Deselection
-    from outcomekpi.thresholds.drop_criteria import DropCriterion
-    from outcomekpi.thresholds.exceptions import ExceptionJump, exception_jump
-    from outcomekpi.thresholds.history import CycleHistory
-    from outcomekpi.thresholds.misclassification import Misclassification, misclassify
-    from outcomekpi.thresholds.no_effect import ChangeRule, UnearnedRewards, rewards_without_effect
-    from outcomekpi.thresholds.normal_cuts import CutMisclassification, cut_misclassification
-    from outcomekpi.thresholds.operating import (
-        OperatingCharacteristics,
-        operating_characteristics,
+    from outcomekpi.thresholds.criteria.drop_criteria import DropCriterion
+    from outcomekpi.thresholds.gaming.cliffs import DensityTest, density_test
+    from outcomekpi.thresholds.gaming.deselection import deselect
+    from outcomekpi.thresholds.gaming.deselection_results import Deselection
+    from outcomekpi.thresholds.gaming.exceptions import ExceptionJump, exception_jump
+    from outcomekpi.thresholds.gaming.no_effect import (
+        ChangeRule,
+        UnearnedRewards,
+        rewards_without_effect,
     )
-    from outcomekpi.thresholds.regression import (
+    from outcomekpi.thresholds.gaming.regression import (
         expected_regression,
         improvement_by_chance,
         regression_share,
     )
-    from outcomekpi.thresholds.review import review_thresholds
-    from outcomekpi.thresholds.review_result import ThresholdReview
-    from outcomekpi.thresholds.review_rule import PosteriorReviewRule, ReviewJudgment, ReviewRule
+    from outcomekpi.thresholds.operating.operating import (
+        OperatingCharacteristics,
+        operating_characteristics,
+    )
+    from outcomekpi.thresholds.operating.settings import Setting
+    from outcomekpi.thresholds.review.history import CycleHistory
+    from outcomekpi.thresholds.review.review import review_thresholds
+    from outcomekpi.thresholds.review.review_result import ThresholdReview
+    from outcomekpi.thresholds.review.review_rule import (
+        PosteriorReviewRule,
+        ReviewJudgment,
+        ReviewRule,
+    )
     from outcomekpi.thresholds.rules import CycleResults, Rule
-    from outcomekpi.thresholds.settings import Setting
 
     __version__: str
 

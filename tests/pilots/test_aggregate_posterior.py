@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from outcomekpi.errors import SpecError
-from outcomekpi.pilots.aggregate_posterior import draw_aggregates
-from outcomekpi.pilots.aggregate_priors import SELECTION, AggregatePriors, PriorRange
-from outcomekpi.pilots.aggregates import PublishedAggregates
 from outcomekpi.pilots.comparison import compare_pilot
-from outcomekpi.pilots.frontier import effect_left
 from outcomekpi.pilots.program import Program
-from outcomekpi.pilots.published import PublishedFigures
+from outcomekpi.pilots.published.aggregate_posterior import draw_aggregates
+from outcomekpi.pilots.published.aggregate_priors import SELECTION, AggregatePriors, PriorRange
+from outcomekpi.pilots.published.aggregates import PublishedAggregates
+from outcomekpi.pilots.published.frontier import effect_left
+from outcomekpi.pilots.published.published import PublishedFigures
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "aggregates_coverage.py"
 CASE = PublishedFigures(before=43, after=68, unit="percent", reading="levels", years=2)
@@ -121,7 +121,7 @@ def test_what_is_known_about_the_selection_sets_the_regression_to_the_mean():
 
 
 def test_the_widest_regression_that_is_believed_is_that_of_patients_all_chosen_off_target():
-    from outcomekpi.pilots.selected_normal import next_on_target
+    from outcomekpi.pilots.selection.selected_normal import next_on_target
 
     share = next_on_target(mean=7.5, sd=1.5, reliability=0.7, cutoff=7.0, target=7.0, side="above")
     assert 100 * float(share) == pytest.approx(18.9, abs=0.05)

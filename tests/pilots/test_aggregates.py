@@ -8,17 +8,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from outcomekpi.errors import CasesError, SpecError
-from outcomekpi.pilots.aggregate_posterior import draw_aggregates, keep_all
-from outcomekpi.pilots.aggregate_priors import AggregatePriors, PriorRange
-from outcomekpi.pilots.aggregate_sampling import (
+from outcomekpi.pilots.comparison import compare_pilot
+from outcomekpi.pilots.published.aggregate_posterior import draw_aggregates, keep_all
+from outcomekpi.pilots.published.aggregate_priors import AggregatePriors, PriorRange
+from outcomekpi.pilots.published.aggregate_sampling import (
     independent_interval,
     matches_whole_patients,
     patients_for_power,
     patients_to_exclude_nil,
 )
-from outcomekpi.pilots.aggregates import PublishedAggregates
-from outcomekpi.pilots.comparison import compare_pilot
-from outcomekpi.pilots.frontier import (
+from outcomekpi.pilots.published.aggregates import PublishedAggregates
+from outcomekpi.pilots.published.frontier import (
     attrition_at_nil,
     attrition_for_rest,
     bound_effect,
@@ -26,7 +26,7 @@ from outcomekpi.pilots.frontier import (
     tipping_table,
     trend_at_nil,
 )
-from outcomekpi.pilots.published import PublishedFigures
+from outcomekpi.pilots.published.published import PublishedFigures
 
 CASE = PublishedFigures(before=43, after=68, unit="percent", reading="levels", years=2)
 NOTHING = PriorRange(lower=0, upper=0)

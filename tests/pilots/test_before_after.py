@@ -9,7 +9,7 @@ from scipy import stats
 
 import outcomekpi as ok
 from outcomekpi.errors import CasesError, FormulaError, SpecError
-from outcomekpi.pilots.before_after_facts import intraclass_correlation
+from outcomekpi.pilots.patients.before_after_facts import intraclass_correlation
 
 
 def two_rates(before, after, doctors=4):

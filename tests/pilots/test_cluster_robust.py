@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from outcomekpi.pilots.cluster_robust import fit_clustered, wild_bootstrap_interval
+from outcomekpi.pilots.patients.cluster_robust import fit_clustered, wild_bootstrap_interval
 
 
 def made(seed=1, sizes=(3, 8, 5, 12, 4, 6)):
@@ -139,7 +139,7 @@ def test_the_wild_bootstrap_p_value_agrees_with_refitting_every_pattern():
     seen = t_of(shifted)
     patterns = 2.0 * ((np.arange(64)[:, None] >> np.arange(6)) & 1) - 1
     larger = [t_of(base + p[cluster] * residual) >= seen * (1 - 1e-9) for p in patterns]
-    from outcomekpi.pilots.cluster_robust import _Restricted
+    from outcomekpi.pilots.patients.cluster_robust import _Restricted
 
     direction = fit.bread @ weights / float(weights @ fit.bread @ weights)
     slope = np.einsum("gij,j->gi", fit.squares, direction)

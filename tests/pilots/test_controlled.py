@@ -6,9 +6,9 @@ import pytest
 
 from outcomekpi.errors import CasesError, SpecError
 from outcomekpi.pilots.comparison import compare_pilot
-from outcomekpi.pilots.controlled import ControlledSeries
-from outcomekpi.pilots.interrupted import InterruptedSeries
-from outcomekpi.pilots.seasonality import Seasonality
+from outcomekpi.pilots.series.controlled import ControlledSeries
+from outcomekpi.pilots.series.interrupted import InterruptedSeries
+from outcomekpi.pilots.series.seasonality import Seasonality
 
 TIME = np.arange(48)
 AFTER = TIME >= 24

@@ -12,9 +12,9 @@ from scipy.stats import chi2, f
 from outcomekpi.errors import SpecError
 from outcomekpi.pilots.checklist import QUESTIONS
 from outcomekpi.pilots.comparison import compare_pilot
-from outcomekpi.pilots.did import DifferenceInDifferences
-from outcomekpi.pilots.did_adapter import fit_cells
-from outcomekpi.pilots.panel_data import PanelColumns, read_panel
+from outcomekpi.pilots.panels.did import DifferenceInDifferences
+from outcomekpi.pilots.panels.did_adapter import fit_cells
+from outcomekpi.pilots.panels.panel_data import PanelColumns, read_panel
 from outcomekpi.pilots.program import Program
 
 MPDTA = Path(__file__).parents[3] / "shared" / "data" / "mpdta.csv"
@@ -174,7 +174,7 @@ def test_the_error_of_an_outcome_scale_effect_agrees_with_the_other_library():
 def test_patients_and_their_averages_say_the_same_where_units_are_equally_large():
     import pyfixest as pf
 
-    from outcomekpi.pilots.did_adapter import heard
+    from outcomekpi.pilots.panels.did_adapter import heard
 
     rng = np.random.default_rng(5)
     rows = (

@@ -7,8 +7,8 @@ import pytest
 from made_panels import made_panel
 
 from outcomekpi.pilots.comparison import compare_pilot
-from outcomekpi.pilots.did import DifferenceInDifferences
-from outcomekpi.pilots.reassignment import reassign
+from outcomekpi.pilots.panels.did import DifferenceInDifferences
+from outcomekpi.pilots.panels.reassignment import reassign
 
 
 def design(**changes):

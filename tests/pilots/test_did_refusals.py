@@ -8,8 +8,8 @@ from made_panels import staggered_panel
 
 from outcomekpi.errors import CasesError, EngineError, SpecError
 from outcomekpi.pilots.comparison import compare_pilot
-from outcomekpi.pilots.did import DifferenceInDifferences
-from outcomekpi.pilots.did_adapter import heard
+from outcomekpi.pilots.panels.did import DifferenceInDifferences
+from outcomekpi.pilots.panels.did_adapter import heard
 
 
 def design(**changes):

@@ -6,16 +6,16 @@ from scipy.special import expit
 
 import outcomekpi as ok
 from outcomekpi.errors import CasesError, SpecError
-from outcomekpi.pilots.doctor_change_draws import (
+from outcomekpi.pilots.patients.doctor_change_draws import (
     ChangeData,
     ChangeDraws,
     collect_change_data,
     sample_by_quadrature,
 )
-from outcomekpi.pilots.doctor_change_nuts import build_change_model, sample_by_nuts
-from outcomekpi.pilots.doctor_changes import divide_variance, standardize_changes
-from outcomekpi.pilots.patient_columns import PatientColumns
-from outcomekpi.pilots.patient_rows import read_patients
+from outcomekpi.pilots.patients.doctor_change_nuts import build_change_model, sample_by_nuts
+from outcomekpi.pilots.patients.doctor_changes import divide_variance, standardize_changes
+from outcomekpi.pilots.patients.patient_columns import PatientColumns
+from outcomekpi.pilots.patients.patient_rows import read_patients
 
 
 def design(**options):

@@ -8,9 +8,9 @@ import pytest
 
 from outcomekpi.errors import OutcomeKPIWarning, SpecError
 from outcomekpi.pilots.comparison import compare_pilot
-from outcomekpi.pilots.interrupted import InterruptedSeries
 from outcomekpi.pilots.program import Program
-from outcomekpi.pilots.seasonality import Seasonality
+from outcomekpi.pilots.series.interrupted import InterruptedSeries
+from outcomekpi.pilots.series.seasonality import Seasonality
 
 SICILY = Path(__file__).parents[3] / "shared" / "data" / "sicily_ace_its.csv"
 YEAR = Seasonality(period=12, harmonics=2)
@@ -222,7 +222,7 @@ def test_a_series_answers_its_items_of_the_checklist(method):
 
 
 def test_the_detectable_effect_is_shown_with_four_of_five():
-    from outcomekpi.pilots.series_facts import detectable_effect
+    from outcomekpi.pilots.series.series_facts import detectable_effect
 
     # normal: 1.959964 + 0.841621
     assert detectable_effect(1.0, np.inf) == pytest.approx(2.801585, abs=1e-5)

@@ -6,8 +6,8 @@ import pytest
 
 from outcomekpi.errors import CasesError, OutcomeKPIWarning
 from outcomekpi.pilots.comparison import compare_pilot
-from outcomekpi.pilots.interrupted import InterruptedSeries
-from outcomekpi.pilots.series_times import read_times
+from outcomekpi.pilots.series.interrupted import InterruptedSeries
+from outcomekpi.pilots.series.series_times import read_times
 
 
 def table(length=24, **columns):

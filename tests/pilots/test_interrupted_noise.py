@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import toeplitz
 from scipy.stats import multivariate_normal
 
-from outcomekpi.pilots.ar_errors import (
+from outcomekpi.pilots.series.ar_errors import (
     apply_precision,
     autocovariances,
     estimate_coefficients,
@@ -18,9 +18,9 @@ from outcomekpi.pilots.ar_errors import (
     whiten,
     whitening_bands,
 )
-from outcomekpi.pilots.bayesian_series import fit_posterior
-from outcomekpi.pilots.first_order import best_rho, first_order
-from outcomekpi.pilots.segmented import (
+from outcomekpi.pilots.series.bayesian_series import fit_posterior
+from outcomekpi.pilots.series.first_order import best_rho, first_order
+from outcomekpi.pilots.series.segmented import (
     fit_prais_winsten,
     fit_restricted,
     fit_with_noise,

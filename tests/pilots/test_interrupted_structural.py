@@ -7,9 +7,14 @@ import pandas as pd
 import pytest
 
 from outcomekpi.pilots.comparison import compare_pilot
-from outcomekpi.pilots.interrupted import InterruptedSeries
-from outcomekpi.pilots.seasonality import Seasonality
-from outcomekpi.pilots.structural_series import LEVEL_PRIORS, NODES, draw_level, fit_structural
+from outcomekpi.pilots.series.interrupted import InterruptedSeries
+from outcomekpi.pilots.series.seasonality import Seasonality
+from outcomekpi.pilots.series.structural_series import (
+    LEVEL_PRIORS,
+    NODES,
+    draw_level,
+    fit_structural,
+)
 
 
 def wander(length=60, step=0.3, seed=4):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outcomekpi.pilots.cluster_resampling import draw_clusters, jackknife_clusters
-from outcomekpi.pilots.kitagawa import fit_outcome_model, split_change
+from outcomekpi.pilots.patients.cluster_resampling import draw_clusters, jackknife_clusters
+from outcomekpi.pilots.patients.kitagawa import fit_outcome_model, split_change
 
 
 def stratified(cells):

@@ -9,9 +9,9 @@ from scipy.optimize import linprog
 from scipy.stats import truncnorm
 
 from outcomekpi.errors import SpecError
-from outcomekpi.pilots.event_study import EventStudy
-from outcomekpi.pilots.parallel_bounds import bound_parallel_trends
-from outcomekpi.pilots.relative_magnitudes import (
+from outcomekpi.pilots.panels.event_study import EventStudy
+from outcomekpi.pilots.panels.parallel_bounds import bound_parallel_trends
+from outcomekpi.pilots.panels.relative_magnitudes import (
     build_tests,
     hull_of_accepted,
     truncated_quantile,

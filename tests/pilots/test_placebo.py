@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from outcomekpi.pilots.before_after import BeforeAfter
 from outcomekpi.pilots.comparison import compare_pilot
-from outcomekpi.pilots.interrupted import InterruptedSeries
-from outcomekpi.pilots.placebo import (
+from outcomekpi.pilots.patients.before_after import BeforeAfter
+from outcomekpi.pilots.program import Program
+from outcomekpi.pilots.robustness.placebo import (
     find_cluster,
     leave_out_clusters,
     placebo_starts,
     reestimate,
 )
-from outcomekpi.pilots.program import Program
-from outcomekpi.pilots.sensitivity import sensitivity
-from outcomekpi.pilots.stepped_wedge import SteppedWedge
+from outcomekpi.pilots.robustness.sensitivity import sensitivity
+from outcomekpi.pilots.series.interrupted import InterruptedSeries
+from outcomekpi.pilots.wedge.stepped_wedge import SteppedWedge
 
 SERIES = InterruptedSeries(outcome="rate", time="month", start=25, horizon=23)
 WEDGE = SteppedWedge(outcome="rate", unit="site", time="quarter", start="start", effect="constant")
@@ -109,7 +109,7 @@ def test_a_wedge_without_anticipation_shows_nothing_before_its_starts():
 
 def test_other_panels_are_cut_before_the_first_start_and_stay_complete():
     pytest.importorskip("diff_diff")
-    from outcomekpi.pilots.did import DifferenceInDifferences
+    from outcomekpi.pilots.panels.did import DifferenceInDifferences
 
     frame = pd.DataFrame({"ward": np.repeat(range(16), 6), "year": np.tile(range(6), 16)})
     frame["start"] = np.where(frame["ward"] < 8, np.where(frame["ward"] < 4, 3, 4), 0)

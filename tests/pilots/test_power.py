@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from scipy.special import nctdtr
 
 from outcomekpi.errors import SpecError
-from outcomekpi.pilots.power import pilot_power
-from outcomekpi.pilots.power_clusters import DifferencePlan, WedgePlan
-from outcomekpi.pilots.power_formula import Precision, hussey_hughes_variance, power_of
-from outcomekpi.pilots.power_patients import BeforeAfterPlan, DoctorPlan
-from outcomekpi.pilots.power_series import SeriesPlan
+from outcomekpi.pilots.robustness.power import pilot_power
+from outcomekpi.pilots.robustness.power_clusters import DifferencePlan, WedgePlan
+from outcomekpi.pilots.robustness.power_formula import Precision, hussey_hughes_variance, power_of
+from outcomekpi.pilots.robustness.power_patients import BeforeAfterPlan, DoctorPlan
+from outcomekpi.pilots.robustness.power_series import SeriesPlan
 from outcomekpi.pilots.verdicts import RUNGS
-from outcomekpi.pilots.wedge_model import infer_terms, nested_exchangeable
-from outcomekpi.pilots.wedge_terms import build_terms
+from outcomekpi.pilots.wedge.wedge_model import infer_terms, nested_exchangeable
+from outcomekpi.pilots.wedge.wedge_terms import build_terms
 
 PLANS = {
     "proportions": (BeforeAfterPlan(patients=469, base=0.2), -6.8),

@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import chi2, f, multivariate_normal, norm, truncnorm
 
 from outcomekpi.errors import SpecError
-from outcomekpi.pilots.event_study import EventStudy, joint_p_value
-from outcomekpi.pilots.normal_boxes import box_probability, truncated_mean
-from outcomekpi.pilots.pre_trend import assess_pre_trend
+from outcomekpi.pilots.panels.event_study import EventStudy, joint_p_value
+from outcomekpi.pilots.panels.pre_trend import assess_pre_trend
+from outcomekpi.pilots.selection.normal_boxes import box_probability, truncated_mean
 
 SHAPE = np.array([[1.0, 0.5, 0.2], [0.5, 1.0, 0.4], [0.2, 0.4, 1.0]])
 

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from outcomekpi.errors import CasesError, SpecError
 from outcomekpi.pilots.e_values import e_value, e_value_of_interval
-from outcomekpi.pilots.possible_figures import (
+from outcomekpi.pilots.published.possible_figures import (
     clip_square,
     odds_ratio_bounds,
     ratio_bounds,
     slice_after,
 )
-from outcomekpi.pilots.published import PublishedFigures, base_limit
+from outcomekpi.pilots.published.published import PublishedFigures, base_limit
 
 
 def published(**given):

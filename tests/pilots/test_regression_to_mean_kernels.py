@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import outcomekpi as ok
 from outcomekpi.errors import CasesError, SpecError
-from outcomekpi.pilots.selected_normal import expected_change, next_on_target
+from outcomekpi.pilots.selection.selected_normal import expected_change, next_on_target
 
 MEANS = st.floats(-50, 50)
 SDS = st.floats(0.5, 20)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 import outcomekpi as ok
 from outcomekpi.errors import CasesError, EngineError, SpecError
-from outcomekpi.pilots.selected_normal import log_selected_share, reading_moments
-from outcomekpi.pilots.selection_density import SelectedMoments
-from outcomekpi.pilots.selection_parameters import sample_parameters
+from outcomekpi.pilots.selection.selected_normal import log_selected_share, reading_moments
+from outcomekpi.pilots.selection.selection_density import SelectedMoments
+from outcomekpi.pilots.selection.selection_parameters import sample_parameters
 
 MEAN, SD, RHO, CUTOFF = 7.5, 1.5, 0.6, 8.5
 KNOWN = ok.BaselinePopulation(mean=MEAN, sd=SD, reliability=RHO)

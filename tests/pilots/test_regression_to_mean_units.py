@@ -8,7 +8,11 @@ from scipy.special import ndtri
 
 import outcomekpi as ok
 from outcomekpi.errors import CasesError, SpecError
-from outcomekpi.pilots.unit_prediction import predict_unit_means, predict_unit_rates, read_units
+from outcomekpi.pilots.selection.unit_prediction import (
+    predict_unit_means,
+    predict_unit_rates,
+    read_units,
+)
 
 
 def counts(n=60, *, cases=50, spread=0.06, change=0.0, worst=15, seed=1):

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outcomekpi.errors import CasesError, SpecError
-from outcomekpi.pilots.aggregates import PublishedAggregates
 from outcomekpi.pilots.comparison import compare_pilot
 from outcomekpi.pilots.e_values import e_value
 from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.findings import Findings, Rung
-from outcomekpi.pilots.published import PublishedFigures
-from outcomekpi.pilots.sensitivity import sensitivity
-from outcomekpi.pilots.tipping import Explained, bias_factor, explain_grid, what_is_left
+from outcomekpi.pilots.published.aggregates import PublishedAggregates
+from outcomekpi.pilots.published.published import PublishedFigures
+from outcomekpi.pilots.robustness.sensitivity import sensitivity
+from outcomekpi.pilots.robustness.tipping import Explained, bias_factor, explain_grid, what_is_left
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ RATIOS = st.builds(
 @FAST
 @given(PROPORTIONS | DIFFERENCES | RATIOS)
 def test_each_explanation_at_its_tipping_value_leaves_nothing(explained):
-    from outcomekpi.pilots.tipping import list_tipping
+    from outcomekpi.pilots.robustness.tipping import list_tipping
 
     tips = list_tipping(explained, explained, span_unit=None)["tipping"]
     assert float(what_is_left(explained)) == pytest.approx(explained.size)

@@ -9,21 +9,21 @@ import pytest
 
 from outcomekpi.errors import CasesError, SpecError
 from outcomekpi.pilots.comparison import compare_pilot
-from outcomekpi.pilots.start_permutation import (
+from outcomekpi.pilots.verdicts import CLAIMS
+from outcomekpi.pilots.wedge.start_permutation import (
     StartTest,
     count_assignments,
     draw_assignments,
 )
-from outcomekpi.pilots.stepped_wedge import SteppedWedge
-from outcomekpi.pilots.verdicts import CLAIMS
-from outcomekpi.pilots.wedge_model import (
+from outcomekpi.pilots.wedge.stepped_wedge import SteppedWedge
+from outcomekpi.pilots.wedge.wedge_model import (
     Sample,
     exchangeable,
     fit_means,
     infer_terms,
     nested_exchangeable,
 )
-from outcomekpi.pilots.wedge_terms import build_terms
+from outcomekpi.pilots.wedge.wedge_terms import build_terms
 
 DESIGN = SteppedWedge(
     outcome="y",

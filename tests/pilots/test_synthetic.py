@@ -9,8 +9,8 @@ from made_panels import made_panel, staggered_panel
 
 from outcomekpi.errors import CasesError, SpecError
 from outcomekpi.pilots.comparison import compare_pilot
-from outcomekpi.pilots.synthetic import SyntheticControl
-from outcomekpi.pilots.synthetic_fit import run_placebos
+from outcomekpi.pilots.panels.synthetic import SyntheticControl
+from outcomekpi.pilots.panels.synthetic_fit import run_placebos
 
 PROP99 = Path(__file__).parents[3] / "shared" / "data" / "california_prop99_wide.csv"
 

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.special import expit
 
 from outcomekpi.datasets import simulate_history
-from outcomekpi.thresholds.history import CycleHistory
+from outcomekpi.thresholds.review.history import CycleHistory
 
 
 def made_history(events, trials, *, name="Washing", target=None, counts="events", first=2023):

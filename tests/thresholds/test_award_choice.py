@@ -11,8 +11,8 @@ from made_truth import rates_of
 
 from outcomekpi.errors import SpecError
 from outcomekpi.profiling.classification import FlagRule, classify
-from outcomekpi.thresholds.award_choice import choose_threshold
-from outcomekpi.thresholds.misclassification import misclassify
+from outcomekpi.thresholds.awards.award_choice import choose_threshold
+from outcomekpi.thresholds.awards.misclassification import misclassify
 
 RATES = made_rates(40, direction="lower")
 

@@ -13,19 +13,19 @@ from made_results import made_rates
 from outcomekpi.errors import SpecError
 from outcomekpi.profiling.caseload import plan_caseload
 from outcomekpi.profiling.reliability import Reliability
-from outcomekpi.thresholds.award_choice import choose_threshold
-from outcomekpi.thresholds.award_plan import plan_awards
-from outcomekpi.thresholds.award_scenarios import tabulate_awards
-from outcomekpi.thresholds.awards import (
+from outcomekpi.thresholds.awards.award_choice import choose_threshold
+from outcomekpi.thresholds.awards.award_plan import plan_awards
+from outcomekpi.thresholds.awards.award_scenarios import tabulate_awards
+from outcomekpi.thresholds.awards.awards import (
     AbsoluteRule,
     PercentileRule,
     PosteriorRule,
     ProportionalRule,
     RelativeRule,
 )
-from outcomekpi.thresholds.count_cuts import caseload_misclassification
-from outcomekpi.thresholds.misclassification import misclassify
-from outcomekpi.thresholds.normal_cuts import cut_misclassification
+from outcomekpi.thresholds.awards.count_cuts import caseload_misclassification
+from outcomekpi.thresholds.awards.misclassification import misclassify
+from outcomekpi.thresholds.awards.normal_cuts import cut_misclassification
 
 SHARES = ["sensitivity", "specificity", "ppv", "npv", "misclassified"]
 KNOWN = {"mean": 0.68, "sd": 0.08}

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from outcomekpi.errors import SpecError
-from outcomekpi.thresholds.award_kernels import best_places
-from outcomekpi.thresholds.awards import (
+from outcomekpi.thresholds.awards.award_kernels import best_places
+from outcomekpi.thresholds.awards.awards import (
     AbsoluteRule,
     PercentileRule,
     PosteriorRule,
     ProportionalRule,
     RelativeRule,
 )
-from outcomekpi.thresholds.beta_posteriors import (
+from outcomekpi.thresholds.awards.beta_posteriors import (
     certain_beyond,
     empirical_bayes,
     known_prior,

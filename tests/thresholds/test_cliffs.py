@@ -6,9 +6,9 @@ import pytest
 from scipy.stats import binom, poisson
 
 from outcomekpi.errors import CasesError, SpecError
-from outcomekpi.thresholds.cell_counts import count_cells, find_step, fit_cells, fit_poisson
-from outcomekpi.thresholds.cliffs import density_test
-from outcomekpi.thresholds.density_jumps import density_jump
+from outcomekpi.thresholds.gaming.cell_counts import count_cells, find_step, fit_cells, fit_poisson
+from outcomekpi.thresholds.gaming.cliffs import density_test
+from outcomekpi.thresholds.gaming.density_jumps import density_jump
 
 BP = {"cutoff": 140, "rounding": 1}
 

@@ -7,11 +7,15 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal, norm
 
 from outcomekpi.errors import SpecError
-from outcomekpi.thresholds.criteria import ConsecutiveCriterion, JointCriterion, TargetCriterion
-from outcomekpi.thresholds.criterion_performance import assess_criterion, normal_levels
-from outcomekpi.thresholds.drop_criteria import DropCriterion
-from outcomekpi.thresholds.readings import effective_bar
-from outcomekpi.thresholds.runs import normal_quadrant, probability_of_run
+from outcomekpi.thresholds.criteria.criteria import (
+    ConsecutiveCriterion,
+    JointCriterion,
+    TargetCriterion,
+)
+from outcomekpi.thresholds.criteria.criterion_performance import assess_criterion, normal_levels
+from outcomekpi.thresholds.criteria.drop_criteria import DropCriterion
+from outcomekpi.thresholds.criteria.readings import effective_bar
+from outcomekpi.thresholds.criteria.runs import normal_quadrant, probability_of_run
 
 SIX_MONTHS = ConsecutiveCriterion(bar=140, cv=0.10)
 CONTROLLED_AND_FALLEN = DropCriterion(drop=0.8, bar=7.0, within_sd=0.3)

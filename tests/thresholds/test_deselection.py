@@ -12,8 +12,8 @@ import outcomekpi as ok
 from outcomekpi.errors import CasesError, SpecError
 from outcomekpi.profiling.classification import FlagRule, classify
 from outcomekpi.profiling.standardization import standardize
-from outcomekpi.thresholds.deselection import deselect
-from outcomekpi.thresholds.deselection_results import _rank_alone
+from outcomekpi.thresholds.gaming.deselection import deselect
+from outcomekpi.thresholds.gaming.deselection_results import _rank_alone
 
 
 def three_doctors(outcome=None, *, slope=0.0, x=None, **made):

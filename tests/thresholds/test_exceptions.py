@@ -4,7 +4,7 @@ from scipy.special import expit
 from scipy.stats import beta, binom
 
 from outcomekpi.errors import CasesError, SpecError
-from outcomekpi.thresholds.exceptions import exception_jump
+from outcomekpi.thresholds.gaming.exceptions import exception_jump
 
 
 def world(rng, n=4000, *, jump=0.0, step=None):

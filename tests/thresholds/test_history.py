@@ -4,10 +4,10 @@ import pytest
 
 from outcomekpi.datasets import simulate_history
 from outcomekpi.errors import CasesError, SpecError
-from outcomekpi.thresholds.cycle_order import length_of_cycles, order_cycles
-from outcomekpi.thresholds.history import CycleHistory
-from outcomekpi.thresholds.review import review_thresholds
-from outcomekpi.thresholds.review_rule import ReviewRule
+from outcomekpi.thresholds.review.cycle_order import length_of_cycles, order_cycles
+from outcomekpi.thresholds.review.history import CycleHistory
+from outcomekpi.thresholds.review.review import review_thresholds
+from outcomekpi.thresholds.review.review_rule import ReviewRule
 
 
 def small(**columns):

@@ -13,16 +13,16 @@ from made_truth import normal_truth, rates_of
 
 from outcomekpi.errors import SpecError
 from outcomekpi.profiling.reliability import Reliability
-from outcomekpi.thresholds.award_tally import tally_awards
-from outcomekpi.thresholds.awards import (
+from outcomekpi.thresholds.awards.award_tally import tally_awards
+from outcomekpi.thresholds.awards.awards import (
     AbsoluteRule,
     PercentileRule,
     PosteriorRule,
     ProportionalRule,
     RelativeRule,
 )
-from outcomekpi.thresholds.misclassification import misclassify
-from outcomekpi.thresholds.normal_cuts import cut_misclassification
+from outcomekpi.thresholds.awards.misclassification import misclassify
+from outcomekpi.thresholds.awards.normal_cuts import cut_misclassification
 
 SHARES = ["sensitivity", "specificity", "ppv", "npv", "misclassified"]
 

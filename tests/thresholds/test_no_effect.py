@@ -7,15 +7,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from outcomekpi.errors import SpecError
-from outcomekpi.thresholds.no_effect import ChangeRule, rewards_without_effect
-from outcomekpi.thresholds.programs.vbp import VbpRule, vbp_points, vbp_thresholds
-from outcomekpi.thresholds.regression import (
+from outcomekpi.thresholds.gaming.no_effect import ChangeRule, rewards_without_effect
+from outcomekpi.thresholds.gaming.regression import (
     expected_regression,
     improvement_by_chance,
     regression_share,
 )
+from outcomekpi.thresholds.operating.settings import Setting
+from outcomekpi.thresholds.programs.vbp import VbpRule, vbp_points, vbp_thresholds
 from outcomekpi.thresholds.rules import CycleResults
-from outcomekpi.thresholds.settings import Setting
 
 ONE_UNIT = Setting(levels=(0.3, 0.6), caseloads=(10, 40), icc=0.05)
 

@@ -8,9 +8,9 @@ from scipy import integrate, stats
 
 from outcomekpi.errors import SpecError
 from outcomekpi.profiling.tiers import median_cut_misclassification
-from outcomekpi.thresholds.beta_posteriors import known_prior
-from outcomekpi.thresholds.count_cuts import caseload_misclassification
-from outcomekpi.thresholds.normal_cuts import both_above, cut_misclassification
+from outcomekpi.thresholds.awards.beta_posteriors import known_prior
+from outcomekpi.thresholds.awards.count_cuts import caseload_misclassification
+from outcomekpi.thresholds.awards.normal_cuts import both_above, cut_misclassification
 
 MEASURES = ["sensitivity", "specificity", "ppv", "npv"]
 

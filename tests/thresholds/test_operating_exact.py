@@ -10,10 +10,10 @@ from scipy.integrate import quad
 from scipy.special import betainc
 
 from outcomekpi.errors import SpecError
-from outcomekpi.thresholds.exact_operation import _beta_nodes
-from outcomekpi.thresholds.operating import operating_characteristics
-from outcomekpi.thresholds.review_rule import PosteriorReviewRule, ReviewRule
-from outcomekpi.thresholds.settings import Setting
+from outcomekpi.thresholds.operating.exact_operation import _beta_nodes
+from outcomekpi.thresholds.operating.operating import operating_characteristics
+from outcomekpi.thresholds.operating.settings import Setting
+from outcomekpi.thresholds.review.review_rule import PosteriorReviewRule, ReviewRule
 
 # probability that a pair of cycles of n cases triggers the rule "> 90 % or < 60 %"
 TABLE = {
@@ -127,7 +127,9 @@ def test_fewer_nodes_than_exactness_needs_lose_nothing():
     setting = Setting(levels=(0.7, 0.93), caseloads=(200,), icc=0.05, horizon=10, n_cycles=2)
     found = operating_characteristics(NinetySixty(), setting, method="exact").first_fires
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("outcomekpi.thresholds.exact_operation._n_nodes", lambda degree: 1001)
+        patch.setattr(
+            "outcomekpi.thresholds.operating.exact_operation._n_nodes", lambda degree: 1001
+        )
         full = operating_characteristics(NinetySixty(), setting, method="exact").first_fires
     assert_allclose(found, full, atol=1e-11)
 

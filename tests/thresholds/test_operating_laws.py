@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from made_rules import BestShare, EachAboveBar, NinetySixty
 from numpy.testing import assert_allclose
 
-from outcomekpi.thresholds.operating import operating_characteristics
-from outcomekpi.thresholds.review_rule import ReviewRule
+from outcomekpi.thresholds.operating.operating import operating_characteristics
+from outcomekpi.thresholds.operating.settings import Setting
+from outcomekpi.thresholds.review.review_rule import ReviewRule
 from outcomekpi.thresholds.rules import CycleResults
-from outcomekpi.thresholds.settings import Setting
 
 LEVELS = (0.3, 0.62, 0.8, 0.97)
 PERSISTENCES = st.sampled_from([0.0, 0.5, 1.0])

@@ -8,9 +8,9 @@ from scipy.integrate import quad
 from scipy.special import ndtr, ndtri
 
 from outcomekpi.profiling.tiers import median_cut_misclassification
-from outcomekpi.thresholds.awards import PercentileRule
-from outcomekpi.thresholds.operating import operating_characteristics
-from outcomekpi.thresholds.settings import Setting
+from outcomekpi.thresholds.awards.awards import PercentileRule
+from outcomekpi.thresholds.operating.operating import operating_characteristics
+from outcomekpi.thresholds.operating.settings import Setting
 
 
 def icc_for(reliability, caseload):

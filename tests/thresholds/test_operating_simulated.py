@@ -9,10 +9,10 @@ from scipy import stats
 from scipy.special import betaincc, betaln
 
 from outcomekpi.errors import SpecError
-from outcomekpi.thresholds.operating import operating_characteristics
-from outcomekpi.thresholds.review_rule import ReviewRule
-from outcomekpi.thresholds.settings import Setting
-from outcomekpi.thresholds.simulated_operation import draw_true_rates
+from outcomekpi.thresholds.operating.operating import operating_characteristics
+from outcomekpi.thresholds.operating.settings import Setting
+from outcomekpi.thresholds.operating.simulated_operation import draw_true_rates
+from outcomekpi.thresholds.review.review_rule import ReviewRule
 
 LEVELS = (0.55, 0.6, 0.65, 0.75, 0.85, 0.88, 0.9, 0.92, 0.95)
 CASELOADS = (10, 20, 50, 100)
@@ -210,7 +210,7 @@ def test_the_seed_decides_and_nothing_else():
 
 def test_replicates_are_drawn_in_blocks_and_none_is_lost(monkeypatch):
     setting = Setting(levels=(0.9,), caseloads=(50,), n_units=3, icc=0.1, replicates=1000)
-    monkeypatch.setattr("outcomekpi.thresholds.simulated_operation.BLOCK", 1700)
+    monkeypatch.setattr("outcomekpi.thresholds.operating.simulated_operation.BLOCK", 1700)
     found = operating_characteristics(ReviewRule(reading="raw_rate"), setting)
     assert found.moments.xs("fires", level="quantity")["base"].tolist() == [1000]
 

@@ -11,9 +11,9 @@ from scipy import stats
 
 from outcomekpi import programs
 from outcomekpi.errors import CasesError, SpecError
-from outcomekpi.thresholds.operating import operating_characteristics
+from outcomekpi.thresholds.operating.operating import operating_characteristics
+from outcomekpi.thresholds.operating.settings import Setting
 from outcomekpi.thresholds.rules import CycleResults, apply_rule
-from outcomekpi.thresholds.settings import Setting
 
 LEVELS = (0.30, 0.45, 0.60, 0.70, 0.90)
 DECILES = (0.07, 0.16, 0.23, 0.36, 0.41, 0.62, 0.69, 0.79, 0.85)

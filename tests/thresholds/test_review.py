@@ -10,9 +10,9 @@ from scipy.stats import beta
 
 from outcomekpi.datasets import simulate_history
 from outcomekpi.errors import SpecError
-from outcomekpi.thresholds.history import CycleHistory
-from outcomekpi.thresholds.review import review_thresholds
-from outcomekpi.thresholds.review_rule import ReviewJudgment, ReviewRule
+from outcomekpi.thresholds.review.history import CycleHistory
+from outcomekpi.thresholds.review.review import review_thresholds
+from outcomekpi.thresholds.review.review_rule import ReviewJudgment, ReviewRule
 
 RATE = ReviewRule(reading="raw_rate")
 CONJUGATE = ReviewJudgment(model="conjugate")

@@ -4,9 +4,9 @@ from made_histories import made_history
 from scipy.special import logit
 from scipy.stats import halfnorm, norm
 
-from outcomekpi.thresholds.cycle_drift import draw_drift_sd, next_counts, next_shift
-from outcomekpi.thresholds.review import review_thresholds
-from outcomekpi.thresholds.review_rule import ReviewJudgment, ReviewRule
+from outcomekpi.thresholds.review.cycle_drift import draw_drift_sd, next_counts, next_shift
+from outcomekpi.thresholds.review.review import review_thresholds
+from outcomekpi.thresholds.review.review_rule import ReviewJudgment, ReviewRule
 
 RATE = ReviewRule(reading="raw_rate")
 

@@ -5,11 +5,11 @@ from scipy.special import expit, logit
 from scipy.stats import beta, binom, halfnorm, norm
 
 from outcomekpi.intervals import interval
-from outcomekpi.thresholds import rate_draws
-from outcomekpi.thresholds.indicator_table import read_indicator
-from outcomekpi.thresholds.nested_binomial import sample_nested_binomial
-from outcomekpi.thresholds.rate_draws import beta_draws, hierarchical_rates
-from outcomekpi.thresholds.review_rule import ReviewRule
+from outcomekpi.thresholds.review import rate_draws
+from outcomekpi.thresholds.review.indicator_table import read_indicator
+from outcomekpi.thresholds.review.nested_binomial import sample_nested_binomial
+from outcomekpi.thresholds.review.rate_draws import beta_draws, hierarchical_rates
+from outcomekpi.thresholds.review.review_rule import ReviewRule
 
 RATE = ReviewRule(reading="raw_rate")
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import beta, binom
 
 from outcomekpi.errors import SpecError
-from outcomekpi.thresholds.completion import completion_by_cycle
-from outcomekpi.thresholds.review_rule import PosteriorReviewRule, ReviewJudgment, ReviewRule
+from outcomekpi.thresholds.review.completion import completion_by_cycle
+from outcomekpi.thresholds.review.review_rule import PosteriorReviewRule, ReviewJudgment, ReviewRule
 
 RATE = ReviewRule(reading="raw_rate")
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from made_histories import made_history, three_years
 
-from outcomekpi.thresholds.review import review_thresholds
-from outcomekpi.thresholds.review_rule import ReviewJudgment, ReviewRule
-from outcomekpi.thresholds.targets import propose_target, ratchet_rows, score_units
+from outcomekpi.thresholds.review.review import review_thresholds
+from outcomekpi.thresholds.review.review_rule import ReviewJudgment, ReviewRule
+from outcomekpi.thresholds.review.targets import propose_target, ratchet_rows, score_units
 
 WANTED = (0.70, 0.85)
 

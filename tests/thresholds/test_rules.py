@@ -7,9 +7,9 @@ from made_rules import EachAboveBar, NinetySixty
 from numpy.testing import assert_allclose
 
 from outcomekpi.errors import CasesError, SpecError
-from outcomekpi.thresholds.operating import operating_characteristics
+from outcomekpi.thresholds.operating.operating import operating_characteristics
+from outcomekpi.thresholds.operating.settings import Setting
 from outcomekpi.thresholds.rules import CycleResults, Rule, apply_rule, rule_cycles
-from outcomekpi.thresholds.settings import Setting
 
 
 class Answers:

@@ -17,7 +17,7 @@ from outcomekpi.commands.progress import show_progress
 from outcomekpi.errors import OutcomeKPIError, OutcomeKPIWarning
 from outcomekpi.pilots.comparison import compare_pilot
 from outcomekpi.pilots.effect import PilotEffect
-from outcomekpi.pilots.sensitivity import Sensitivity, sensitivity
+from outcomekpi.pilots.robustness.sensitivity import Sensitivity, sensitivity
 from outcomekpi.report.pilot_document import report_pilot
 from outcomekpi.report.pilot_ledger import sensitivity_table, with_sensitivity
 from outcomekpi.report.pilot_sketches import draw_pilot

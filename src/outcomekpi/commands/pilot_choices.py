@@ -10,11 +10,11 @@ from outcomekpi.cases import Direction
 from outcomekpi.commands.pilot_designs import DESIGNS, all_options, build_design
 from outcomekpi.errors import SpecError, StorageError, check_choice, did_you_mean
 from outcomekpi.intervals import check_level
-from outcomekpi.pilots.aggregate_priors import AggregatePriors, PriorRange
-from outcomekpi.pilots.aggregates import PublishedAggregates
 from outcomekpi.pilots.findings import Design
 from outcomekpi.pilots.program import Program
-from outcomekpi.pilots.published import PublishedFigures, Reading
+from outcomekpi.pilots.published.aggregate_priors import AggregatePriors, PriorRange
+from outcomekpi.pilots.published.aggregates import PublishedAggregates
+from outcomekpi.pilots.published.published import PublishedFigures, Reading
 
 __all__ = ["PilotChoices", "read_pilot_choices", "read_program"]
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from outcomekpi.errors import SpecError, check_choice
-from outcomekpi.pilots.baseline_population import BaselinePopulation
 from outcomekpi.pilots.findings import Design
-from outcomekpi.pilots.seasonality import Seasonality
-from outcomekpi.pilots.selected_baseline import BaselineSelection, Selection
-from outcomekpi.pilots.selected_doctors import UnitSelection
+from outcomekpi.pilots.selection.baseline_population import BaselinePopulation
+from outcomekpi.pilots.selection.selected_baseline import BaselineSelection, Selection
+from outcomekpi.pilots.selection.selected_doctors import UnitSelection
+from outcomekpi.pilots.series.seasonality import Seasonality
 
 __all__ = ["DESIGNS", "DesignOptions", "build_design"]
 
@@ -225,29 +225,29 @@ def _read_selection(given: Mapping[str, Any]) -> Selection | None:
 def _maker(design: str) -> Callable[..., Design]:
     """Import the design that is wanted, and no other."""
     if design == "before-after":
-        from outcomekpi.pilots.before_after import BeforeAfter
+        from outcomekpi.pilots.patients.before_after import BeforeAfter
 
         return BeforeAfter
     if design == "doctor-effects":
-        from outcomekpi.pilots.doctor_effects import DoctorEffects
+        from outcomekpi.pilots.patients.doctor_effects import DoctorEffects
 
         return DoctorEffects
     if design == "interrupted":
-        from outcomekpi.pilots.interrupted import InterruptedSeries
+        from outcomekpi.pilots.series.interrupted import InterruptedSeries
 
         return InterruptedSeries
     if design == "controlled":
-        from outcomekpi.pilots.controlled import ControlledSeries
+        from outcomekpi.pilots.series.controlled import ControlledSeries
 
         return ControlledSeries
     if design == "synthetic":
-        from outcomekpi.pilots.synthetic import SyntheticControl
+        from outcomekpi.pilots.panels.synthetic import SyntheticControl
 
         return SyntheticControl
     if design == "did":
-        from outcomekpi.pilots.did import DifferenceInDifferences
+        from outcomekpi.pilots.panels.did import DifferenceInDifferences
 
         return DifferenceInDifferences
-    from outcomekpi.pilots.stepped_wedge import SteppedWedge
+    from outcomekpi.pilots.wedge.stepped_wedge import SteppedWedge
 
     return SteppedWedge

@@ -17,8 +17,8 @@ from outcomekpi.report.review_chance import trial_table
 from outcomekpi.report.review_document import report_review
 from outcomekpi.report.review_trial import true_completion, try_rule
 from outcomekpi.tables import read_table, write_csv
-from outcomekpi.thresholds.operating import OperatingCharacteristics
-from outcomekpi.thresholds.review import ThresholdReview, review_thresholds
+from outcomekpi.thresholds.operating.operating import OperatingCharacteristics
+from outcomekpi.thresholds.review.review import ThresholdReview, review_thresholds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ import pandas as pd
 from outcomekpi.commands.arguments import HISTORY_ROLES
 from outcomekpi.errors import CasesError, SpecError, check_choice, did_you_mean
 from outcomekpi.intervals import check_level
-from outcomekpi.thresholds.history import CycleHistory, HistoryCounts
-from outcomekpi.thresholds.review_rule import ReviewJudgment, ReviewRule
+from outcomekpi.thresholds.review.history import CycleHistory, HistoryCounts
+from outcomekpi.thresholds.review.review_rule import ReviewJudgment, ReviewRule
 
 __all__ = ["ReviewChoices", "read_choices", "read_history"]
 

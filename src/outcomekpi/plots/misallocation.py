@@ -13,8 +13,8 @@ from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.operating import describe_method, shades
 from outcomekpi.plots.palette import BETTER, HOSPITAL, INK, NEUTRAL, SECOND, WORSE, open_axes, quiet
 from outcomekpi.plots.sides import count_axis, draw_legend
-from outcomekpi.thresholds.award_scenarios import AwardScenarios
-from outcomekpi.thresholds.operating import OperatingCharacteristics
+from outcomekpi.thresholds.awards.award_scenarios import AwardScenarios
+from outcomekpi.thresholds.operating.operating import OperatingCharacteristics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import INK, LIMIT, MUTED, open_axes, quiet
 from outcomekpi.plots.sides import draw_legend, percent
-from outcomekpi.thresholds.operating import OperatingCharacteristics
+from outcomekpi.thresholds.operating.operating import OperatingCharacteristics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import Any
 from outcomekpi.errors import check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.pilots.effect import PilotEffect
-from outcomekpi.pilots.sensitivity import Sensitivity
+from outcomekpi.pilots.robustness.sensitivity import Sensitivity
 from outcomekpi.pilots.verdicts import RUNGS
 from outcomekpi.report import pilot_passages as passages
 from outcomekpi.report.figures import draw_pictures

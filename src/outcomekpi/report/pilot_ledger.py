@@ -8,7 +8,7 @@ import pandas as pd
 from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.effect import PilotEffect
 from outcomekpi.pilots.frameworks import USUAL_THREATS
-from outcomekpi.pilots.sensitivity import Sensitivity
+from outcomekpi.pilots.robustness.sensitivity import Sensitivity
 from outcomekpi.report.cells import PlainTable, plain_table
 from outcomekpi.report.numbers import percent
 

@@ -9,8 +9,8 @@ from outcomekpi.report.cells import PlainTable
 from outcomekpi.report.figures import Picture
 from outcomekpi.report.numbers import plural, probability
 from outcomekpi.report.review_trial import true_completion
-from outcomekpi.thresholds.operating import OperatingCharacteristics
-from outcomekpi.thresholds.review import ThresholdReview
+from outcomekpi.thresholds.operating.operating import OperatingCharacteristics
+from outcomekpi.thresholds.review.review import ThresholdReview
 
 __all__ = [
     "ChanceSection",

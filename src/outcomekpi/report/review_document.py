@@ -24,8 +24,8 @@ from outcomekpi.report.review_passages import READINGS
 from outcomekpi.report.review_targets import describe_targets
 from outcomekpi.report.review_trial import true_completion, try_rule
 from outcomekpi.report.sketches import Sketch
-from outcomekpi.thresholds.operating import OperatingCharacteristics
-from outcomekpi.thresholds.review import ThresholdReview
+from outcomekpi.thresholds.operating.operating import OperatingCharacteristics
+from outcomekpi.thresholds.review.review import ThresholdReview
 
 __all__ = ["report_review"]
 

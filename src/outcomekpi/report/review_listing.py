@@ -9,7 +9,7 @@ import pandas as pd
 from outcomekpi.report.cells import Cell, Column, Listing, Row, interval_bar, number_cell
 from outcomekpi.report.numbers import RateStyle, count, percent, probability
 from outcomekpi.report.review_masking import ReviewMask
-from outcomekpi.thresholds.review import ThresholdReview
+from outcomekpi.thresholds.review.review import ThresholdReview
 
 __all__ = ["COMPLETION", "list_indicators"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from outcomekpi.report.masking import check_suppression
-from outcomekpi.thresholds.history import CycleHistory
+from outcomekpi.thresholds.review.history import CycleHistory
 
 __all__ = ["ReviewMask", "mask_history"]
 

@@ -9,7 +9,7 @@ from outcomekpi.report.cells import Cell, Column, Listing, PlainTable, Row, numb
 from outcomekpi.report.numbers import percent, plural, probability
 from outcomekpi.report.review_listing import COMPLETION
 from outcomekpi.report.review_masking import ReviewMask
-from outcomekpi.thresholds.review import ThresholdReview
+from outcomekpi.thresholds.review.review import ThresholdReview
 
 __all__ = ["TargetSection", "describe_targets"]
 

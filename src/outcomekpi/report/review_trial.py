@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.thresholds.history import Reading
-from outcomekpi.thresholds.operating import OperatingCharacteristics, operating_characteristics
-from outcomekpi.thresholds.review import ThresholdReview
-from outcomekpi.thresholds.review_rule import ReviewRule
-from outcomekpi.thresholds.settings import Setting
+from outcomekpi.thresholds.operating.operating import (
+    OperatingCharacteristics,
+    operating_characteristics,
+)
+from outcomekpi.thresholds.operating.settings import Setting
+from outcomekpi.thresholds.review.history import Reading
+from outcomekpi.thresholds.review.review import ThresholdReview
+from outcomekpi.thresholds.review.review_rule import ReviewRule
 
 __all__ = ["true_completion", "try_rule"]
 

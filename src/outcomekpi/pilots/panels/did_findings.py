@@ -1,0 +1,395 @@
+"""What a difference in differences says: estimand, facts, tables, checks and threats."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from outcomekpi.checks import CheckResult
+from outcomekpi.columns import count_of
+from outcomekpi.errors import EngineError
+from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.pilots.estimates import Estimate
+from outcomekpi.pilots.findings import Fact, Findings, Threat
+from outcomekpi.pilots.panels.did_estimation import DidAnswer
+from outcomekpi.pilots.panels.panel_facts import (
+    join_words,
+    list_panel_facts,
+    measure_naive,
+    spell_interval,
+    table_by_unit,
+)
+from outcomekpi.pilots.panels.parallel_bounds import bound_parallel_trends
+from outcomekpi.pilots.panels.pre_trend import PreTrendTest, assess_pre_trend
+from outcomekpi.pilots.program import Program
+
+__all__ = ["describe_effect"]
+
+FEW_CLUSTERS = 20
+POWER = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sensitivity:
+    """Test of the trends before, bounds and breakdown; why there are none."""
+
+    pre_trend: PreTrendTest | None
+    relative: pd.DataFrame | None
+    smooth: pd.DataFrame | None
+    breakdown: float
+    reason: str
+
+
+def describe_effect(
+    answer: DidAnswer, program: Program, *, missing: tuple[float, float] | None
+) -> Findings:
+    """Put together everything that was found.
+
+    Parameters
+    ----------
+    answer : effect and event study
+    program : facts about the program
+    missing : effects if every missing outcome of the treated after the start had been 0, and 1
+    """
+    found = _sensitivity(answer)
+    naive = measure_naive(answer.panel)
+    starts = answer.panel.starts
+    when = answer.panel.times[starts[0] - 1]
+    if len(starts) > 1:
+        when += f" to {answer.panel.times[starts[-1] - 1]}"
+    return Findings(
+        estimand=(
+            f"effect of {program.name} on {answer.columns.outcome} of the treated "
+            f"{count_of(answer.panel.n_treated, 'unit')}, from the start ({when}) to "
+            f"{answer.panel.times[-1]}"
+        ),
+        estimates=answer.estimates,
+        naive=naive,
+        assumptions=_assumptions(answer),
+        checks=_checks(answer, found),
+        threats=_threats(answer, found, program, missing),
+        tables=_tables(answer, found),
+        facts=_facts(answer, found, naive),
+        direction=answer.options.direction,
+    )
+
+
+def _sensitivity(answer: DidAnswer) -> Sensitivity:
+    study = answer.event_study
+    reason = answer.no_event_study if study is None else study.flaw
+    if study is None or reason:
+        return Sensitivity(
+            pre_trend=None, relative=None, smooth=None, breakdown=float("nan"), reason=reason
+        )
+    relative = bound_parallel_trends(study)
+    smooth = None
+    try:
+        if study.n_before > 1:
+            error = float(np.sqrt(study.average() @ study.covariance @ study.average()))
+            smooth = bound_parallel_trends(
+                study, method="smoothness", magnitudes=(0.0, error)
+            ).to_frame()
+    except EngineError as failure:
+        reason = str(failure)
+    return Sensitivity(
+        pre_trend=assess_pre_trend(study),
+        relative=relative.to_frame(),
+        smooth=smooth,
+        breakdown=relative.breakdown(),
+        reason=reason,
+    )
+
+
+def _assumptions(answer: DidAnswer) -> tuple[str, ...]:
+    scale = {"gaussian": "means", "logit": "log odds", "poisson": "log rates"}
+    controls = {
+        "never_treated": "units that were never treated",
+        "not_yet_treated": "units that were not yet treated",
+    }[answer.options.control]
+    given = f" given {join_words(answer.columns.covariates)}" if answer.columns.covariates else ""
+    return (
+        f"Without the program, {scale[answer.options.family]} of the treated would have moved as "
+        f"those of {controls}{given} did (parallel trends).",
+        "Nobody changed before the start because the start was known (no anticipation).",
+        "The program did not reach the controls (no spillover).",
+        "Nothing else happened to the treated alone at the same time.",
+    )
+
+
+def _checks(answer: DidAnswer, found: Sensitivity) -> tuple[CheckResult, ...]:
+    checks = []
+    test = found.pre_trend
+    if test is not None:
+        row = test.power.iloc[-1]
+        unit = test.event_study.unit
+        checks.append(
+            CheckResult(
+                name="trends before the start",
+                passed=False if test.p_value < 1 - test.level else None,
+                verdict=f"{_pre_trend_words(test)} A slope of {row['slope']:.3g} {unit} a period "
+                f"would be seen with a probability of {row['power']:.0%}; unseen, it biases the "
+                f"average effect by {row['bias_if_passed']:.3g} {unit}.",
+                table=test.to_frame(),
+            )
+        )
+    panel = answer.panel
+    few = min(panel.treated_clusters, panel.control_clusters)
+    sides = f"{panel.treated_clusters:,} treated and {panel.control_clusters:,} control clusters"
+    if answer.options.inference == "cluster":
+        enough = few >= FEW_CLUSTERS
+        checks.append(
+            CheckResult(
+                name="clusters on each side",
+                passed=True if enough else (False if few < 5 else None),
+                verdict=f"{sides}."
+                + (
+                    ""
+                    if enough
+                    else " Cluster-robust intervals are too narrow with so few; compare with "
+                    "estimator='2x2' and inference='wild_bootstrap' or 'randomization'."
+                ),
+                table=pd.DataFrame(
+                    {"clusters": [panel.treated_clusters, panel.control_clusters]},
+                    index=["treated", "controls"],
+                ),
+            )
+        )
+    if answer.notes:
+        checks.append(
+            CheckResult(
+                name="remarks of the estimator",
+                passed=None,
+                verdict=" ".join(answer.notes),
+                table=pd.DataFrame({"remark": list(answer.notes)}),
+            )
+        )
+    return tuple(checks)
+
+
+def _pre_trend_words(test: PreTrendTest) -> str:
+    seen = "were seen to differ" if test.p_value < 1 - test.level else "were not seen to differ"
+    return (
+        f"Trends before the start {seen} (p = {test.p_value:.3g}, "
+        f"{count_of(test.degrees_of_freedom, 'time')} tested)."
+    )
+
+
+def _threats(
+    answer: DidAnswer,
+    found: Sensitivity,
+    program: Program,
+    missing: tuple[float, float] | None,
+) -> tuple[Threat, ...]:
+    main = answer.main
+    amount = f"{main.value:.4g} {main.unit}"
+    threats = [
+        Threat(
+            name="trends that were not parallel",
+            direction="either",
+            tipping=_breakdown_words(found),
+            handled="trends common to treated and controls cancel",
+        ),
+        Threat(
+            name="history",
+            direction="either",
+            tipping=f"something else that changed the treated alone by {amount} leaves no effect",
+            handled="what happens to treated and controls alike cancels",
+        ),
+        Threat(
+            name="spillover",
+            direction="either",
+            tipping="a share of the effect that reaches the controls hides the same share of it",
+        ),
+        Threat(
+            name="instrumentation",
+            direction="either",
+            tipping=f"a change of measurement among the treated alone worth {amount} leaves no "
+            "effect",
+            handled=program.measurement_changes or "",
+        ),
+    ]
+    if program.selected_on_baseline:
+        threats.append(
+            Threat(
+                name="regression to the mean",
+                direction="towards benefit",
+                tipping=f"a return of the treated by {amount} towards their own mean, because an "
+                "extreme period got them chosen, leaves no effect",
+                handled="controls that were not extreme do not show it; leave out the periods on "
+                "which units were chosen and compare",
+            )
+        )
+    before, after = answer.panel.missing["treated"]
+    if after > before:
+        told = (
+            f"{after:,} outcomes of the treated are missing after the start, {before:,} before it"
+        )
+        if missing is not None:
+            told += (
+                f"; had all of those after been 0, the effect would be {missing[0]:.4g}, had all "
+                f"been 1, {missing[1]:.4g} {main.unit}"
+            )
+        threats.append(Threat(name="attrition", direction="either", tipping=told))
+    return tuple(threats)
+
+
+def _breakdown_words(found: Sensitivity) -> str:
+    if found.relative is None:
+        return f"not known: {found.reason}"
+    if found.breakdown == 0:
+        return f"the {DEFAULT_LEVEL:.0%} interval includes no effect even with parallel trends"
+    if np.isinf(found.breakdown):
+        return "no break of the trends that was tried makes the interval include no effect"
+    return (
+        f"a break of the trends after the start of {found.breakdown:.3g} times the largest one "
+        f"before makes the {DEFAULT_LEVEL:.0%} interval of the average effect include no effect "
+        f"(M = {found.breakdown:.3g})"
+    )
+
+
+def _tables(answer: DidAnswer, found: Sensitivity) -> dict[str, pd.DataFrame]:
+    tables: dict[str, pd.DataFrame] = {"by_unit": table_by_unit(answer.panel)}
+    study = answer.event_study
+    if study is not None:
+        tables["event_study"] = study.to_frame()
+        if len(answer.panel.starts) == 1 and study.unit == answer.panel.word:
+            tables["counterfactual"] = _counterfactual(answer)
+    if found.relative is not None:
+        bounds = found.relative
+        if found.smooth is not None:
+            bounds = pd.concat([bounds, found.smooth.iloc[1:]], ignore_index=True)
+        bounds = bounds.copy()
+        bounds.attrs.update(breakdown=found.breakdown, level=DEFAULT_LEVEL)
+        tables["bounds"] = bounds
+    if found.pre_trend is not None:
+        tables["pre_trend"] = found.pre_trend.to_frame()
+    if answer.by_start is not None:
+        tables["by_start"] = _by_start(answer)
+    if answer.options.control == "never_treated" and not answer.columns.covariates:
+        names = answer.panel.units
+        controls = sorted(answer.panel.frame.query("treated == 0")["unit"].unique())
+        tables["weights"] = pd.DataFrame(
+            {"unit": [names[one] for one in controls], "weight": 1.0 / len(controls)}
+        )
+    return tables
+
+
+def _by_start(answer: DidAnswer) -> pd.DataFrame:
+    frame = answer.by_start if answer.by_start is not None else pd.DataFrame()
+    half = float(stdtrit(answer.panel.n_clusters - 1, 0.5 + DEFAULT_LEVEL / 2))
+    times = answer.panel.times
+    table = pd.DataFrame(
+        {
+            "start": [times[one - 1] for one in frame["start"]],
+            "time": [times[one - 1] for one in frame["time"]],
+            "after": frame["time"] >= frame["start"],
+            "mean": frame["mean"],
+            "lower": frame["mean"] - half * frame["se"],
+            "upper": frame["mean"] + half * frame["se"],
+        }
+    )
+    table.attrs.update(level=DEFAULT_LEVEL)
+    return table
+
+
+def _counterfactual(answer: DidAnswer) -> pd.DataFrame:
+    """Mean of the treated beside what the controls say that it would have been."""
+    panel = answer.panel
+    start = panel.starts[0]
+    events = answer.event_study.to_frame().set_index("time") if answer.event_study else None
+    treated = panel.scaled().query("treated == 1").groupby("time")["outcome"].mean()
+    if events is None:
+        return pd.DataFrame()
+    events = events.loc[treated.index - start]
+    observed = treated.to_numpy()
+    without = observed - events["mean"].to_numpy()
+    frame = pd.DataFrame(
+        {
+            "time": [panel.times[one - 1] for one in treated.index],
+            "observed": observed,
+            "fitted": observed,
+            "counterfactual": without,
+            "lower": observed - events["upper"].to_numpy(),
+            "upper": observed - events["lower"].to_numpy(),
+            "after": treated.index.to_numpy() >= start,
+        }
+    )
+    frame.attrs.update(level=DEFAULT_LEVEL, unit=panel.word)
+    return frame
+
+
+def _facts(answer: DidAnswer, found: Sensitivity, naive: Estimate) -> dict[str, Fact]:
+    main, panel = answer.main, answer.panel
+    facts = list_panel_facts(panel, answer.columns, naive)
+    few = f"{panel.treated_clusters:,} treated and {panel.control_clusters:,} control clusters"
+    used = {
+        "cluster": "t distribution with one degree of freedom less than clusters",
+        "wild_bootstrap": "wild cluster bootstrap under the null, inverted",
+        "randomization": "randomization over clusters, inverted",
+    }[answer.options.inference]
+    facts |= {
+        "standard_error": main.origin,
+        "few_clusters": f"{few}; {used}",
+        "comparator": f"{panel.n_controls:,} units that were never treated"
+        if answer.options.control == "never_treated"
+        else f"units not yet treated, {panel.n_controls:,} of them never",
+        "pre_trend": _pre_trend_fact(answer, found),
+        "main_effect": f"{main.name} {main.value:.4g} {main.unit} ({spell_interval(main)})",
+        "sensitivity": _sensitivity_words(found),
+        "power": _power(answer),
+    }
+    if answer.by_start is not None and len(panel.starts) > 1:
+        facts["heterogeneity"] = _heterogeneity(answer)
+    return facts
+
+
+def _pre_trend_fact(answer: DidAnswer, found: Sensitivity) -> str:
+    test = found.pre_trend
+    if test is None:
+        return f"not tested: {found.reason}"
+    half, most = test.power.iloc[0], test.power.iloc[-1]
+    unit = test.event_study.unit
+    joint = ""
+    if answer.joint_test is not None and answer.joint_test[1] > test.degrees_of_freedom:
+        _, count, chance = answer.joint_test
+        joint = f" Each start by itself: p = {chance:.3g} ({count:,} effects before)."
+    return (
+        f"{_pre_trend_words(test)}{joint} A linear difference of {half['slope']:.3g} {unit} a "
+        f"period would be seen with a probability of 50 %, of {most['slope']:.3g} with 80 %; the "
+        f"latter, unseen, biases the average effect by {most['bias_if_passed']:.3g} {unit}"
+    )
+
+
+def _sensitivity_words(found: Sensitivity) -> str:
+    if found.relative is None:
+        return f"no bounds: {found.reason}"
+    table = found.relative
+    row = table[table["m"] == 1.0].iloc[0]
+    return (
+        f"{_breakdown_words(found)}; with breaks as large as before (M = 1) the interval is "
+        f"{row['lower']:.4g} to {row['upper']:.4g} {table.attrs['unit']}"
+    )
+
+
+def _power(answer: DidAnswer) -> str:
+    main = answer.main
+    if main.se is None:
+        lower, upper = main.interval(level=DEFAULT_LEVEL)
+        if not np.isfinite(upper - lower):
+            return "no effect of any size: too few clusters for an interval at this level"
+        error, degrees = (upper - lower) / (2 * 1.959964), float(answer.panel.n_clusters - 1)
+    else:
+        error, degrees = main.se, main.degrees_of_freedom
+    reach = float(stdtrit(degrees, 0.5 + DEFAULT_LEVEL / 2) + stdtrit(degrees, POWER)) * error
+    return (
+        f"an effect of {reach:.4g} {main.unit} or more, up or down, would be shown with a "
+        f"probability of {POWER:.0%}"
+    )
+
+
+def _heterogeneity(answer: DidAnswer) -> str:
+    table = _by_start(answer)
+    after = table[table["after"]].groupby("start", sort=False)["mean"].mean()
+    told = [f"{start}: {value:.4g}" for start, value in after.items()]
+    return f"mean effect by start, {answer.main.unit}: {join_words(told)}"

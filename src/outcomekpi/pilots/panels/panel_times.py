@@ -1,0 +1,150 @@
+"""Times of a panel and the first time with the program, as positions on one even grid."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcomekpi.columns import describe_row, holds_numbers, holds_text, list_values
+from outcomekpi.errors import CasesError
+from outcomekpi.pilots.series.series_times import DATE_TEXT, QUARTER_TEXT
+
+__all__ = ["PanelTimes", "read_panel_times"]
+
+NEVER = ("", "0", "never", "none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PanelTimes:
+    """Positions of times and starts, from 1.
+
+    Attributes
+    ----------
+    labels : (time,), how each time is written, in order
+    time : (row,), position of each row's time
+    start : (row,), position of the first time with the program; 0 for never
+    """
+
+    labels: tuple[str, ...]
+    time: NDArray[np.intp]
+    start: NDArray[np.intp]
+
+
+def read_panel_times(time: pd.Series, start: pd.Series) -> PanelTimes:
+    """Put times and starts on one grid.
+
+    Parameters
+    ----------
+    time : numbers, dates, or text that is a number, a date or a quarter
+    start : the same; empty, 0 or "never" where the program never came
+
+    Raises
+    ------
+    CasesError
+        Times missing, unreadable or unevenly spaced; a start outside the data or between times.
+    """
+    missing = time.isna().to_numpy()
+    if missing.any():
+        raise CasesError(
+            f"Column {time.name!r} (time) must hold a time in each row. "
+            f"{describe_row(time.index, missing)}. Correct the table."
+        )
+    never = _never(start)
+    known = start[~never]
+    both = _read(pd.concat([time.astype(object), known.astype(object)]), time, start)
+    values, starts = both[: len(time)], both[len(time) :]
+    grid = np.unique(values)
+    if grid.size < 2:
+        raise CasesError(
+            f"Difference in differences needs several times; column {time.name!r} (time) holds one."
+        )
+    _check_even(grid, time.name)
+    labels = tuple(_labels(time, values, grid))
+    _check_inside(starts, grid, known, labels)
+    position = np.zeros(len(time), dtype=np.intp)
+    position[~never] = np.searchsorted(grid, starts) + 1
+    return PanelTimes(labels=labels, time=np.searchsorted(grid, values) + 1, start=position)
+
+
+def _never(start: pd.Series) -> NDArray[np.bool_]:
+    empty = start.isna().to_numpy()
+    if holds_numbers(start):
+        return np.asarray(empty | (start.astype(float).fillna(0.0) == 0).to_numpy())
+    if holds_text(start):
+        texts = start.astype(object).where(~start.isna(), "").astype(str).str.strip().str.lower()
+        return np.asarray(empty | texts.isin(NEVER).to_numpy())
+    return np.asarray(empty)
+
+
+def _read(both: pd.Series, time: pd.Series, start: pd.Series) -> NDArray[np.float64]:
+    """Read times and starts as numbers: as they are, as months or as days."""
+    texts = both.astype(str).str.strip()
+    numbers = pd.to_numeric(texts, errors="coerce")
+    if numbers.notna().all():
+        return numbers.to_numpy(dtype=np.float64)
+    if texts.str.fullmatch(QUARTER_TEXT).all():
+        plain = texts.str.replace("[- ]", "", regex=True).str.upper()
+        return pd.PeriodIndex(plain, freq="Q").asi8.astype(np.float64)
+    written = texts.str.replace(" 00:00:00", "").str.fullmatch(DATE_TEXT)
+    dates = pd.to_datetime(texts.where(written), errors="coerce", format="ISO8601")
+    wrong = dates.isna().to_numpy()
+    if wrong.any():
+        first = both.iloc[int(wrong.argmax())]
+        where = time.name if wrong.argmax() < len(time) else start.name
+        raise CasesError(
+            f"Columns {time.name!r} (time) and {start.name!r} (start) must be of one kind: "
+            f"numbers, dates or text such as '2024-07' or '2024Q3'. {int(wrong.sum()):,} values "
+            f"cannot be read as the others are, the first {first!r} in column {where!r}. Number "
+            "the periods, or write them as dates."
+        )
+    stamps = pd.DatetimeIndex(dates)
+    if (stamps.day == 1).all() or stamps.is_month_end.all():
+        return (stamps.year * 12 + stamps.month).to_numpy(dtype=np.float64)
+    return np.asarray((stamps - stamps.min()).days, dtype=np.float64)
+
+
+def _check_even(grid: NDArray[np.float64], name: object) -> None:
+    gaps = np.diff(grid)
+    if np.abs(gaps - gaps[0]).max() > 1e-6 * gaps[0]:
+        raise CasesError(
+            f"Times of column {name!r} (time) must be evenly spaced: their distances run from "
+            f"{gaps.min():g} to {gaps.max():g}, so that a whole period has no row or the periods "
+            "differ in length. Add the period, or number the periods 1, 2, 3, ..."
+        )
+
+
+def _labels(time: pd.Series, values: NDArray[np.float64], grid: NDArray[np.float64]) -> list[str]:
+    first = pd.Series(time.to_numpy(dtype=object)).groupby(values).first()
+    return [_spell(first.loc[value]) for value in grid]
+
+
+def _spell(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).removesuffix(" 00:00:00")
+
+
+def _check_inside(
+    starts: NDArray[np.float64],
+    grid: NDArray[np.float64],
+    known: pd.Series,
+    labels: tuple[str, ...],
+) -> None:
+    outside = (starts > grid[-1]) | (starts < grid[0])
+    if outside.any():
+        late = list_values(pd.unique(known[outside].astype(object)))
+        raise CasesError(
+            f"Column {known.name!r} (start) must lie within the data, which run from {labels[0]} "
+            f"to {labels[-1]}. {int(outside.sum()):,} rows do not: {late}. Leave start empty for "
+            "units that the program did not reach in the data; leave out units whose start lies "
+            "before the data, since nothing shows them without the program."
+        )
+    between = ~np.isin(starts, grid)
+    if between.any():
+        odd = list_values(pd.unique(known[between].astype(object)))
+        raise CasesError(
+            f"Column {known.name!r} (start) must hold the first time with the program, one of the "
+            f"times in the data. {int(between.sum()):,} rows do not: {odd}. Round them up to the "
+            "next time."
+        )

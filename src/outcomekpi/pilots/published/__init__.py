@@ -1,0 +1,1 @@
+"""Rung 0: pilots of which only figures were published."""

@@ -1,0 +1,1 @@
+"""What would overturn an effect, and what a pilot could have shown."""

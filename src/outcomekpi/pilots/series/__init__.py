@@ -1,0 +1,1 @@
+"""Rungs 2 and 3: interrupted series, alone and beside a control."""

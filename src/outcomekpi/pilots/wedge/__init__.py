@@ -1,0 +1,1 @@
+"""Rung 6: stepped wedges."""

@@ -1,0 +1,1 @@
+"""Awards for doctors: who is paid by mistake, and where to put the bar."""

@@ -1,0 +1,1 @@
+"""Criteria for single patients, and how likely luck passes them."""

@@ -1,0 +1,1 @@
+"""Gaming: readings moved, patients dropped, improvement that is none."""

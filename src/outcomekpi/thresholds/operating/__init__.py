@@ -1,0 +1,1 @@
+"""Operating characteristics: what a rule does by chance."""

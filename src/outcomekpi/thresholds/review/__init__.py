@@ -1,0 +1,1 @@
+"""The annual review: whether each bar is in the right place."""
