@@ -72,7 +72,7 @@ def test_two_numbers_become_an_honest_page(run):
     assert (code, err) == (0, "")
     assert {path.name for path in folder.iterdir()} == FILES
     verdict, report = out.strip().split("\n")
-    assert verdict.startswith("These data show a change for the better (risk difference 25 perc")
+    assert verdict.startswith("These data show a change, for the better (risk difference 25 per")
     assert "The cause of it is not identified." in verdict
     assert report == f"Report: {folder / 'report.html'}"
     page = (folder / "report.html").read_text("utf-8")

@@ -47,7 +47,9 @@ def page(published, figures, tmp_path_factory):
 
 def test_43_to_68_percent_says_a_change_and_that_its_cause_is_not_identified(page):
     lead = re.search(r'<p class="lead"><strong>(.*?)</strong>', page, flags=re.S)[1]
-    assert lead.startswith("These data show a change for the better (risk difference 25 percentage")
+    assert lead.startswith(
+        "These data show a change, for the better (risk difference 25 percentage"
+    )
     assert lead.endswith("The cause of it is not identified.")
 
 
@@ -189,7 +191,7 @@ def test_failed_checks_and_notes_stand_first(tmp_path):
 
 def test_one_paragraph_holds_verdict_naive_failures_and_gaps():
     words = answer_pilot_in_one_paragraph(made_effect(checks=(failed_check(),)), level=0.95)
-    assert words.startswith("These data show a change after adjustment for the better")
+    assert words.startswith("These data show a change after adjustment, for the better")
     assert "naive difference 8 percentage points" in words
     assert "Failed check: missing outcomes." in words
     assert "questions of the checklist could not be answered" in words

@@ -42,6 +42,14 @@ def compare_pilot(
     SpecError
         The design's options contradict each other, or the program was selected on its baseline
         and the design cannot correct for regression to the mean.
+
+    Examples
+    --------
+    >>> import outcomekpi as ok
+    >>> figures = ok.PublishedFigures(before=43, after=68, unit="percent", years=2)
+    >>> effect = ok.compare_pilot(figures, ok.PublishedAggregates(direction="higher"))
+    >>> effect.verdict()
+    'These data show a change, for the better (risk difference 25 ... is not identified.'
     """
     if not callable(getattr(design, "estimate", None)) or not hasattr(design, "rung"):
         raise SpecError(

@@ -76,5 +76,5 @@ def word_verdict(
     side = ""
     if direction is not None:
         better = (estimate.value > estimate.null) == (direction == "higher")
-        side = " for the better" if better else " for the worse"
+        side = ", for the better" if better else ", for the worse"
     return f"These data show {claim}{side} ({span}). {caution}"
