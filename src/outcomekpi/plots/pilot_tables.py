@@ -8,7 +8,6 @@ import pandas as pd
 from outcomekpi.errors import SpecError, check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.effect import PilotEffect
-from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.plots.fonts import display_name
 from outcomekpi.plots.sides import percent
 
@@ -19,7 +18,6 @@ __all__ = [
     "MADE_BY",
     "interval_words",
     "level_label",
-    "main_of",
     "number_axis",
     "number_text",
     "take_table",
@@ -71,11 +69,6 @@ def take_table(effect: PilotEffect, name: str, columns: tuple[str, ...]) -> pd.D
             + (f"column {missing[0]!r}." if missing else "rows.")
         )
     return table
-
-
-def main_of(effect: PilotEffect) -> Estimate:
-    """Return the main estimate."""
-    return effect.findings.estimates[0]
 
 
 def unit_of(table: pd.DataFrame) -> str:
