@@ -30,7 +30,6 @@ validate: $(VENV)/.stamp ## Run the long statistical studies and write their tab
 	$(PY) benchmarks/aggregates_coverage.py
 	$(PY) benchmarks/stepped_wedge.py
 	$(PY) benchmarks/power.py
-	$(PY) benchmarks/stepped_wedge.py
 	$(PY) -m pytest -m validate
 
 bench: $(VENV)/.stamp ## Measure speed and memory side by side and write the table
