@@ -4,10 +4,11 @@ import pandas as pd
 
 from outcomekpi.columns import count_of, list_values
 
-__all__ = ["LARGEST_CHANGE", "name_gaps", "relative_change"]
+__all__ = ["FEWEST", "LARGEST_CHANGE", "name_gaps", "relative_change"]
 
 LARGEST_CHANGE = 0.5
 FEWEST = 10
+"""A history is remarked on beyond these; a review may be told to keep silent at others."""
 SHOWN_GAPS = 20
 
 
@@ -47,7 +48,7 @@ def name_gaps(frame: pd.DataFrame, cycles: tuple[str, ...], *, all_units: bool) 
 
 
 def relative_change(total: pd.Series) -> pd.Series:
-    """Change of each cycle's denominator against the previous cycle, as a share of the larger.
+    """Change of each cycle's denominator against the previous cycle, as a share of the earlier.
 
     Parameters
     ----------

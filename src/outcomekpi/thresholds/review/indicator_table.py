@@ -48,22 +48,17 @@ class IndicatorTable:
     @property
     def latest(self) -> NDArray[np.intp]:
         """Row of each unit's latest cycle, (unit,)."""
-        return np.array(
-            [
-                own[self.cycle[own].argmax()]
-                for own in (np.flatnonzero(self.unit == code) for code in range(len(self.units)))
-            ]
-        )
+        return np.array([own[self.cycle[own].argmax()] for own in self._own_rows])
 
     @property
     def first(self) -> NDArray[np.intp]:
         """Row of each unit's first cycle, (unit,)."""
-        return np.array(
-            [
-                own[self.cycle[own].argmin()]
-                for own in (np.flatnonzero(self.unit == code) for code in range(len(self.units)))
-            ]
-        )
+        return np.array([own[self.cycle[own].argmin()] for own in self._own_rows])
+
+    @property
+    def _own_rows(self) -> list[NDArray[np.intp]]:
+        order = np.argsort(self.unit, kind="stable")
+        return np.split(order, np.searchsorted(self.unit[order], np.arange(1, len(self.units))))
 
     @property
     def current(self) -> NDArray[np.bool_]:

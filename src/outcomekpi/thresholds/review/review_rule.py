@@ -9,6 +9,7 @@ from scipy.special import betaincc
 
 from outcomekpi.errors import SpecError, check_choice
 from outcomekpi.thresholds.review.completion import TIE, Reading, as_counts, completion_by_cycle
+from outcomekpi.thresholds.review.history_gaps import FEWEST, LARGEST_CHANGE
 
 __all__ = [
     "CycleLength",
@@ -206,8 +207,8 @@ class ReviewJudgment:
     wanted: tuple[float, float] = (0.70, 0.85)
     model: ReviewModel = "hierarchical"
     drift_scale: float = 0.2
-    fewest: int = 10
-    largest_change: float = 0.5
+    fewest: int = FEWEST
+    largest_change: float = LARGEST_CHANGE
 
     def __post_init__(self) -> None:
         for name in ("loss_false_change", "loss_missed", "drift_scale"):
