@@ -191,7 +191,7 @@ def test_proposed_targets_come_with_those_who_pay(target_page):
         assert f"<td>{100 * row['proposed']:.1f}%</td>" in target_page
         gain, lose = ratchet.loc[name, ["p_gains", "p_loses"]].sum()
         assert f"<td>{gain:.1f}</td><td>{lose:.1f}</td>" in target_page
-    assert "The proposal can lie outside it" in words
+    assert "as it may be observed, will call for" in words
     assert "the share as observed can lie outside the interval of the true one" in words
 
 

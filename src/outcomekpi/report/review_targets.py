@@ -53,11 +53,10 @@ def describe_targets(
     paragraphs = [
         f"The target is proposed under which the next completion is expected in the middle of the "
         f"wanted band, {low} to {high}, if units go on as they did. Targets are proposed "
-        "for every indicator that has one, also where the bar is to be left alone. The interval is "
-        "that of the target which the true rates of the cycles under review call for. The proposal "
-        "can lie outside it: it allows for chance in the next counts, which takes units below a "
-        "target that they truly reach, and for where the latest cycle stands. Numbers of units "
-        "that gain or lose are expected ones, sums of each unit's probability.",
+        "for every indicator that has one, also where the bar is to be left alone. The interval "
+        "holds the target that the next cycle, as it may be observed, will call for: a wide one "
+        "says that these data do not tell where the bar belongs. Numbers of units that gain or "
+        "lose are expected ones, sums of each unit's probability.",
     ]
     if losers:
         paragraphs.append(
@@ -95,7 +94,7 @@ def _tabulate(known: pd.DataFrame, ratchet: pd.DataFrame, level: float) -> Plain
         "verdict",
         "target now",
         "proposed",
-        f"true rates call for, {percent(level)}",
+        f"its interval, {percent(level)}",
         "next completion under it",
         "units to gain",
         "units to lose",

@@ -139,7 +139,7 @@ def review_indicator(
         pooled=pooled,
         drift_sd=drift_sd,
         next_completion=_complete_next(table, next_rates, rule),
-        proposal=_propose(table, found, window, next_rates, rule, judgment),
+        proposal=_propose(table, window, next_rates, rule, judgment),
         model=found.model,
         model_note=note,
         rule_side=int(beyond(observed[None, :], rule)[0]),
@@ -212,18 +212,15 @@ def _complete_next(table: IndicatorTable, next_rates: Array, rule: ReviewRule) -
 
 def _propose(
     table: IndicatorTable,
-    found: RateDraws,
     window: NDArray[np.bool_],
     next_rates: Array,
     rule: ReviewRule,
     judgment: ReviewJudgment,
 ) -> Proposal | None:
-    part = window[table.cycle]
-    if table.target is None or not part.any():
+    if table.target is None or not window[table.cycle].any():
         return None
-    rate, here = table.average_by_unit(found.rates, part), table.current
+    here = table.current
     return propose_target(
-        rate[here],
         table.target[table.latest][here],
         next_rates[here],
         reading=rule.reading,

@@ -62,8 +62,9 @@ class ThresholdReview:
             be observed if nothing changes; ``target`` in use (mean over units); ``proposed``
             target, under which the next completion is expected in the middle of the wanted band,
             and ``completion_at_target``, that expected completion; ``target_mean, target_lower,
-            target_upper`` of the target that the true rates call for, which says how well it is
-            known (all NaN where there is no target to solve for);
+            target_upper`` of the target that the next cycle, as it may be observed, will call
+            for, which says how well the proposal is known (all NaN where there is no target to
+            solve for);
             ``model`` that ran; ``sentence`` for the committee.
         """
         rows = [

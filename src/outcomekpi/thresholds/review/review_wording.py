@@ -124,9 +124,9 @@ def _say_target(review: IndicatorReview, verdict: Verdict, rule: ReviewRule, lev
     lower, upper = interval(proposal.target_draws[None, :], level=level)
     several = " on average" if np.ptp(proposal.present) > 0 else ""
     return (
-        f"A target of {new:.0%} instead of {present:.0%}{several} is expected to bring it to "
-        f"{expected:.0%} (without chance and further movement, the true rates call for one between "
-        f"{lower[0]:.0%} and {upper[0]:.0%}){_say_ratchet(review, proposal)}."
+        f"A target of {new:.0%} ({level:.0%} interval {lower[0]:.0%} to {upper[0]:.0%}) instead of "
+        f"{present:.0%}{several} is expected to bring it to {expected:.0%}"
+        f"{_say_ratchet(review, proposal)}."
     )
 
 

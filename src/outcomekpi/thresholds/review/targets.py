@@ -23,8 +23,8 @@ class Proposal:
     present : (unit,), the target of each unit in its latest cycle
     proposed : (unit,), the target under which the expected completion of the next cycle, as it
         will be observed, is in the middle of the wanted band
-    target_draws : (sample,), the target that the true rates of these units call for in each draw
-        (mean over units where their targets differ): how well the target is known
+    target_draws : (sample,), the target that each next cycle, as it may be observed, would call
+        for (mean over units where their targets differ): how well the proposal is known
     completion : (sample,), completion of the next cycle under the proposed target
     within : whether the expected completion lies in the wanted band; False where no target up to
         100% can bring it there
@@ -51,7 +51,6 @@ def score_units(rate: Array, target: Array, reading: Reading) -> Array:
 
 
 def propose_target(
-    rate: Array,
     target: Array,
     next_rate: Array,
     *,
@@ -62,7 +61,6 @@ def propose_target(
 
     Parameters
     ----------
-    rate : (unit, sample), true rate of each unit over the cycles under review
     target : (unit,), present targets
     next_rate : (unit, sample), rates of the next cycle as they will be observed
     reading : "share_of_doctors" or "mean_achievement"
@@ -70,10 +68,10 @@ def propose_target(
 
     Notes
     -----
-    All targets are multiplied by one factor s. With r_u = rate_u / target_u and w the middle of
-    the band, share_of_doctors: s is the (1 - w) quantile of r; mean_achievement: s = mean(r) / w.
-    Over units and draws of ``next_rate`` together this is the proposed target; over the units of
-    one draw of ``rate``, one draw of it. No target passes 1.
+    All targets are multiplied by one factor s. With r_u = next rate_u / target_u and w the middle
+    of the band, share_of_doctors: s is the (1 - w) quantile of r; mean_achievement:
+    s = mean(r) / w. Over units and draws together this is the proposed target; over the units of
+    one draw, the target that this next cycle would call for. No target passes 1.
     """
     aim = sum(wanted) / 2
     highest = 1 / target.max()
@@ -85,12 +83,13 @@ def propose_target(
             factor = np.quantile(ratio, 1 - aim, axis=axis)
         return np.asarray(np.minimum(factor, highest))
 
-    proposed = target * solve(next_rate / target[:, None], None)
+    ratio = next_rate / target[:, None]
+    proposed = target * solve(ratio, None)
     completion = score_units(next_rate, proposed, reading).mean(axis=0)
     return Proposal(
         present=target,
         proposed=proposed,
-        target_draws=target.mean() * solve(rate / target[:, None], 0),
+        target_draws=target.mean() * solve(ratio, 0),
         completion=completion,
         within=bool(wanted[0] <= completion.mean() <= wanted[1]),
     )
