@@ -118,6 +118,8 @@ def test_few_clusters_fail_the_check_and_name_the_remedy():
     checks = {one.name: one for one in compare_pilot(frame, design()).findings.checks}
     assert checks["clusters on each side"].passed is False
     assert "wild_bootstrap" in checks["clusters on each side"].verdict
+    facts = compare_pilot(longer_panel(n_treated=4), design()).findings.facts
+    assert "differences that are none are often seen" in facts["pre_trend"]
 
 
 def test_percentages_outside_their_range_are_refused():
