@@ -128,8 +128,8 @@ def _checks(answer: DidAnswer, found: Sensitivity) -> tuple[CheckResult, ...]:
                 name="trends before the start",
                 passed=False if test.p_value < 1 - test.level else None,
                 verdict=f"{_pre_trend_words(answer, test)} A slope of {row['slope']:.3g} {unit} "
-                f"a period would be seen with a probability of {row['power']:.0%}; unseen, it biases the "
-                f"average effect by {row['bias_if_passed']:.3g} {unit}.",
+                f"a period would be seen with a probability of {row['power']:.0%}; unseen, it biases "
+                f"the average effect by {row['bias_if_passed']:.3g} {unit}.",
                 table=test.to_frame(),
             )
         )
@@ -147,8 +147,8 @@ def _checks(answer: DidAnswer, found: Sensitivity) -> tuple[CheckResult, ...]:
                     ""
                     if enough
                     else " Cluster-robust intervals are too narrow with so few (below 5 on a side, "
-                    "an effect that is none is seen in 13 to 31 %); compare with estimator='2x2' and "
-                    "inference='wild_bootstrap' or 'randomization'."
+                    "an effect that is none is seen in 13 to 31 %); compare with estimator='2x2' "
+                    "and inference='wild_bootstrap' or 'randomization'."
                 ),
                 table=pd.DataFrame(
                     {"clusters": [panel.treated_clusters, panel.control_clusters]},
@@ -358,8 +358,8 @@ def _pre_trend_fact(answer: DidAnswer, found: Sensitivity) -> str:
         joint = f" Each start by itself: p = {chance:.3g} ({count:,} effects before)."
     return (
         f"{_pre_trend_words(answer, test)}{joint} A linear difference of {half['slope']:.3g} "
-        f"{unit} a period would be seen with a probability of 50 %, of {most['slope']:.3g} with "
-        f"80 %; the latter, unseen, biases the average effect by {most['bias_if_passed']:.3g} {unit}"
+        f"{unit} a period would be seen with a probability of 50 %, of {most['slope']:.3g} with 80 "
+        f"%; the latter, unseen, biases the average effect by {most['bias_if_passed']:.3g} {unit}"
     )
 
 
