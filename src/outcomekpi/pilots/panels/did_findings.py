@@ -128,8 +128,8 @@ def _checks(answer: DidAnswer, found: Sensitivity) -> tuple[CheckResult, ...]:
                 name="trends before the start",
                 passed=False if test.p_value < 1 - test.level else None,
                 verdict=f"{_pre_trend_words(answer, test)} A slope of {row['slope']:.3g} {unit} "
-                f"a period would be seen with a probability of {row['power']:.0%}; unseen, it biases "
-                f"the average effect by {row['bias_if_passed']:.3g} {unit}.",
+                f"a period would be seen with a probability of {row['power']:.0%}; unseen, it "
+                f"biases the average effect by {row['bias_if_passed']:.3g} {unit}.",
                 table=test.to_frame(),
             )
         )
