@@ -10,7 +10,7 @@ from outcomekpi.adjustment.model import Model, build_model
 from outcomekpi.adjustment.posterior import PosteriorSamples, assemble_draws
 from outcomekpi.adjustment.spec import ModelSpec
 from outcomekpi.cases import Cases
-from outcomekpi.provenance import Provenance
+from outcomekpi.origins import Provenance
 
 SLOPES = np.array([0.6, -0.3])
 NESTED = {"doctors_per_hospital": 3}

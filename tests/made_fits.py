@@ -9,7 +9,7 @@ from outcomekpi.adjustment.model import build_model
 from outcomekpi.adjustment.posterior import PosteriorSamples, assemble_draws
 from outcomekpi.adjustment.spec import ModelSpec
 from outcomekpi.cases import Cases
-from outcomekpi.provenance import Provenance
+from outcomekpi.origins import Provenance
 
 PROVENANCE = Provenance(
     created="2026-11-21T10:00:00+00:00",

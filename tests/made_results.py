@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from outcomekpi.origins import Provenance
 from outcomekpi.profiling.standardization import StandardizedRates
-from outcomekpi.provenance import Provenance
 
 PROVENANCE = Provenance(
     created="2026-11-21T12:00:00+00:00",

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from outcomekpi.adjustment.priors import HalfNormal, Priors
 from outcomekpi.adjustment.spec import ModelSpec
 from outcomekpi.cases import Cases
+from outcomekpi.citation import cite
 from outcomekpi.errors import SpecError, StorageError
-from outcomekpi.provenance import Provenance, cite, hash_cases, record_provenance
+from outcomekpi.fingerprints import hash_cases
+from outcomekpi.origins import Provenance, record_provenance
 
 
 def make_cases(table, **changes):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from outcomekpi.adjustment.storage import load_fit, save_fit
     from outcomekpi.cases import Cases
     from outcomekpi.checks import CheckResult
+    from outcomekpi.citation import cite
     from outcomekpi.errors import (
         CasesError,
         EngineError,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         StorageError,
     )
     from outcomekpi.intervals import DEFAULT_LEVEL
+    from outcomekpi.origins import Provenance
     from outcomekpi.pilots.comparison import compare_pilot
     from outcomekpi.pilots.e_values import e_value, e_value_of_interval
     from outcomekpi.pilots.effect import PilotEffect
@@ -115,7 +117,6 @@ if TYPE_CHECKING:
         misclassify_tiers,
     )
     from outcomekpi.profiling.variation import Variation, describe_variation, median_odds_ratio
-    from outcomekpi.provenance import Provenance, cite
     from outcomekpi.report.document import report
     from outcomekpi.report.pilot_document import report_pilot
     from outcomekpi.report.review_document import report_review

@@ -18,11 +18,13 @@ ROOMS = {
     "adjustment.storage": "load_fit save_fit",
     "cases": "Cases",
     "checks": "CheckResult",
+    "citation": "cite",
     "errors": (
         "CasesError EngineError FormulaError OutcomeKPIError OutcomeKPIWarning SpecError "
         "StorageError"
     ),
     "intervals": "DEFAULT_LEVEL",
+    "origins": "Provenance",
     "pilots.published.aggregate_priors": "AggregatePriors PriorRange",
     "pilots.published.aggregates": "PublishedAggregates",
     "pilots.selection.baseline_population": "BaselinePopulation",
@@ -87,7 +89,6 @@ ROOMS = {
     "profiling.standardization": "StandardizedRates standardize",
     "profiling.tiers": "TierMisclassification median_cut_misclassification misclassify_tiers",
     "profiling.variation": "Variation describe_variation median_odds_ratio",
-    "provenance": "Provenance cite",
     "report.document": "report",
     "report.pilot_document": "report_pilot",
     "report.review_document": "report_review",

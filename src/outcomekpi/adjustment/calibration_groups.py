@@ -23,7 +23,7 @@ from outcomekpi.adjustment.calibration_subgroups import Grouping
 from outcomekpi.adjustment.net_benefit import net_benefit
 from outcomekpi.cases import Direction
 from outcomekpi.columns import count_of, list_values
-from outcomekpi.provenance import Provenance
+from outcomekpi.origins import Provenance
 
 __all__ = ["Plan", "assemble"]
 

@@ -18,7 +18,7 @@ from outcomekpi.adjustment.calibration_numbers import DISTANCES, IDEAL, MEASURES
 from outcomekpi.adjustment.calibration_shift import DoctorShift, shift_frame
 from outcomekpi.errors import SpecError, did_you_mean
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
-from outcomekpi.provenance import Provenance
+from outcomekpi.origins import Provenance
 
 __all__ = ["Calibration", "CurveDraws"]
 

@@ -16,7 +16,7 @@ from outcomekpi.adjustment.model import Model
 from outcomekpi.adjustment.priors import Flat, Normal, Priors, SDPrior
 from outcomekpi.adjustment.spec import DoctorEffects, Family, ModelSpec
 from outcomekpi.cases import Cases
-from outcomekpi.provenance import Provenance
+from outcomekpi.origins import Provenance
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "fit_to_tree", "tree_to_fit"]
 

@@ -16,7 +16,7 @@ from outcomekpi.adjustment.spec import ModelSpec
 from outcomekpi.cases import Cases
 from outcomekpi.errors import OutcomeKPIWarning, SpecError, check_choice, check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL, summarize_draws
-from outcomekpi.provenance import Provenance, record_provenance
+from outcomekpi.origins import Provenance, record_provenance
 
 __all__ = ["Engine", "Fit", "fit"]
 

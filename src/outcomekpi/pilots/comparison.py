@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.errors import SpecError, check_kind
+from outcomekpi.origins import Provenance, record_provenance
 from outcomekpi.pilots.checklist import answer_checklist
 from outcomekpi.pilots.effect import PilotEffect
 from outcomekpi.pilots.findings import Design
 from outcomekpi.pilots.program import Program
-from outcomekpi.provenance import Provenance, record_provenance
 from outcomekpi.roles import open_table
 
 __all__ = ["compare_pilot"]

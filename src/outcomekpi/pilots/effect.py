@@ -7,11 +7,11 @@ from math import isnan
 import pandas as pd
 
 from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.origins import Provenance
 from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.findings import Design, Findings
 from outcomekpi.pilots.program import Program
 from outcomekpi.pilots.verdicts import RUNGS, word_verdict
-from outcomekpi.provenance import Provenance
 
 __all__ = ["PilotEffect"]
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from outcomekpi.cases import Direction
 from outcomekpi.errors import SpecError
 from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, interval
+from outcomekpi.origins import Provenance
 from outcomekpi.profiling.standardization import (
     StandardizedRates,
     label_draws,
     require_direction,
 )
-from outcomekpi.provenance import Provenance
 
 __all__ = ["Ranks", "rank", "rank_draws"]
 

@@ -15,6 +15,7 @@ from outcomekpi.adjustment.spec import Family
 from outcomekpi.cases import Direction
 from outcomekpi.errors import SpecError, check_choice, check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, interval
+from outcomekpi.origins import Provenance
 from outcomekpi.profiling.case_curves import sum_by_curves
 from outcomekpi.profiling.case_sums import AverageDoctor, CaseSums, sum_exactly
 from outcomekpi.profiling.direct import direct_rates
@@ -24,7 +25,6 @@ from outcomekpi.profiling.linear_predictor import (
     posterior_of,
     read_predictor,
 )
-from outcomekpi.provenance import Provenance
 
 __all__ = [
     "Measure",

@@ -7,8 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from outcomekpi.citation import cite
 from outcomekpi.errors import StorageError
-from outcomekpi.provenance import cite
 from outcomekpi.tables import write_text_atomic
 
 __all__ = ["check_target", "render_page", "write_page"]

@@ -7,8 +7,8 @@ import pandas as pd
 
 from outcomekpi.cases import Cases
 from outcomekpi.errors import SpecError, check_kind
+from outcomekpi.origins import record_provenance
 from outcomekpi.profiling.classification import discoveries
-from outcomekpi.provenance import record_provenance
 from outcomekpi.thresholds.review.cycle_order import length_of_cycles
 from outcomekpi.thresholds.review.history import CycleHistory
 from outcomekpi.thresholds.review.indicator_review import IndicatorReview, Verdict, review_indicator

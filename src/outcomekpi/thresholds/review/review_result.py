@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.columns import count_of
 from outcomekpi.intervals import DEFAULT_LEVEL, interval
-from outcomekpi.provenance import Provenance
+from outcomekpi.origins import Provenance
 from outcomekpi.thresholds.review.history import CycleHistory
 from outcomekpi.thresholds.review.indicator_review import IndicatorReview, Verdict
 from outcomekpi.thresholds.review.review_rule import ReviewJudgment, ReviewRule
