@@ -6,7 +6,7 @@ PYTHON ?=
 DEMO_DIR ?= outcomekpi-demo
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test validate bench lint docs constraints clean
+.PHONY: help demo test reproduce notebooks validate bench lint docs reference constraints clean
 
 help: ## Show what there is to do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,8 +14,14 @@ help: ## Show what there is to do
 demo: $(VENV)/.stamp ## Evaluate real patients (medpar) and say where the report is
 	@$(VENV)/bin/outcomekpi demo $(DEMO_DIR)
 
-test: $(VENV)/.stamp ## Run the tests
-	$(PY) -m pytest
+test: $(VENV)/.stamp ## Run the tests and execute every notebook
+	OUTCOMEKPI_FAST=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --nbmake tests notebooks
+
+reproduce: $(VENV)/.stamp ## Execute every notebook from scratch and compare every number
+	$(PY) notebooks/build.py --check
+
+notebooks: $(VENV)/.stamp ## Execute every notebook and write it as it comes out
+	$(PY) notebooks/build.py
 
 validate: $(VENV)/.stamp ## Run the long statistical studies and write their tables
 	$(PY) benchmarks/accuracy.py
@@ -41,7 +47,11 @@ lint: $(VENV)/.stamp ## Check style, layout and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-docs: $(VENV)/.stamp ## Write the reference page from the docstrings
+docs: $(VENV)/.stamp reference ## Build the documentation as web pages, offline
+	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
+reference: $(VENV)/.stamp ## Write the pages that come from docstrings and headings
 	$(PY) docs/write_reference.py
 
 constraints: $(VENV)/.stamp ## Pin the newest versions that fit pyproject.toml
