@@ -1,8 +1,8 @@
 """Execute the notebooks from their twins in plain text, or check that they come out the same again.
 
 `python notebooks/build.py` turns every `NN_name.py` into an executed `NN_name.ipynb`; numbers
-choose some: `build.py 3 5`. `build.py --check` (`make reproduce`) executes them from scratch, writes
-nothing, and compares every assertion and every line of text with what is committed.
+choose some: `build.py 3 5`. `build.py --check` (`make reproduce`) executes them from scratch,
+writes nothing, and compares every assertion and every line of text with what is committed.
 """
 
 import argparse
