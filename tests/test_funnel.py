@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from handmade import make_fit
 from hypothesis import given
 from hypothesis import strategies as st
@@ -285,3 +286,14 @@ def test_nobody_is_outside_for_what_chance_gives_more_often_than_the_level_allow
     alone = count_limits(one, pd.Series([0.3, 0.02]), cases=one, levels=(0.95,)).to_frame()
     # one death in one case: expected at .3 it says nothing, at .02 it does
     assert alone["side"].tolist() == ["", "high"]
+
+
+def test_a_doctor_whose_only_patient_died_is_not_put_outside_by_rounding():
+    # the limit is then the value itself, whatever the expected events and the overall rate
+    rates = made_rates(200)
+    one = pd.Series(1.0, index=rates.cases.index)
+    risk = xr.DataArray(np.linspace(0.05, 0.95, 200), dims="doctor")
+    rates = replace(rates, observed=one, cases=one, expected=xr.zeros_like(rates.expected) + risk)
+    for overall in (0.3431438127090301, 0.1, 0.07):
+        limits = funnel_limits(replace(rates, reference_rate=overall), levels=(0.95,))
+        assert limits.to_frame()["beyond"].eq(0).all()

@@ -294,7 +294,7 @@ def _build_limits(
         expected=expected,
         cases=cases,
         precision=(cases if normal else expected).astype(np.float64).rename("precision"),
-        value=pd.Series(center + (o - e) / n if normal else center * o / e, index=index),
+        value=pd.Series(center + (o - e) / n if normal else center * (o / e), index=index),
         center=center,
         levels=ordered,
         lower=pd.DataFrame(lower, index=index),

@@ -117,7 +117,7 @@ def _exact(tail: float, expected: Array, cases: Array | None) -> tuple[Array, Ar
     lower = betaincinv(expected, cases - expected + 1, tail) / share
     upper = betaincinv(expected + 1, np.maximum(cases - expected, 1e-9), 1 - tail) / share
     none, only = (1 - share) ** cases, share**cases
-    return np.where(none > tail, 0.0, lower), np.where(only > tail, 1 / share, upper)
+    return np.where(none > tail, 0.0, lower), np.where(only > tail, cases / expected, upper)
 
 
 def _predictive(p: float, precision: float, expected: Array, cases: Array | None) -> Array:
