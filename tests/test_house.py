@@ -250,7 +250,7 @@ def test_public_names_equal_the_reference_page():
 def test_the_reference_page_quotes_the_first_line_of_each_docstring(name):
     page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     first = inspect.getdoc(getattr(outcomekpi, name)).splitlines()[0].replace("|", "\\|")
-    assert f"| `{name}` | {first} |" in page, "run: make docs"
+    assert f"| `{name}` | {first} |" in page, "run: make reference"
 
 
 def test_the_package_imports_nothing_heavy():
