@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from outcomekpi.adjustment.priors import HalfNormal, Priors
 from outcomekpi.adjustment.spec import ModelSpec
 from outcomekpi.cases import Cases
-from outcomekpi.citation import cite
-from outcomekpi.errors import SpecError, StorageError
+from outcomekpi.errors import StorageError
 from outcomekpi.fingerprints import hash_cases
 from outcomekpi.origins import Provenance, record_provenance
 
@@ -161,16 +160,6 @@ def test_the_representations_name_what_matters(frame):
     record = record_provenance(make_cases(frame), ModelSpec(), seed=7, seconds=0.5)
     assert "seed 7" in repr(record)
     assert record.data_hash in record._repr_html_()
-
-
-def test_the_citation_names_the_version_that_is_installed():
-    from outcomekpi import __version__
-
-    assert f"(version {__version__})" in cite()
-    assert cite(style="bibtex").startswith("@software{outcomekpi,")
-    assert "{{The outcomekpi developers}}" in cite(style="bibtex")
-    with pytest.raises(SpecError, match="Did you mean 'bibtex'"):
-        cite(style="bibtx")
 
 
 def test_a_table_is_recorded_by_its_cells_and_not_by_its_index(frame):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from outcomekpi.cases import Cases
     from outcomekpi.checks import CheckResult
     from outcomekpi.citation import cite
+    from outcomekpi.environment import Environment, provenance
     from outcomekpi.errors import (
         CasesError,
         EngineError,
@@ -208,6 +209,7 @@ __all__ = [
     "DoctorPlan",
     "DropCriterion",
     "EngineError",
+    "Environment",
     "EventStudy",
     "ExactTest",
     "ExceptionJump",
@@ -335,6 +337,7 @@ __all__ = [
     "plot_shrinkage",
     "pointwise_log_likelihood",
     "programs",
+    "provenance",
     "r_values",
     "rank",
     "regression_share",

@@ -19,6 +19,7 @@ ROOMS = {
     "cases": "Cases",
     "checks": "CheckResult",
     "citation": "cite",
+    "environment": "Environment provenance",
     "errors": (
         "CasesError EngineError FormulaError OutcomeKPIError OutcomeKPIWarning SpecError "
         "StorageError"
