@@ -1,17 +1,24 @@
 """Tables to try the package on: real patients from an extra, and simulated ones."""
 
 from outcomekpi.datasets.completion import simulate_history
+from outcomekpi.datasets.figures import load_documented_figures
 from outcomekpi.datasets.medpar import load_medpar
 from outcomekpi.datasets.pilots import PilotTruth, simulate_pilot
+from outcomekpi.datasets.rollouts import RolloutTruth, simulate_rollout
+from outcomekpi.datasets.seatbelts import load_seatbelts
 from outcomekpi.datasets.simulated import Truth, simulate_cases
 from outcomekpi.datasets.synthetic import load_synthetic_cases
 
 __all__ = [
     "PilotTruth",
+    "RolloutTruth",
     "Truth",
+    "load_documented_figures",
     "load_medpar",
+    "load_seatbelts",
     "load_synthetic_cases",
     "simulate_cases",
     "simulate_history",
     "simulate_pilot",
+    "simulate_rollout",
 ]
