@@ -14,6 +14,7 @@ __all__ = [
     "check_choice",
     "check_kind",
     "did_you_mean",
+    "percent_hint",
 ]
 
 
@@ -49,6 +50,11 @@ def did_you_mean(wanted: str, options: Iterable[object]) -> str:
     """Return ``" Did you mean 'x'?"`` for the closest option, or an empty string."""
     close = get_close_matches(str(wanted), [str(option) for option in options], n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def percent_hint(share: float) -> str:
+    """Return ``" Did you mean 0.9?"`` for a share that was given in percent, or an empty string."""
+    return f" Did you mean {share / 100:g}?" if 1 < share < 100 else ""
 
 
 def check_choice(name: str, value: object, options: Iterable[str]) -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from outcomekpi.errors import SpecError
+from outcomekpi.errors import SpecError, percent_hint
 
 __all__ = ["DEFAULT_LEVEL", "check_level", "flatten_draws", "interval", "summarize_draws"]
 
@@ -16,7 +16,7 @@ DEFAULT_LEVEL = 0.95
 def check_level(level: float) -> None:
     """Raise a :class:`SpecError` unless ``level`` is a probability strictly between 0 and 1."""
     if not 0.0 < level < 1.0:
-        hint = f" Did you mean {level / 100:g}?" if 1 < level < 100 else ""
+        hint = percent_hint(level)
         raise SpecError(f"level must lie strictly between 0 and 1; got {level!r}.{hint}")
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from outcomekpi.adjustment.priors import Priors
-from outcomekpi.errors import SpecError, check_choice
+from outcomekpi.errors import SpecError, check_choice, percent_hint
 
 __all__ = ["DoctorEffects", "Family", "ModelSpec", "check_rate"]
 
@@ -70,7 +70,7 @@ def check_rate(name: str, rate: float, family: Family) -> None:
         A share of cases outside (0, 1), or a rate of counts that is not positive.
     """
     if family in ("bernoulli", "binomial") and not 0.0 < rate < 1.0:
-        hint = f" Did you mean {rate / 100:g}?" if 1 <= rate < 100 else ""
+        hint = percent_hint(rate)
         raise SpecError(
             f"{name} must be a share of cases, strictly between 0 and 1; got {rate:g}.{hint}"
         )

@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from outcomekpi.errors import SpecError
+from outcomekpi.errors import SpecError, percent_hint
 from outcomekpi.intervals import DEFAULT_LEVEL, interval
 from outcomekpi.profiling.reliability import Reliability
 
@@ -96,6 +96,6 @@ def plan_caseload(
         raise SpecError("targets must name at least one reliability, for example (0.7, 0.8).")
     for target in targets:
         if not 0 < target < 1:
-            hint = f" Did you mean {target / 100:g}?" if 1 < target < 100 else ""
+            hint = percent_hint(target)
             raise SpecError(f"targets must lie between 0 and 1; got {target!r}.{hint}")
     return CaseloadPlan(targets=tuple(targets), reliability=reliability)

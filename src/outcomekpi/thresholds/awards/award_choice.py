@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.adjustment.spec import check_rate
-from outcomekpi.errors import SpecError, check_choice
+from outcomekpi.errors import SpecError, check_choice, percent_hint
 from outcomekpi.intervals import DEFAULT_LEVEL, interval, summarize_draws
 from outcomekpi.profiling.classification import FlagRule, discoveries
 from outcomekpi.profiling.standardization import StandardizedRates
@@ -378,7 +378,7 @@ def _check_numbers(*, amount: float, **shares: float | None) -> None:
         raise SpecError(f"budget must be a sum of money, not negative; got {budget!r}.")
     for name, value in shares.items():
         if value is not None and not 0.0 < value < 1.0:
-            hint = f" Did you mean {value / 100:g}?" if 1 < value < 100 else ""
+            hint = percent_hint(value)
             raise SpecError(f"{name} must lie strictly between 0 and 1; got {value!r}.{hint}")
     if shares["assurance"] is not None and shares["ppv"] is None:
         raise SpecError("assurance is about a wanted PPV; pass ppv= too.")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.cases import Direction
-from outcomekpi.errors import SpecError, check_choice
+from outcomekpi.errors import SpecError, check_choice, percent_hint
 from outcomekpi.thresholds.rules import CycleResults
 
 __all__ = [
@@ -121,5 +121,5 @@ def check_share(name: str, share: float) -> None:
     """Raise a :class:`SpecError` unless a share lies strictly between 0 and 1."""
     check_number(name, share)
     if not 0.0 < share < 1.0:
-        hint = f" Did you mean {share / 100:g}?" if 1 < share < 100 else ""
+        hint = percent_hint(share)
         raise SpecError(f"{name} must lie strictly between 0 and 1; got {share!r}.{hint}")

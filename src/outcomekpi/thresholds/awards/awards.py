@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.cases import Direction
-from outcomekpi.errors import SpecError, check_choice
+from outcomekpi.errors import SpecError, check_choice, percent_hint
 from outcomekpi.thresholds.awards.award_kernels import (
     Ties,
     best_places,
@@ -260,7 +260,7 @@ class PosteriorRule:
         check_number("PosteriorRule.bar", self.bar)
         check_number("PosteriorRule.probability", self.probability)
         if not 0.0 <= self.probability < 1.0:
-            hint = f" Did you mean {self.probability / 100:g}?" if self.probability > 1 else ""
+            hint = percent_hint(self.probability)
             raise SpecError(
                 f"PosteriorRule.probability must lie in [0, 1); got {self.probability!r}.{hint}"
             )

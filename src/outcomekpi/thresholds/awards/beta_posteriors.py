@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from outcomekpi.cases import Direction
-from outcomekpi.errors import SpecError
+from outcomekpi.errors import SpecError, percent_hint
 
 __all__ = [
     "Prior",
@@ -148,7 +148,7 @@ def known_prior(mean: float, sd: float) -> tuple[float, float]:
         The mean is no rate inside (0, 1), or the SD is as large as that of 0 and 1 alone.
     """
     if not 0.0 < mean < 1.0:
-        hint = f" Did you mean {mean / 100:g}?" if 1 < mean < 100 else ""
+        hint = percent_hint(mean)
         raise SpecError(f"The mean of the true rates must lie in (0, 1); got {mean!r}.{hint}")
     largest = float(np.sqrt(mean * (1 - mean)))
     if not 0.0 < sd < largest:

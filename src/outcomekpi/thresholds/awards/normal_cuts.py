@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from outcomekpi.errors import SpecError
+from outcomekpi.errors import SpecError, percent_hint
 
 __all__ = ["CutMisclassification", "both_above", "cut_misclassification"]
 
@@ -215,7 +215,7 @@ def _check(
     if (share is None) == (bar is None):
         raise SpecError("cut_misclassification needs either share or bar, and not both.")
     if share is not None and not 0.0 < share < 1.0:
-        hint = f" Did you mean {share / 100:g}?" if 1 < share < 100 else ""
+        hint = percent_hint(share)
         raise SpecError(f"share must lie strictly between 0 and 1; got {share!r}.{hint}")
     if bar is not None and not np.isfinite(bar):
         raise SpecError(f"bar must be a finite number of SDs from the mean; got {bar!r}.")

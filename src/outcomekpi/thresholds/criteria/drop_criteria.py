@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from outcomekpi.errors import SpecError
+from outcomekpi.errors import SpecError, percent_hint
 from outcomekpi.thresholds.criteria.readings import (
     check_count,
     check_levels,
@@ -77,7 +77,7 @@ class DropCriterion:
         check_count(name, "readings", self.readings)
         check_count(name, "baseline_readings", self.baseline_readings)
         if self.relative and self.drop >= 1:
-            hint = f" Did you mean {self.drop / 100:g}?" if self.drop < 100 else ""
+            hint = percent_hint(self.drop)
             raise SpecError(
                 f"{name}.drop must be a share of the baseline with relative=True; "
                 f"got {self.drop!r}.{hint}"

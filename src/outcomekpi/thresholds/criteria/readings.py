@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from outcomekpi.errors import SpecError
+from outcomekpi.errors import SpecError, percent_hint
 from outcomekpi.thresholds.criteria.runs import HIGHEST_AUTOCORRELATION
 
 __all__ = [
@@ -73,7 +73,7 @@ def check_scatter(
     check_positive(name, "within_sd", within_sd)
     check_positive(name, "cv", cv)
     if cv is not None and cv >= 1:
-        hint = f" Did you mean {cv / 100:g}?" if cv < 100 else ""
+        hint = percent_hint(cv)
         raise SpecError(f"{name}.cv must be a share of the true level; got {cv!r}.{hint}")
     if not (0 <= autocorrelation <= HIGHEST_AUTOCORRELATION or autocorrelation == 1):
         raise SpecError(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from outcomekpi.adjustment.fit import Fit, fit
 from outcomekpi.cases import keep_cases
 from outcomekpi.columns import count_of
-from outcomekpi.errors import CasesError, SpecError, check_choice, check_kind
+from outcomekpi.errors import CasesError, SpecError, check_choice, check_kind, percent_hint
 from outcomekpi.profiling.classification import Classification, FlagRule, classify
 from outcomekpi.profiling.standardization import standardize
 from outcomekpi.thresholds.gaming.deselection_results import Deselection, Worst
@@ -166,7 +166,7 @@ def _check_options(
     if not drop or not whole or len(set(drop)) < len(drop):
         raise SpecError(f"drop must name different whole numbers from 1; got {drop!r}.")
     if not 0 < award_share < 1:
-        hint = f" Did you mean {award_share / 100:g}?" if 1 < award_share < 100 else ""
+        hint = percent_hint(award_share)
         raise SpecError(f"award_share must lie between 0 and 1; got {award_share!r}.{hint}")
     if (worst == "column") != (column is not None):
         raise SpecError(f"column goes with worst='column'; got {column!r} and {worst!r}.")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import betaln, gammaln, ndtri, xlogy
 
 from outcomekpi.cases import Direction
-from outcomekpi.errors import SpecError, check_choice, check_kind
+from outcomekpi.errors import SpecError, check_choice, check_kind, percent_hint
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.thresholds.operating.settings import Setting
 from outcomekpi.thresholds.operating.simulated_operation import draw_results, draw_true_rates
@@ -51,7 +51,7 @@ class ChangeRule:
     def __post_init__(self) -> None:
         check_choice("direction", self.direction, get_args(Direction))
         if not (np.isfinite(self.by) and 0 < self.by < 1):
-            hint = f" Did you mean {self.by / 100:g}?" if 1 <= self.by < 100 else ""
+            hint = percent_hint(self.by)
             raise SpecError(f"ChangeRule.by must lie between 0 and 1; got {self.by!r}.{hint}")
         if self.cycles != 2:
             raise SpecError(f"ChangeRule compares 2 cycles; got cycles={self.cycles!r}.")
@@ -341,5 +341,5 @@ def _check_setting(setting: Setting, worst: float) -> None:
             f"{setting.n_cycles}."
         )
     if not 0 < worst < 1:
-        hint = f" Did you mean {worst / 100:g}?" if 1 < worst < 100 else ""
+        hint = percent_hint(worst)
         raise SpecError(f"worst must be a share between 0 and 1; got {worst!r}.{hint}")

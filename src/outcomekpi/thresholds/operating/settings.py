@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.columns import count_of
-from outcomekpi.errors import SpecError
+from outcomekpi.errors import SpecError, percent_hint
 
 __all__ = ["Setting"]
 
@@ -145,7 +145,7 @@ def _sequence(name: str, given: object) -> list[Any]:
 def _check_share(name: str, value: object) -> None:
     share = _number(value)
     if share is None or not 0.0 <= share <= 1.0:
-        hint = f" Did you mean {share / 100:g}?" if share and 1 < share <= 100 else ""
+        hint = percent_hint(share or 0.0)
         raise SpecError(f"Setting.{name} must lie between 0 and 1; got {value!r}.{hint}")
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from outcomekpi.errors import CasesError, SpecError, check_choice
+from outcomekpi.errors import CasesError, SpecError, check_choice, percent_hint
 from outcomekpi.thresholds.rules import CycleResults
 
 __all__ = [
@@ -93,7 +93,7 @@ def check_bars(worse: str, low: ArrayLike, better: str, high: ArrayLike) -> None
 def check_share(name: str, value: float) -> None:
     """Raise a :class:`SpecError` unless ``value`` lies strictly between 0 and 1."""
     if not 0.0 < value < 1.0:
-        hint = f" Did you mean {value / 100:g}?" if 1 < value < 100 else ""
+        hint = percent_hint(value)
         raise SpecError(f"{name} must lie strictly between 0 and 1; got {value!r}.{hint}")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincc
 
-from outcomekpi.errors import SpecError, check_choice
+from outcomekpi.errors import SpecError, check_choice, percent_hint
 from outcomekpi.thresholds.review.completion import TIE, Reading, as_counts, completion_by_cycle
 from outcomekpi.thresholds.review.history_gaps import FEWEST, LARGEST_CHANGE
 
@@ -257,7 +257,7 @@ def beyond(completion: Array, rule: ReviewRule) -> NDArray[np.int8]:
 
 def _check_share(name: str, value: float) -> None:
     if not 0.0 < value <= 1.0:
-        hint = f" Did you mean {value / 100:g}?" if 1 < value <= 100 else ""
+        hint = percent_hint(value)
         raise SpecError(f"{name} must be a share, above 0 and at most 1; got {value!r}.{hint}")
 
 
