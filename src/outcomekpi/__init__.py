@@ -32,6 +32,18 @@ if TYPE_CHECKING:
     from outcomekpi.adjustment.sensitivity import check_prior_sensitivity
     from outcomekpi.adjustment.spec import ModelSpec
     from outcomekpi.adjustment.storage import load_fit, save_fit
+    from outcomekpi.appraisal.coverage_goals import CoverageGoal
+    from outcomekpi.appraisal.drop_goals import DropGoal
+    from outcomekpi.appraisal.event_goals import NoEventGoal
+    from outcomekpi.appraisal.points import (
+        PointLedger,
+        PointRule,
+        earn_points,
+        health_points,
+        redeem_points,
+    )
+    from outcomekpi.appraisal.records import PatientRecords
+    from outcomekpi.appraisal.run_goals import RunGoal
     from outcomekpi.cases import Cases
     from outcomekpi.checks import CheckResult
     from outcomekpi.citation import cite
@@ -196,6 +208,7 @@ __all__ = [
     "Classification",
     "ConsecutiveCriterion",
     "ControlledSeries",
+    "CoverageGoal",
     "CriterionPerformance",
     "CutMisclassification",
     "CycleHistory",
@@ -208,6 +221,7 @@ __all__ = [
     "DoctorEffects",
     "DoctorPlan",
     "DropCriterion",
+    "DropGoal",
     "EngineError",
     "Environment",
     "EventStudy",
@@ -227,14 +241,18 @@ __all__ = [
     "MeanSweep",
     "Misclassification",
     "ModelSpec",
+    "NoEventGoal",
     "Normal",
     "OperatingCharacteristics",
     "OutcomeKPIError",
     "OutcomeKPIWarning",
     "ParallelBounds",
+    "PatientRecords",
     "PercentileRule",
     "PilotEffect",
     "PilotPower",
+    "PointLedger",
+    "PointRule",
     "PosteriorReviewRule",
     "PosteriorRule",
     "PreTrendTest",
@@ -254,6 +272,7 @@ __all__ = [
     "ReviewJudgment",
     "ReviewRule",
     "Rule",
+    "RunGoal",
     "Seasonality",
     "Sensitivity",
     "SeriesPlan",
@@ -299,6 +318,7 @@ __all__ = [
     "doctor_table",
     "e_value",
     "e_value_of_interval",
+    "earn_points",
     "exact_test",
     "exception_jump",
     "expect_worst_units",
@@ -306,6 +326,7 @@ __all__ = [
     "fit",
     "fit_beta_binomial",
     "funnel_limits",
+    "health_points",
     "improvement_by_chance",
     "load_fit",
     "median_cut_misclassification",
@@ -340,6 +361,7 @@ __all__ = [
     "provenance",
     "r_values",
     "rank",
+    "redeem_points",
     "regression_share",
     "regression_to_mean",
     "reliability",

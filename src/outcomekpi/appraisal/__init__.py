@@ -1,0 +1,1 @@
+"""From outcomes to awards: goals of patients, tiers, points, pay."""
