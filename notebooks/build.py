@@ -141,13 +141,11 @@ def run(sources, action):
 
 def record_versions(everything):
     """Write which versions the notebooks are executed with: one set for all of them."""
-    if not callable(getattr(outcomekpi, "provenance", None)):
-        return
     now = outcomekpi.provenance().to_json()
     if VERSIONS.exists() and not everything:
-        line = outcomekpi.provenance(executed_with=VERSIONS).versions_line
-        if not line.startswith("Same versions"):
-            sys.exit(f"{line} Execute all notebooks with the versions of here: build.py")
+        here = outcomekpi.provenance(executed_with=VERSIONS)
+        if here.differences:
+            sys.exit(f"{here.versions_line} Execute all of them with the versions of here.")
     VERSIONS.write_text(now, encoding="utf-8")
 
 
@@ -168,9 +166,9 @@ def main():
     parser.add_argument("--check", action="store_true", help="compare only, write nothing")
     options = parser.parse_args()
     sources = choose(options.numbers)
-    if options.check and VERSIONS.exists():
+    if options.check:
         print(outcomekpi.provenance(executed_with=VERSIONS).versions_line)
-    elif not options.check:
+    else:
         record_versions(everything=not options.numbers)
     sys.exit(0 if run(sources, check if options.check else build) else 1)
 
