@@ -1,0 +1,1 @@
+"""Parts of the documentation's build, as small Sphinx extensions."""

@@ -1,0 +1,73 @@
+"""Files that live elsewhere in the repository and are pages of the site as well.
+
+Notebooks, benchmark tables and the documents beside the README are copied before pages are read,
+and links between files of the repository become links between pages. So every link works where the
+files are browsed in the repository, and on the site.
+"""
+
+import re
+from pathlib import Path, PurePosixPath
+from posixpath import normpath, relpath
+
+from sphinx.application import Sphinx
+
+DOCS = Path(__file__).parents[1]
+ROOT = DOCS.parent
+MIRRORS = (
+    ("notebooks/[0-9]*.ipynb", "tutorials"),
+    ("benchmarks/*.md", "benchmarks"),
+    ("README.zh-CN.md", "project"),
+    ("ARCHITECTURE.md", "project"),
+    ("CHANGELOG.md", "project"),
+    ("CONTRIBUTING.md", "project"),
+)
+# what has no page of its own is told on another one
+STAND_INS = {"README.md": "docs/index.md"}
+LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)(?=[)#])")
+
+
+def list_mirrors() -> dict[str, str]:
+    """Return each file's path in the repository -> the path of its copy, both from its root."""
+    copies = {}
+    for pattern, folder in MIRRORS:
+        for path in sorted(ROOT.glob(pattern)):
+            copies[path.relative_to(ROOT).as_posix()] = f"docs/{folder}/{path.name}"
+    return copies
+
+
+def copy_files(app: Sphinx) -> None:
+    """Bring the copies up to date, and remove those whose origin is gone."""
+    copies = list_mirrors()
+    for folder in {folder for _, folder in MIRRORS}:
+        (DOCS / folder).mkdir(exist_ok=True)
+        for path in (DOCS / folder).iterdir():
+            if f"docs/{folder}/{path.name}" not in copies.values():
+                path.unlink()
+    for origin, copy in copies.items():
+        text, target = (ROOT / origin).read_text(encoding="utf-8"), ROOT / copy
+        if not target.exists() or target.read_text(encoding="utf-8") != text:
+            target.write_text(text, encoding="utf-8")
+
+
+def rewrite_links(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Point links to mirrored files at their pages."""
+    copies = list_mirrors()
+    here = Path(app.env.doc2path(docname)).resolve().relative_to(ROOT).as_posix()
+    origin = {copy: path for path, copy in copies.items()}.get(here, here)
+    pages = copies | STAND_INS
+
+    def point(match: re.Match[str]) -> str:
+        folder = PurePosixPath(origin).parent.as_posix()
+        meant = normpath(f"{folder}/{match[1]}")
+        meant = f"{meant}/README.md" if (ROOT / meant / "README.md").is_file() else meant
+        target = pages.get(meant, meant)
+        return relpath(target, PurePosixPath(here).parent.as_posix())
+
+    source[0] = LINK.sub(point, source[0])
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Copy before anything is read, rewrite while it is."""
+    app.connect("builder-inited", copy_files)
+    app.connect("source-read", rewrite_links)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,52 @@
+"""The tree of pages, kept out of the pages so that they read well in the repository too."""
+
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+TREE = {
+    "index": (
+        ("Learn", ("tutorials", "howto/index", "glossary")),
+        ("Guides", ("evaluate", "thresholds", "pilot")),
+        ("Know", ("refusals", "peers", "methods/REGISTRY", "benchmarks/README")),
+        ("Look up", ("reference", "project/README.zh-CN")),
+        ("Project", ("project/ARCHITECTURE", "project/CONTRIBUTING", "project/CHANGELOG")),
+    ),
+    "tutorials": (("", ("tutorials/*",)),),
+    "howto/index": (
+        (
+            "",
+            ("csv", "priors", "few_doctors", "many_doctors", "chinese", "bigger_machine"),
+        ),
+    ),
+    "methods/REGISTRY": (("", ("*",)),),
+    "benchmarks/README": (("", ("*",)),),
+    "reference": (("", ("api/*",)),),
+}
+"""Page -> its branches, each a caption and the pages on it, as seen from the page."""
+
+
+def write_branch(caption: str, pages: tuple[str, ...], itself: str) -> str:
+    """Return one branch as a hidden list of pages."""
+    listed = [page for page in pages if page != itself]
+    options = [":hidden:", ":glob:"] + ([f":caption: {caption}"] if caption else [])
+    return "\n".join(["", "```{toctree}", *options, "", *listed, "```", ""])
+
+
+def plant(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Append its branches to a page."""
+    docs = Path(app.srcdir)
+    for caption, pages in TREE.get(docname, ()):
+        there = tuple(page for page in pages if "*" not in page or any_match(docs, docname, page))
+        source[0] += write_branch(caption, there, Path(docname).name)
+
+
+def any_match(docs: Path, docname: str, pattern: str) -> bool:
+    """Say whether a pattern finds a page, so that no branch is empty."""
+    return any((docs / docname).parent.glob(pattern))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Plant while pages are read."""
+    app.connect("source-read", plant)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
