@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from outcomekpi.appraisal.coverage_goals import CoverageGoal
     from outcomekpi.appraisal.drop_goals import DropGoal
     from outcomekpi.appraisal.event_goals import NoEventGoal
+    from outcomekpi.appraisal.misallocation import Misallocation, misallocate
+    from outcomekpi.appraisal.payout import Payout, pay
     from outcomekpi.appraisal.points import (
         PointLedger,
         PointRule,
@@ -42,8 +44,10 @@ if TYPE_CHECKING:
         health_points,
         redeem_points,
     )
+    from outcomekpi.appraisal.rate_pay import RatePayout, RatePayRule, pay_rates
     from outcomekpi.appraisal.records import PatientRecords
     from outcomekpi.appraisal.run_goals import RunGoal
+    from outcomekpi.appraisal.tiers import TierAssessment, TierRule, assess_tiers, reward_ladder
     from outcomekpi.cases import Cases
     from outcomekpi.checks import CheckResult
     from outcomekpi.citation import cite
@@ -239,6 +243,7 @@ __all__ = [
     "InterruptedSeries",
     "JointCriterion",
     "MeanSweep",
+    "Misallocation",
     "Misclassification",
     "ModelSpec",
     "NoEventGoal",
@@ -248,6 +253,7 @@ __all__ = [
     "OutcomeKPIWarning",
     "ParallelBounds",
     "PatientRecords",
+    "Payout",
     "PercentileRule",
     "PilotEffect",
     "PilotPower",
@@ -265,6 +271,8 @@ __all__ = [
     "PublishedFigures",
     "RValues",
     "Ranks",
+    "RatePayRule",
+    "RatePayout",
     "RegressionToMean",
     "RelativeRule",
     "Reliability",
@@ -285,7 +293,9 @@ __all__ = [
     "TargetCriterion",
     "ThresholdChoice",
     "ThresholdReview",
+    "TierAssessment",
     "TierMisclassification",
+    "TierRule",
     "UnearnedRewards",
     "Uniform",
     "UnitSelection",
@@ -296,6 +306,7 @@ __all__ = [
     "assess_criterion",
     "assess_pre_trend",
     "assess_predictions",
+    "assess_tiers",
     "bound_parallel_trends",
     "caseload_misclassification",
     "check_calibration",
@@ -331,10 +342,13 @@ __all__ = [
     "load_fit",
     "median_cut_misclassification",
     "median_odds_ratio",
+    "misallocate",
     "misclassify",
     "misclassify_tiers",
     "normal_levels",
     "operating_characteristics",
+    "pay",
+    "pay_rates",
     "pilot_power",
     "plan_awards",
     "plan_caseload",
@@ -371,6 +385,7 @@ __all__ = [
     "report_pilot",
     "report_review",
     "review_thresholds",
+    "reward_ladder",
     "rewards_without_effect",
     "save_fit",
     "sensitivity",
