@@ -172,9 +172,9 @@ def _evaluate(
     left = np.einsum("itu,iu->it", inverse, outcome - rows @ coefficients)
     squares = float((left * (outcome - rows @ coefficients)).sum())
     shaped = variance.shapes @ loaded
-    loads = np.einsum("itp,kitq->kpq", loaded, shaped) / copies
+    loads = np.einsum("itp,kitq->kpq", loaded, shaped, optimize=True) / copies
     solved = inverse @ variance.shapes
-    products = np.einsum("kitp,itu,liuq->klpq", shaped, inverse, shaped) / copies
+    products = np.einsum("kitp,litq->klpq", shaped, inverse @ shaped, optimize=True) / copies
     traces = np.einsum("kitt->k", solved)
     score = -0.5 * (
         traces
@@ -301,7 +301,9 @@ def _finish(components: Floats, state: _State, *, free: NDArray[np.bool_]) -> We
     weights = np.zeros_like(state.information)
     part = np.ix_(free, free)
     weights[part] = np.linalg.inv(state.information[part])
-    middle = state.products - np.einsum("kpq,qr,lrs->klps", state.loads, covariance, state.loads)
+    middle = state.products - np.einsum(
+        "kpq,lqs->klps", state.loads, covariance @ state.loads, optimize=True
+    )
     inner = np.einsum("kl,klpq->pq", weights, middle)
     correction = 2.0 * covariance @ inner @ covariance
     return WedgeFit(
