@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from outcomekpi.appraisal.month_runs import SAME
 from outcomekpi.appraisal.records import PatientRecords, months_by_patient
 from outcomekpi.appraisal.verdicts import check_population, check_start, check_window, verdicts
-from outcomekpi.errors import SpecError, check_choice
+from outcomekpi.errors import SpecError, check_choice, percent_hint
 from outcomekpi.thresholds.criteria.readings import check_count
 
 __all__ = ["CoverageGoal"]
@@ -52,13 +52,12 @@ class CoverageGoal:
     start: int = 0
     window: int = 12
 
-    def _post_init__(self) -> None:
+    def __post_init__(self) -> None:
         name = type(self).__name__
         if not 0 < self.at_least <= 1:
-            hint = f" Did you mean {self.at_least / 100:g}?" if 1 < self.at_least <= 100 else ""
             raise SpecError(
                 f"{name}.at_least must be a share, above 0 and at most 1; "
-                f"got {self.at_least!r}.{hint}"
+                f"got {self.at_least!r}.{percent_hint(self.at_least)}"
             )
         check_choice("missing", self.missing, get_args(MissingCover))
         check_start(name, self.start)

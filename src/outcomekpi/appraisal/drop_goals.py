@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from outcomekpi.appraisal.month_runs import SAME, last_position, mean_at_end, runs
 from outcomekpi.appraisal.records import PatientRecords, months_by_patient
 from outcomekpi.appraisal.verdicts import check_population, check_start, check_window, verdicts
-from outcomekpi.errors import SpecError, check_choice
+from outcomekpi.errors import SpecError, check_choice, percent_hint
 from outcomekpi.thresholds.criteria.readings import check_count, check_positive
 
 __all__ = ["DropGoal"]
@@ -70,10 +70,9 @@ class DropGoal:
         check_positive(name, "drop", self.drop)
         check_positive(name, "below", self.below)
         if self.relative and self.drop >= 1:
-            hint = f" Did you mean {self.drop / 100:g}?" if self.drop < 100 else ""
             raise SpecError(
                 f"{name}.drop must be a share of the baseline with relative=True; "
-                f"got {self.drop!r}.{hint}"
+                f"got {self.drop!r}.{percent_hint(self.drop)}"
             )
         check_choice("baseline", self.baseline, get_args(Baseline))
         check_choice("judged", self.judged, get_args(Judged))
