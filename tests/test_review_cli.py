@@ -324,6 +324,9 @@ REFUSALS = {
         SHARE, None, ("--counts", "events", "--target", "80"), ["--target", "Did you mean 0.8?"]
     ),
     "target for raw rates": ({}, None, ("--target", ".8"), ["Leave out --target"]),
+    "column of targets for raw rates": (
+        {}, None, ("--target", "target"), ["column 'target' would change nothing", "Leave out"]
+    ),
     "losses and fdr": (
         {}, None, ("--loss-false", "3", "--loss-missed", "1", "--fdr", ".1"), ["not both"]
     ),

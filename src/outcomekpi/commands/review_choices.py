@@ -87,6 +87,12 @@ def read_history(table: pd.DataFrame, choices: ReviewChoices) -> tuple[CycleHist
     columns, rule = dict(choices.roles), choices.rule
     if choices.target is not None:
         if choices.target in table.columns:
+            if rule.reading == "raw_rate":
+                raise SpecError(
+                    "--reading raw_rate has no target: it compares events over cases with the "
+                    f"bars, and column {choices.target!r} would change nothing. Leave out "
+                    "--target, or choose --reading share_of_doctors or mean_achievement."
+                )
             columns["target"] = choices.target
         else:
             rule = replace(rule, target=_one_target(choices, table.columns))
