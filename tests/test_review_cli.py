@@ -325,7 +325,7 @@ REFUSALS = {
     ),
     "target for raw rates": ({}, None, ("--target", ".8"), ["Leave out --target"]),
     "column of targets for raw rates": (
-        {}, None, ("--target", "target"), ["column 'target' would change nothing", "Leave out"]
+        {}, change(target=0.7), ("--target", "target"), ["column 'target' would change nothing"]
     ),
     "losses and fdr": (
         {}, None, ("--loss-false", "3", "--loss-missed", "1", "--fdr", ".1"), ["not both"]
