@@ -22,7 +22,7 @@ MIRRORS = (
     ("CONTRIBUTING.md", "project"),
 )
 # what has no page of its own is told on another one
-STAND_INS = {"README.md": "docs/index.md"}
+STAND_INS = {"README.md": "docs/index.md", "notebooks": "docs/tutorials.md"}
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)(?=[)#])")
 
 
@@ -44,30 +44,33 @@ def copy_files(app: Sphinx) -> None:
             if f"docs/{folder}/{path.name}" not in copies.values():
                 path.unlink()
     for origin, copy in copies.items():
-        text, target = (ROOT / origin).read_text(encoding="utf-8"), ROOT / copy
+        text = rewrite_links((ROOT / origin).read_text(encoding="utf-8"), origin, copy)
+        target = ROOT / copy
         if not target.exists() or target.read_text(encoding="utf-8") != text:
             target.write_text(text, encoding="utf-8")
 
 
-def rewrite_links(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Point links to mirrored files at their pages."""
-    copies = list_mirrors()
-    here = Path(app.env.doc2path(docname)).resolve().relative_to(ROOT).as_posix()
-    origin = {copy: path for path, copy in copies.items()}.get(here, here)
-    pages = copies | STAND_INS
+def rewrite_links(text: str, origin: str, page: str) -> str:
+    """Return a text with its links to files as seen from its page; mirrored files have pages."""
+    pages = list_mirrors() | STAND_INS
 
     def point(match: re.Match[str]) -> str:
-        folder = PurePosixPath(origin).parent.as_posix()
-        meant = normpath(f"{folder}/{match[1]}")
+        meant = normpath(f"{PurePosixPath(origin).parent}/{match[1]}")
         meant = f"{meant}/README.md" if (ROOT / meant / "README.md").is_file() else meant
-        target = pages.get(meant, meant)
-        return relpath(target, PurePosixPath(here).parent.as_posix())
+        return relpath(pages.get(meant, meant), PurePosixPath(page).parent.as_posix())
 
-    source[0] = LINK.sub(point, source[0])
+    return LINK.sub(point, text)
+
+
+def rewrite_page(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Point the links of a page that lives in docs/ to the pages of mirrored files."""
+    page = Path(app.env.doc2path(docname)).resolve().relative_to(ROOT).as_posix()
+    if page not in list_mirrors().values():
+        source[0] = rewrite_links(source[0], page, page)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Copy before anything is read, rewrite while it is."""
+    """Copy before anything is read, rewrite pages while they are."""
     app.connect("builder-inited", copy_files)
-    app.connect("source-read", rewrite_links)
+    app.connect("source-read", rewrite_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
