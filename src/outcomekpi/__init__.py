@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from outcomekpi.adjustment.sensitivity import check_prior_sensitivity
     from outcomekpi.adjustment.spec import ModelSpec
     from outcomekpi.adjustment.storage import load_fit, save_fit
+    from outcomekpi.appraisal.chance import ReachedByChance, reached_by_chance
     from outcomekpi.appraisal.coverage_goals import CoverageGoal
     from outcomekpi.appraisal.drop_goals import DropGoal
     from outcomekpi.appraisal.event_goals import NoEventGoal
@@ -137,6 +138,18 @@ if TYPE_CHECKING:
     from outcomekpi.report.document import report
     from outcomekpi.report.pilot_document import report_pilot
     from outcomekpi.report.review_document import report_review
+    from outcomekpi.simulation.codebook import scenario_codebook
+    from outcomekpi.simulation.counting import indicator_cases
+    from outcomekpi.simulation.improvement import Improvement
+    from outcomekpi.simulation.indicators import AdmissionFree, PressureControl, ReadingBelow
+    from outcomekpi.simulation.measures import MeasureTraits
+    from outcomekpi.simulation.population import Population, simulate_population
+    from outcomekpi.simulation.presets import community_centers, tertiary_hospital
+    from outcomekpi.simulation.processes import EventRates, Missingness, SmokingTraits
+    from outcomekpi.simulation.scenario import Scenario
+    from outcomekpi.simulation.traits import DoctorTraits, PatientTraits
+    from outcomekpi.simulation.true_values import true_rates
+    from outcomekpi.simulation.truth import Truth
     from outcomekpi.thresholds import programs
     from outcomekpi.thresholds.awards.award_choice import ThresholdChoice, choose_threshold
     from outcomekpi.thresholds.awards.award_plan import AwardPlan, plan_awards
@@ -196,6 +209,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_LEVEL",
     "AbsoluteRule",
+    "AdmissionFree",
     "AggregatePriors",
     "AwardPlan",
     "AwardScenarios",
@@ -224,10 +238,12 @@ __all__ = [
     "Divergence",
     "DoctorEffects",
     "DoctorPlan",
+    "DoctorTraits",
     "DropCriterion",
     "DropGoal",
     "EngineError",
     "Environment",
+    "EventRates",
     "EventStudy",
     "ExactTest",
     "ExceptionJump",
@@ -240,11 +256,14 @@ __all__ = [
     "GammaPrecision",
     "HalfNormal",
     "HalfStudentT",
+    "Improvement",
     "InterruptedSeries",
     "JointCriterion",
     "MeanSweep",
+    "MeasureTraits",
     "Misallocation",
     "Misclassification",
+    "Missingness",
     "ModelSpec",
     "NoEventGoal",
     "Normal",
@@ -253,15 +272,18 @@ __all__ = [
     "OutcomeKPIWarning",
     "ParallelBounds",
     "PatientRecords",
+    "PatientTraits",
     "Payout",
     "PercentileRule",
     "PilotEffect",
     "PilotPower",
     "PointLedger",
     "PointRule",
+    "Population",
     "PosteriorReviewRule",
     "PosteriorRule",
     "PreTrendTest",
+    "PressureControl",
     "PriorRange",
     "Priors",
     "Program",
@@ -273,6 +295,8 @@ __all__ = [
     "Ranks",
     "RatePayRule",
     "RatePayout",
+    "ReachedByChance",
+    "ReadingBelow",
     "RegressionToMean",
     "RelativeRule",
     "Reliability",
@@ -281,10 +305,12 @@ __all__ = [
     "ReviewRule",
     "Rule",
     "RunGoal",
+    "Scenario",
     "Seasonality",
     "Sensitivity",
     "SeriesPlan",
     "Setting",
+    "SmokingTraits",
     "SpecError",
     "StandardizedRates",
     "SteppedWedge",
@@ -296,6 +322,7 @@ __all__ = [
     "TierAssessment",
     "TierMisclassification",
     "TierRule",
+    "Truth",
     "UnearnedRewards",
     "Uniform",
     "UnitSelection",
@@ -316,6 +343,7 @@ __all__ = [
     "choose_threshold",
     "cite",
     "classify",
+    "community_centers",
     "compare_pilot",
     "correct_selection",
     "correct_unit_selection",
@@ -339,6 +367,7 @@ __all__ = [
     "funnel_limits",
     "health_points",
     "improvement_by_chance",
+    "indicator_cases",
     "load_fit",
     "median_cut_misclassification",
     "median_odds_ratio",
@@ -375,6 +404,7 @@ __all__ = [
     "provenance",
     "r_values",
     "rank",
+    "reached_by_chance",
     "redeem_points",
     "regression_share",
     "regression_to_mean",
@@ -388,10 +418,14 @@ __all__ = [
     "reward_ladder",
     "rewards_without_effect",
     "save_fit",
+    "scenario_codebook",
     "sensitivity",
+    "simulate_population",
     "standardize",
     "sweep_population_means",
     "tabulate_awards",
+    "tertiary_hospital",
+    "true_rates",
 ]
 
 

@@ -1,0 +1,1 @@
+"""Worlds whose truth is known: synthetic hospitals, and what they really are."""

@@ -1,0 +1,111 @@
+"""A scenario: everything that must be said before a synthetic hospital can be simulated."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from outcomekpi.errors import SpecError
+from outcomekpi.simulation.improvement import Improvement
+from outcomekpi.simulation.knobs import check_knobs, knob
+from outcomekpi.simulation.measure_defaults import MEASURE_SOURCES, default_traits
+from outcomekpi.simulation.measures import MEASURES, MeasureTraits
+from outcomekpi.simulation.processes import EventRates, Missingness, SmokingTraits
+from outcomekpi.simulation.traits import DoctorTraits, PatientTraits
+
+__all__ = ["BUNDLES", "Scenario"]
+
+
+def _measure(name: str) -> Any:
+    return field(
+        default=default_traits(name),
+        metadata={"sources": MEASURE_SOURCES[name], "unit": MEASURES[name].scale},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A synthetic hospital before anything is drawn: all knobs, in bundles.
+
+    Attributes
+    ----------
+    name : of the scenario
+    months : months of follow-up after month 0
+    pressure_correlation : correlation of systolic and diastolic pressure, between the patients'
+        own levels and between the readings of a month
+    doctors, patients : who works and who is treated
+    hba1c, sbp, dbp, ldl, weight, phq9, covered : how each measure varies
+    smoking : how smokers stop and relapse
+    events : heart-failure admissions and deaths
+    missingness : which planned readings are not there
+    improvement : the program and its true effect; by default none
+
+    Notes
+    -----
+    Every number carries its meaning, unit, range and source; ``ok.scenario_codebook()`` lists
+    them. ``dataclasses.replace`` makes a changed scenario; nothing is changed in place.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from outcomekpi import Scenario
+    >>> scenario = Scenario(months=12)
+    >>> replace(scenario, doctors=replace(scenario.doctors, doctors=20))
+    Scenario 'hospital': 20 doctors in 1 hospital, 150 patients each, 12 months
+    """
+
+    name: str = "hospital"
+    months: int = knob(
+        24, meaning="months of follow-up after month 0", unit="months", low=1, high=240,
+        source="two years, as in A-CASE1",
+    )  # fmt: skip
+    pressure_correlation: float = knob(
+        0.6, meaning="correlation of systolic and diastolic pressure, own levels and readings",
+        unit="correlation", low=0, high=0.99, source="assumption, they rise and fall together",
+    )  # fmt: skip
+    doctors: DoctorTraits = DoctorTraits()
+    patients: PatientTraits = PatientTraits()
+    hba1c: MeasureTraits = _measure("hba1c")
+    sbp: MeasureTraits = _measure("sbp")
+    dbp: MeasureTraits = _measure("dbp")
+    ldl: MeasureTraits = _measure("ldl")
+    weight: MeasureTraits = _measure("weight")
+    phq9: MeasureTraits = _measure("phq9")
+    covered: MeasureTraits = _measure("covered")
+    smoking: SmokingTraits = SmokingTraits()
+    events: EventRates = EventRates()
+    missingness: Missingness = Missingness()
+    improvement: Improvement = Improvement()
+
+    def __post_init__(self) -> None:
+        check_knobs(self)
+        for one in fields(self):
+            kind = BUNDLES.get(one.name)
+            value = getattr(self, one.name)
+            if kind is not None and not isinstance(value, kind):
+                raise SpecError(
+                    f"Scenario.{one.name} must be {kind.__name__}; got {type(value).__name__}."
+                )
+
+    def measure(self, name: str) -> MeasureTraits:
+        """Return the knobs of one measure."""
+        traits: MeasureTraits = getattr(self, name)
+        return traits
+
+    def __repr__(self) -> str:
+        n = self.doctors.hospitals
+        return (
+            f"Scenario {self.name!r}: {self.doctors.doctors:,} doctors in {n:,} "
+            f"hospital{'s' if n > 1 else ''}, {self.doctors.patients_per_doctor:g} patients each, "
+            f"{self.months} months"
+        )
+
+
+BUNDLES: dict[str, type] = {
+    "doctors": DoctorTraits,
+    "patients": PatientTraits,
+    **dict.fromkeys(MEASURES, MeasureTraits),
+    "smoking": SmokingTraits,
+    "events": EventRates,
+    "missingness": Missingness,
+    "improvement": Improvement,
+}
+"""Field of a scenario -> the kind of bundle it holds."""

@@ -1,0 +1,216 @@
+"""What each doctor's standardized rate truly is."""
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcomekpi.errors import check_choice, check_kind
+from outcomekpi.simulation.chances import (
+    Patients,
+    condition_of,
+    counting_weight,
+    goal_chance,
+    measures_of,
+)
+from outcomekpi.simulation.counting import check_window
+from outcomekpi.simulation.happenings import admission_hazard, death_hazard
+from outcomekpi.simulation.indicators import AdmissionFree, GoalIndicator
+from outcomekpi.simulation.measures import MEASURES
+from outcomekpi.simulation.people import People
+from outcomekpi.simulation.population import Population
+from outcomekpi.simulation.scenario import Scenario
+
+__all__ = ["HospitalShare", "true_rates"]
+
+HospitalShare = Literal["within", "population"]
+Array = NDArray[np.float64]
+PRODUCTS = 1e6  # patients x doctors that are computed; beyond, every k-th patient is the reference
+NODES = 12
+
+
+def true_rates(
+    population: Population,
+    indicator: GoalIndicator,
+    *,
+    month: int = 12,
+    hospital: HospitalShare = "within",
+) -> pd.DataFrame:
+    """Each doctor's true standardized rate: what ``standardize`` estimates, without chance.
+
+    Parameters
+    ----------
+    population : as simulated
+    indicator : the goal
+    month : of the judgment
+    hospital : "within" compares with an average doctor of the same hospital, so that the
+        hospital's own part is in the expected rate; "population" with one of an average hospital
+
+    Returns
+    -------
+    DataFrame indexed by doctor, all those with patients who can count. ``patients``; ``expected``
+    and ``predicted``, true rates of his own patients with an average doctor and with him;
+    ``ratio``, predicted over expected; ``indirect``, that times the overall true rate, as P/E;
+    ``direct``, the true rate if every patient in the population were his; ``quality``.
+    ``attrs`` hold ``overall`` (the overall true rate) and ``reference_patients``.
+
+    Raises
+    ------
+    SpecError
+        The month or the window lies outside the study; the goal is a fall of a rounded measure.
+
+    Notes
+    -----
+    With q_i(e) the probability that patient i, alive and measured at the month of judgment, has
+    reached the goal when his doctor improves the outcome by e, given all that made his course
+    (level, slope, severity; exact up to quadrature), weights w_i the probability to count (alive):
+
+        expected = Σ_own w q(h) / Σ_own w,    predicted = Σ_own w q(h + d) / Σ_own w,
+        direct = Σ_all w q(h + d) / Σ_all w,
+
+    d the doctor's and h the hospital's effect (0 in "expected" with "population"). An average
+    doctor is one of quality 0. Measured means: at the month of judgment itself, also where the
+    tables have no reading.
+
+    Examples
+    --------
+    >>> import outcomekpi as ok
+    >>> population = ok.simulate_population(ok.tertiary_hospital(), seed=20261)
+    >>> true_rates(population, ok.ReadingBelow()).columns.tolist()
+    ['patients', 'expected', 'predicted', 'ratio', 'indirect', 'direct', 'quality']
+    """
+    check_kind("population", population, Population, "ok.simulate_population(...)")
+    check_choice("hospital", hospital, get_args(HospitalShare))
+    check_window(population, indicator, month)
+    scenario = population.scenario
+    patients, doctor = _gather_patients(population, indicator)
+    own, shared = _gains(population, indicator)
+    weight = counting_weight(scenario, indicator, patients, month)
+
+    def chances(who: Patients, gain: dict[str, Array]) -> Array:
+        return goal_chance(scenario, indicator, who, gain, month)
+
+    total = {name: own[name] + shared[name] for name in own}
+    average = shared if hospital == "within" else {name: 0 * own[name] for name in own}
+    predicted = chances(patients, {name: gain[doctor] for name, gain in total.items()})
+    expected = chances(patients, {name: gain[doctor] for name, gain in average.items()})
+    sums = {
+        "patients": np.bincount(doctor, minlength=len(population.doctors)),
+        "expected": np.bincount(doctor, weight * expected, len(population.doctors)),
+        "predicted": np.bincount(doctor, weight * predicted, len(population.doctors)),
+        "weight": np.bincount(doctor, weight, len(population.doctors)),
+    }
+    frame = pd.DataFrame(sums, index=pd.Index(population.doctors["doctor"], name="doctor"))
+    frame["direct"], reference = _direct_rates(patients, weight, total, chances)
+    frame["quality"] = population.truth.doctors[_outcome(indicator)]
+    frame = frame[frame["patients"] > 0]
+    overall = frame["predicted"].sum() / frame["weight"].sum()
+    frame["ratio"] = frame["predicted"] / frame["expected"]
+    frame["indirect"] = frame["ratio"] * overall
+    for name in ("expected", "predicted"):
+        frame[name] /= frame["weight"]
+    order = ["patients", "expected", "predicted", "ratio", "indirect", "direct", "quality"]
+    frame = frame[order]
+    frame.attrs.update(overall=float(overall), reference_patients=reference)
+    return frame
+
+
+def _outcome(indicator: GoalIndicator) -> str:
+    if isinstance(indicator, AdmissionFree):
+        return "heart_failure"
+    return MEASURES[measures_of(indicator)[0]].outcome
+
+
+def _gather_patients(
+    population: Population, indicator: GoalIndicator
+) -> tuple[Patients, NDArray[np.intp]]:
+    """Patients with the condition, and the position of each one's doctor."""
+    table, condition = population.patients, condition_of(indicator)
+    keep = np.ones(len(table), bool) if condition is None else table[condition].to_numpy()
+    truth, scenario = population.truth.patients[keep], population.scenario
+    table = table[keep]
+    everyone = _people_of(population)
+    names = [] if isinstance(indicator, AdmissionFree) else list(measures_of(indicator))
+    rows = np.flatnonzero(keep)
+    patients = Patients(
+        level={name: truth[f"level_{name}"].to_numpy(np.float64) for name in names},
+        slope={name: truth[f"slope_{name}"].to_numpy(np.float64) for name in names},
+        enrolled=table["enrolled"].to_numpy(),
+        admission=admission_hazard(scenario, everyone, rows),
+        death=death_hazard(scenario, everyone)[rows],
+    )
+    doctor = pd.Index(population.doctors["doctor"]).get_indexer(table["doctor"])
+    return patients, doctor
+
+
+def _people_of(population: Population) -> People:
+    table = population.patients
+    return People(
+        age=table["age"].to_numpy(),
+        male=(table["sex"] == "M").to_numpy(),
+        comorbidity=table["comorbidity"].to_numpy(),
+        ses=table["ses"].to_numpy(),
+        severity=population.truth.patients["severity"].to_numpy(),
+        conditions={"heart_failure": table["heart_failure"].to_numpy()},
+        level={},
+        slope={},
+    )
+
+
+def _gains(
+    population: Population, indicator: GoalIndicator
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """What each doctor and his hospital improve, apart: measure -> (doctor,)."""
+    outcome, scenario = _outcome(indicator), population.scenario
+    quality = population.truth.doctors[outcome].to_numpy()
+    hospital = population.truth.hospitals[outcome]
+    of_hospital = hospital.reindex(population.doctors["hospital"]).to_numpy()
+    own, shared = {}, {}
+    for name in measures_of(indicator):
+        knobs = scenario.events if name == "admission" else scenario.measure(name)
+        own[name] = knobs.sd_doctor * quality
+        shared[name] = knobs.sd_hospital * of_hospital
+    return own, shared
+
+
+def _direct_rates(
+    patients: Patients,
+    weight: Array,
+    total: dict[str, Array],
+    chances: Callable[[Patients, dict[str, Array]], Array],
+) -> tuple[Array, int]:
+    """Mean over everybody of the probability with each doctor: (doctor,), and over how many.
+
+    Effects that are proportional over the measures make a curve in one number, which is read from
+    Chebyshev nodes; others are summed doctor by doctor.
+    """
+    lead = max(total.values(), key=lambda gain: np.abs(gain).max())
+    top = int(np.argmax(np.abs(lead)))
+    scale = lead[top] if lead[top] != 0 else 1.0
+    slopes = {name: gain[top] / scale for name, gain in total.items()}
+    if all(np.allclose(gain, slopes[name] * lead, atol=1e-9) for name, gain in total.items()):
+        at = _chebyshev_points(lead.min(), lead.max()) if lead.size > NODES else lead
+        gains = [{name: slope * t for name, slope in slopes.items()} for t in at]
+    else:
+        at, gains = (
+            lead,
+            [{name: gain[j] for name, gain in total.items()} for j in range(lead.size)],
+        )
+    step = max(int(np.ceil(weight.size * len(gains) / PRODUCTS)), 1)
+    who, weight = patients.every(step), weight[::step]
+    rates = np.array(
+        [np.average(chances(who, {k: np.full(weight.size, v) for k, v in g.items()}), weights=weight)
+         for g in gains]
+    )  # fmt: skip
+    if at is not lead:
+        curve = np.polynomial.Chebyshev.fit(at, rates, NODES - 1, domain=[at.min(), at.max()])
+        rates = curve(lead)
+    return rates, weight.size
+
+
+def _chebyshev_points(low: float, high: float) -> Array:
+    width = max(high - low, 1e-9)
+    points: Array = low + width * (1 + np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)) / 2
+    return points
