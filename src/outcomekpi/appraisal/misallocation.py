@@ -147,6 +147,6 @@ def _known(payout: RatePayout, truth: pd.Series) -> Array:
     if len(missing):
         raise SpecError(
             f"truth lacks the rate of {len(missing)} of {len(index)} doctors, the first "
-            f"{missing[0]!r}. Its index must be the doctors' labels."
+            f"{missing.tolist()[0]!r}. Its index must be the doctors' labels."
         )
     return np.asarray(known, dtype=np.float64)

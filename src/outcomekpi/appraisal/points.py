@@ -288,14 +288,17 @@ def redeem_points(
         raise SpecError(f"points must be a positive number; got {points!r}.")
     wanted = pd.Index(list(holders))
     if wanted.has_duplicates:
-        raise SpecError(f"holders names {wanted[wanted.duplicated()][0]!r} more than once.")
+        raise SpecError(
+            f"holders names {wanted[wanted.duplicated()].tolist()[0]!r} more than once."
+        )
     available = _available(ledger.entries, account, month).reindex(wanted).fillna(0.0)
     short = available[available < points - SAME]
     if len(short):
         raise SpecError(
             f"{len(short)} of {len(wanted)} {account}s have fewer than the {points:g} points of "
-            f"{item!r} in month {month}, the first {short.index[0]!r} with {short.iloc[0]:g}. A "
-            "balance is never below zero: leave them out, or wait until they have earned enough."
+            f"{item!r} in month {month}, the first {short.index.tolist()[0]!r} with "
+            f"{short.iloc[0]:g}. A balance is never below zero: leave them out, or wait until they "
+            "have earned enough."
         )
     spent = pd.DataFrame({"month": float(month), "account": account, "holder": wanted.to_numpy()})
     spent["entry"], spent["points"], spent["goal"] = "redeemed", -float(points), ""
@@ -313,7 +316,7 @@ def _earned(rule: PointRule, judged: pd.DataFrame, teams: pd.Series) -> pd.DataF
     if team.isna().any():
         raise CasesError(
             f"{int(team.isna().sum())} of {len(team)} patients who reached {rule.name!r} have no "
-            f"team, the first {team.index[team.isna()][0]!r}."
+            f"team, the first {team.index[team.isna()].tolist()[0]!r}."
         )
     holders = {"team": (team, rule.team), "resident": (reached.index, rule.resident)}
     parts = []

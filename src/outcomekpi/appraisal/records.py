@@ -76,14 +76,14 @@ class PatientRecords:
         if len(twice):
             raise CasesError(
                 f"patients must have one row per patient; {len(twice)} of {len(self.patients)} "
-                f"rows repeat one, the first {twice.iloc[0]!r}."
+                f"rows repeat one, the first {twice.tolist()[0]!r}."
             )
         for name, table in (("measurements", self.measurements), ("encounters", self.encounters)):
             strangers = ~table["patient"].isin(self.patients["patient"])
             if strangers.any():
                 raise CasesError(
                     f"{int(strangers.sum())} of {len(table)} rows of {name} are of patients who "
-                    f"are not in patients, the first {table['patient'][strangers].iloc[0]!r}."
+                    f"are not in patients, the first {table['patient'][strangers].tolist()[0]!r}."
                 )
         month = pd.to_numeric(self.measurements["month"], errors="coerce")
         if month.isna().any() or (month % 1 != 0).any():

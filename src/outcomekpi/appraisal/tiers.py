@@ -242,7 +242,7 @@ def _judge(records: PatientRecords, rule: TierRule) -> pd.DataFrame:
     if payee.isna().any():
         raise CasesError(
             f"{int(payee.isna().sum())} of {len(payee)} patients eligible for {rule.name!r} have "
-            f"no {rule.payee!r}, the first patient {payee.index[payee.isna()][0]!r}."
+            f"no {rule.payee!r}, the first patient {payee.index[payee.isna()].tolist()[0]!r}."
         )
     judged.insert(0, "tier", rule.name)
     judged.insert(2, "payee", payee.to_numpy(dtype=object))
