@@ -700,4 +700,4 @@ assert f"{len(missing_answers)}" == "15"
 ok.provenance(effect)
 
 # %%
-print(ok.cite(style="bibtex"))
+print(ok.cite(effect, exact, style="bibtex"))
