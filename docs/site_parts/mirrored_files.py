@@ -22,7 +22,7 @@ MIRRORS = (
     ("CONTRIBUTING.md", "project"),
 )
 # what has no page of its own is told on another one
-STAND_INS = {"README.md": "docs/index.md", "notebooks": "docs/tutorials.md"}
+STAND_INS = {"README.md": "docs/index.md", "notebooks/README.md": "docs/tutorials.md"}
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)(?=[)#])")
 
 

@@ -1,7 +1,9 @@
 """The tree of pages, kept out of the pages so that they read well in the repository too."""
 
+import re
 from pathlib import Path
 
+import nbformat
 from sphinx.application import Sphinx
 
 TREE = {
@@ -41,6 +43,16 @@ def plant(app: Sphinx, docname: str, source: list[str]) -> None:
         source[0] += write_branch(caption, there, Path(docname).name)
 
 
+def list_notebooks(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Append the titles of the notebooks to the page on tutorials."""
+    if docname == "tutorials":
+        for path in sorted((Path(app.srcdir) / "tutorials").glob("*.ipynb")):
+            first = nbformat.read(path, as_version=4).cells[0].source
+            title = re.search(r"^# (.+)$", first, flags=re.M)
+            source[0] += f"\n{int(path.stem[:2])}. [{title[1] if title else path.stem}](tutorials/{path.name})"
+        source[0] += "\n"
+
+
 def any_match(docs: Path, docname: str, pattern: str) -> bool:
     """Say whether a pattern finds a page, so that no branch is empty."""
     return any((docs / docname).parent.glob(pattern))
@@ -48,5 +60,6 @@ def any_match(docs: Path, docname: str, pattern: str) -> bool:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Plant while pages are read."""
+    app.connect("source-read", list_notebooks)
     app.connect("source-read", plant)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
