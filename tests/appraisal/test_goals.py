@@ -43,6 +43,15 @@ def test_the_first_tier_asks_for_a_level_and_a_drop(baseline, now, reached):
     assert verdict(HBA1C, {0: baseline, 12: now}) == [expected]
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_drop_of_exactly_0_8_counts_in_either_precision(kind):
+    tenths = np.arange(50, 70)
+    records = made_records([{0: (t + 8) / 10, 12: t / 10} for t in tenths])
+    table = records.measurements.astype({"hba1c": kind})
+    judged = HBA1C.judge(replace(records, measurements=table))
+    assert (judged["verdict"] == "reached").all()
+
+
 def test_a_relative_drop_of_0_8_percent_is_another_rule_altogether():
     relative = replace(HBA1C, drop=0.008, relative=True)
     # .8 % of 7.0 is .056 points: a tenth of a point is enough

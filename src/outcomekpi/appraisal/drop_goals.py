@@ -102,8 +102,8 @@ class DropGoal:
         decided = measured
         if self.judged == "mean":
             after, decided = mean_at_end(after)
-        passes = self._passes(after, before[:, None])
-        ever, at_last, when = runs(passes, decided, self.kept)
+        fell, low = self._met(after, before[:, None])
+        ever, at_last, when = runs(fell & low, decided, self.kept)
         reached = ever if self.judged == "any" else at_last
         last = last_position(decided)
         value = np.where(last >= 0, after[np.arange(len(after)), last], np.nan)
@@ -135,25 +135,26 @@ class DropGoal:
         last = last_position(np.isfinite(before))
         return np.where(last >= 0, before[np.arange(len(before)), last], np.nan)
 
-    def _passes(self, after: Array, before: Array) -> NDArray[np.bool_]:
+    def _met(self, value: Array, before: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Whether a value fell by enough, and whether it lies below the bar."""
         wanted = self.drop * before if self.relative else self.drop
         with np.errstate(invalid="ignore"):
-            fell = before - after >= wanted - SAME
-            low = after < (np.inf if self.below is None else self.below) - SAME
-        return np.asarray(fell & low)
+            fell = before - value >= wanted - SAME * np.maximum(1.0, np.abs(before))
+            low = np.isfinite(value)
+            if self.below is not None:
+                low = value < self.below - SAME * max(1.0, self.below)
+        return np.asarray(fell), np.asarray(low)
 
     def _reasons(
         self, value: Array, before: Array, enough: NDArray[np.bool_]
     ) -> NDArray[np.object_]:
-        wanted = self.drop * before if self.relative else self.drop
-        with np.errstate(invalid="ignore"):
-            fell = before - value >= wanted - SAME
-            low = value < (np.inf if self.below is None else self.below) - SAME
+        fell, low = self._met(value, before)
         asked = f"{self.drop:.3g} of baseline" if self.relative else f"{self.drop:g}"
         reason = np.full(len(value), f"not kept for {self.kept} readings", dtype=object)
-        reason[~low] = f"{self.measure} not below {self.below:g}" if self.below else ""
         reason[~fell] = f"{self.measure} fell by less than {asked}"
-        reason[~fell & ~low] = f"{self.measure} not below {self.below or 0:g}, nor down by {asked}"
+        if self.below is not None:
+            reason[~low & fell] = f"{self.measure} not below {self.below:g}"
+            reason[~low & ~fell] = f"{self.measure} not below {self.below:g}, nor down by {asked}"
         reason[~enough] = "no reading in the window" if self.kept == 1 else "too few readings"
         reason[np.isnan(before)] = "no baseline reading"
         return reason

@@ -7,7 +7,7 @@ __all__ = ["SAME", "last_position", "mean_at_end", "run_lengths", "runs"]
 
 Array = NDArray[np.float64]
 
-SAME = 1e-9  # 7.8 - 7.0 is a drop of .8, whatever the last binary digit says
+SAME = 1e-6  # 7.7 - 6.9 is a drop of .8, also in single precision; relative to the value
 
 
 def mean_at_end(values: Array) -> tuple[Array, NDArray[np.bool_]]:

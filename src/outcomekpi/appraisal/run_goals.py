@@ -127,5 +127,5 @@ class RunGoal:
             )
             measured &= np.isfinite(found)
             with np.errstate(invalid="ignore"):
-                passes &= found < bar - SAME
+                passes &= found < bar - SAME * max(1.0, bar)
         return passes & measured, measured
