@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
 from html import escape
@@ -48,6 +49,8 @@ class Provenance:
     data_hash, spec_hash : first 16 hexadecimal digits of the SHA-256 of the cases (see
         :func:`outcomekpi.fingerprints.hash_cases`) and of the specification as Python prints it
     seconds : wall time of the fit
+    model : of a hierarchical model ``engine, family, doctor_effects, levels``, and ``sampler``
+        where one ran; empty for other results
     """
 
     created: str
@@ -56,6 +59,7 @@ class Provenance:
     data_hash: str
     spec_hash: str
     seconds: float
+    model: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return every field as indented JSON, keys in the order of the class."""
@@ -74,8 +78,9 @@ class Provenance:
             found = json.loads(text)
         except json.JSONDecodeError as error:
             raise StorageError(f"A provenance record must be JSON; {error}.") from error
-        wanted = {field.name for field in fields(cls)}
-        if not isinstance(found, dict) or set(found) != wanted:
+        wanted = {one.name for one in fields(cls)}
+        # records of fits that were saved before models were described
+        if not isinstance(found, dict) or {"model", *found} != wanted:
             seen = sorted(found) if isinstance(found, dict) else type(found).__name__
             raise StorageError(f"A provenance record must hold {sorted(wanted)}; found {seen}.")
         return cls(**found)
@@ -96,7 +101,12 @@ class Provenance:
 
 
 def record_provenance(
-    data: Cases | pd.DataFrame, spec: object, *, seed: int, seconds: float
+    data: Cases | pd.DataFrame,
+    spec: object,
+    *,
+    seed: int,
+    seconds: float,
+    model: Mapping[str, str] | None = None,
 ) -> Provenance:
     """Record what produced a result, so that a reader can tell whether two are comparable.
 
@@ -106,6 +116,7 @@ def record_provenance(
     spec : the specification; its printed form, which names every choice and prior, is hashed
     seed : the seed that the user gave
     seconds : wall time of the work
+    model : how a hierarchical model was fitted, see :class:`Provenance`
     """
     return Provenance(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -114,6 +125,7 @@ def record_provenance(
         data_hash=hash_cases(data) if isinstance(data, Cases) else hash_frame(data),
         spec_hash=hashlib.sha256(repr(spec).encode()).hexdigest()[:HASH_LENGTH],
         seconds=float(seconds),
+        model=dict(model or {}),
     )
 
 

@@ -1,5 +1,6 @@
 """fit: from cases and a specification to the posterior, by either engine."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from time import perf_counter
@@ -151,8 +152,28 @@ def fit(
         model=model,
         engine=chosen,
         diagnostics=dict(samples.diagnostics),
-        provenance=record_provenance(cases, spec, seed=seed, seconds=perf_counter() - began),
+        provenance=record_provenance(
+            cases,
+            spec,
+            seed=seed,
+            seconds=perf_counter() - began,
+            model=_describe(model, chosen, samples.diagnostics),
+        ),
     )
+
+
+def _describe(
+    model: Model, engine: Engine, diagnostics: Mapping[str, float | str]
+) -> dict[str, str]:
+    """Say how the model was fitted, for everybody who gets to see no more than its results."""
+    sampler = {"sampler": str(diagnostics["sampler"])} if "sampler" in diagnostics else {}
+    return {
+        "engine": engine,
+        **sampler,
+        "family": model.family,
+        "doctor_effects": model.doctor_effects,
+        "levels": "doctor" if model.hospital_code is None else "doctor, hospital",
+    }
 
 
 def _choose_engine(engine: Engine, model: Model) -> Engine:

@@ -15,6 +15,7 @@ from outcomekpi.adjustment.model import Model
 from outcomekpi.adjustment.posterior import PosteriorSamples
 from outcomekpi.errors import SpecError, check_choice
 from outcomekpi.intervals import flatten_draws
+from outcomekpi.origins import Provenance
 from outcomekpi.profiling.linear_predictor import Predictor, posterior_of, read_predictor
 from outcomekpi.profiling.predictive_curves import DoctorView, log_marginal, upper_tails
 
@@ -42,6 +43,7 @@ class Divergence:
     k_hat : (doctor,), Pareto shape of the weights that take the doctor out; above .7 they fail.
         0 where the model was refitted
     method : "importance" or "refit"
+    provenance : of the fit
     """
 
     observed: pd.Series
@@ -49,6 +51,7 @@ class Divergence:
     upper_cross: pd.Series
     k_hat: pd.Series
     method: DivergenceMethod
+    provenance: Provenance | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """One row per doctor, in the order of the labels.
@@ -148,6 +151,7 @@ def divergence_test(
         upper_cross=pd.Series(cross, index=index),
         k_hat=pd.Series(shapes, index=index),
         method=method,
+        provenance=fit.provenance,
     )
 
 

@@ -10,6 +10,7 @@ from scipy.special import ndtri_exp
 
 from outcomekpi.adjustment.fit import Fit
 from outcomekpi.errors import SpecError
+from outcomekpi.origins import Provenance
 from outcomekpi.profiling.case_means import case_means
 from outcomekpi.profiling.count_tails import (
     MidTails,
@@ -34,6 +35,7 @@ class ExactTest:
     log_p : (doctor,), natural logarithm of the p-value; finite where the p-value underflows
     side : (doctor,), "high" or "low", the side on which the observed events lie
     law : distribution of the events of an average doctor
+    provenance : of the fit
     """
 
     observed: pd.Series
@@ -41,6 +43,7 @@ class ExactTest:
     log_p: pd.Series
     side: pd.Series
     law: str
+    provenance: Provenance | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """One row per doctor, in the order of the labels.
@@ -133,6 +136,7 @@ def exact_test(fit: Fit, *, hospital: HospitalComparison = "within") -> ExactTes
         log_p=pd.Series([tail.two_sided for tail in tails], index=index),
         side=pd.Series([tail.side for tail in tails], index=index, dtype=object),
         law=law,
+        provenance=fit.provenance,
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.errors import SpecError, check_choice
 from outcomekpi.intervals import check_level, flatten_draws
+from outcomekpi.origins import Provenance
 from outcomekpi.profiling.funnel_quantiles import LimitRule, limits_at
 from outcomekpi.profiling.overdispersion import (
     Distribution,
@@ -44,6 +45,7 @@ class FunnelLimits:
     lower, upper : (doctor, level)
     rule : how the limits were computed, with phi, tau² or the fitted precision
     unit : of values and limits
+    provenance : of the fit; None where the events were computed elsewhere
     """
 
     observed: pd.Series
@@ -57,6 +59,7 @@ class FunnelLimits:
     upper: pd.DataFrame
     rule: LimitRule
     unit: str
+    provenance: Provenance | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """One row per doctor, in the order given.
@@ -201,6 +204,7 @@ def funnel_limits(
         levels=levels,
         center=rates.reference_rate,
         unit=rates.unit,
+        provenance=rates.provenance,
     )
 
 
@@ -276,6 +280,7 @@ def _build_limits(
     levels: tuple[float, ...],
     center: float,
     unit: str,
+    provenance: Provenance | None = None,
 ) -> FunnelLimits:
     _check(rule, levels)
     o, e, n = (np.asarray(x, dtype=np.float64) for x in (observed, expected, cases))
@@ -301,6 +306,7 @@ def _build_limits(
         upper=pd.DataFrame(upper, index=index),
         rule=rule,
         unit=unit,
+        provenance=provenance,
     )
 
 

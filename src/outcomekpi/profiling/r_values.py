@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from outcomekpi.cases import Direction
 from outcomekpi.errors import SpecError
 from outcomekpi.intervals import flatten_draws
+from outcomekpi.origins import Provenance
 from outcomekpi.profiling.standardization import StandardizedRates, require_direction
 
 __all__ = ["RValues", "r_values"]
@@ -28,12 +29,14 @@ class RValues:
     fraction : (point,), top fractions that were examined
     cutoff : (point,), posterior probability that a doctor needs to be in each top fraction
     direction : "higher" or "lower" is better
+    provenance : of the fit
     """
 
     values: pd.Series
     fraction: NDArray[np.float64]
     cutoff: NDArray[np.float64]
     direction: Direction
+    provenance: Provenance | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """One row per doctor, in the order of the labels: ``r_value``."""
@@ -111,6 +114,7 @@ def r_values(rates: StandardizedRates) -> RValues:
         fraction=fraction,
         cutoff=cutoff,
         direction=direction,
+        provenance=rates.provenance,
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from outcomekpi.adjustment.fit import Fit
 from outcomekpi.errors import SpecError, check_choice
 from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, interval
+from outcomekpi.origins import Provenance
 from outcomekpi.profiling.linear_predictor import posterior_of, read_predictor
 from outcomekpi.profiling.reliability_estimates import (
     SignalEstimate,
@@ -41,6 +42,7 @@ class Reliability:
     signal_per_case : (chain, draw), signal to noise of one case, so that n cases have
         reliability n s / (1 + n s)
     signal_estimate : posterior median ("latent") or estimate of the same
+    provenance : of the fit
     """
 
     method: ReliabilityMethod
@@ -49,6 +51,7 @@ class Reliability:
     cases: pd.Series
     signal_per_case: xr.DataArray
     signal_estimate: float
+    provenance: Provenance | None = None
 
     @property
     def kind(self) -> str:
@@ -181,6 +184,7 @@ def _latent(fit: Fit) -> Reliability:
             per_case.reshape(like.sizes["chain"], like.sizes["draw"]), dims=("chain", "draw")
         ),
         signal_estimate=float(np.median(per_case)),
+        provenance=fit.provenance,
     )
 
 
@@ -208,4 +212,5 @@ def _from_estimate(fit: Fit, method: ReliabilityMethod, found: SignalEstimate) -
         cases=cases,
         signal_per_case=xr.DataArray(found.replicates[None, :], dims=("chain", "draw")),
         signal_estimate=found.estimate,
+        provenance=fit.provenance,
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from outcomekpi.cases import Direction
 from outcomekpi.errors import SpecError, check_choice
 from outcomekpi.intervals import flatten_draws
+from outcomekpi.origins import Provenance
 from outcomekpi.profiling.grading import grade_exactly, grade_in_order, pairwise_worse
 from outcomekpi.profiling.standardization import StandardizedRates, require_direction
 
@@ -36,6 +37,7 @@ class ReportCard:
     method : "exact", or "ordered": exact among gradings along the expected ranks
     approximation : what was approximated, in words; empty where nothing was
     direction : "higher" or "lower" is better
+    provenance : of the fit
     """
 
     grade: pd.Series
@@ -46,6 +48,7 @@ class ReportCard:
     method: str
     approximation: str
     direction: Direction
+    provenance: Provenance | None = None
 
     @property
     def wrong_among_ordered(self) -> float:
@@ -146,6 +149,7 @@ def report_card(
         method=chosen,
         approximation=pairs.approximation,
         direction=direction,
+        provenance=rates.provenance,
     )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.errors import SpecError
 from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, interval
+from outcomekpi.origins import Provenance
 from outcomekpi.profiling.ranking import rank_draws
 from outcomekpi.profiling.standardization import StandardizedRates, require_direction
 
@@ -25,12 +26,14 @@ class TierMisclassification:
     probability : (doctor, tier), posterior probability that the doctor belongs there
     wrong_share : (sample,), share of doctors in the wrong tier in each draw
     definition : how the true tiers are defined
+    provenance : of the fit
     """
 
     assigned: pd.Series
     probability: pd.DataFrame
     wrong_share: NDArray[np.float64]
     definition: str
+    provenance: Provenance | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """One row per doctor: ``assigned``, ``p_wrong``, and ``p_1 .. p_K`` of each tier."""
@@ -128,6 +131,7 @@ def misclassify_tiers(
         probability=pd.DataFrame(probability, index=index, columns=tiers),
         wrong_share=(true != own[:, None]).mean(axis=0),
         definition=definition,
+        provenance=rates.provenance,
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from outcomekpi.adjustment.fit import Fit
 from outcomekpi.adjustment.spec import Family
 from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, interval
+from outcomekpi.origins import Provenance
 from outcomekpi.profiling.linear_predictor import posterior_of
 
 __all__ = ["Variation", "describe_variation", "median_odds_ratio"]
@@ -26,10 +27,12 @@ class Variation:
     ----------
     draws : measure -> (sample,)
     meaning : measure -> what it says, in words
+    provenance : of the fit
     """
 
     draws: dict[str, NDArray[np.float64]]
     meaning: dict[str, str]
+    provenance: Provenance | None = None
 
     def to_frame(self, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
         """One row per measure: ``mean``, ``median``, ``lower, upper``, ``meaning``."""
@@ -123,7 +126,8 @@ def describe_variation(fit: Fit) -> Variation:
         found["icc_hospital"] = hospital**2 / total
         found[f"{ratio}_hospital"] = _median_contrast(hospital, ratio)
         found["hospital_share"] = hospital**2 / (hospital**2 + doctor**2)
-    return Variation(draws=found, meaning={name: _meaning(name) for name in found})
+    meaning = {name: _meaning(name) for name in found}
+    return Variation(draws=found, meaning=meaning, provenance=fit.provenance)
 
 
 def _contrast(family: Family) -> str:
