@@ -101,10 +101,8 @@ def indicator_cases(
 
 def check_window(population: Population, indicator: GoalIndicator, month: int) -> None:
     """Raise a :class:`SpecError` unless the months that an indicator needs were simulated."""
-    kinds = (ReadingBelow, PressureControl, AdmissionFree)
-    if not isinstance(indicator, kinds):
-        names = ", ".join(kind.__name__ for kind in kinds)
-        raise SpecError(f"indicator must be one of {names}; got {type(indicator).__name__}.")
+    known = tuple(kind.__name__ for kind in get_args(GoalIndicator))
+    check_choice("indicator", type(indicator).__name__, known)
     last = population.scenario.months
     if isinstance(month, bool) or not isinstance(month, int) or not 1 <= month <= last:
         raise SpecError(f"month must be a whole number from 1 to {last}; got {month!r}.")
@@ -115,7 +113,7 @@ def check_window(population: Population, indicator: GoalIndicator, month: int) -
         if max(steps.values()) > 1:
             raise SpecError(
                 "Consecutive months need a planned reading in each month; the scenario has one "
-                f"every {max(steps.values())} months. Set sbp.every_months and dbp.every_months to 1."
+                f"every {max(steps.values())} months. Set every_months of sbp and dbp to 1."
             )
     if asked > month:
         raise SpecError(f"The indicator looks back {asked} months from month {month}: too far.")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from outcomekpi.simulation.indicators import AdmissionFree, GoalIndicator
 from outcomekpi.simulation.people import NORMALS, form_people
 from outcomekpi.simulation.scenario import Scenario
 
-__all__ = ["expected_deaths", "expected_share", "solve_knob"]
+__all__ = ["change_knobs", "expected_deaths", "expected_share", "solve_knob"]
 
 LOG2_POINTS = 14
 DOCTOR = len(NORMALS)
@@ -88,6 +89,13 @@ def expected_deaths(scenario: Scenario, *, month: int) -> float:
     return float(1 - survival(scenario, patients, month)[:, -1].mean())
 
 
+def change_knobs(scenario: Scenario, bundle: str, **knobs: float) -> Scenario:
+    """Return the scenario with some knobs of one bundle changed."""
+    inside: Any = replace(getattr(scenario, bundle), **knobs)
+    fields: dict[str, Any] = {bundle: inside}
+    return replace(scenario, **fields)
+
+
 def solve_knob(
     scenario: Scenario,
     bundle: str,
@@ -106,12 +114,8 @@ def solve_knob(
     """
     from scipy.optimize import brentq
 
-    def changed(value: float) -> Scenario:
-        inside = replace(getattr(scenario, bundle), **{knob: value})
-        return replace(scenario, **{bundle: inside})
-
     def gap(value: float) -> float:
-        return expectation(changed(value)) - target
+        return expectation(change_knobs(scenario, bundle, **{knob: value})) - target
 
     ends = [gap(end) for end in between]
     if ends[0] * ends[1] > 0:
@@ -119,4 +123,5 @@ def solve_knob(
             f"No {bundle}.{knob} between {between[0]:g} and {between[1]:g} gives {target:g}; the "
             f"ends give {ends[0] + target:.4g} and {ends[1] + target:.4g}."
         )
-    return changed(float(brentq(gap, *between, xtol=1e-5)))
+    root = float(brentq(gap, *between, xtol=1e-5))
+    return change_knobs(scenario, bundle, **{knob: root})

@@ -7,7 +7,7 @@ from scipy.special import expit, logit
 from outcomekpi.simulation.improvement import effect_course
 from outcomekpi.simulation.people import People, mean_case_mix
 from outcomekpi.simulation.scenario import Scenario
-from outcomekpi.simulation.staff import Staff, presence
+from outcomekpi.simulation.staff import presence
 
 __all__ = [
     "DAYS_PER_MONTH",
@@ -187,4 +187,4 @@ def draw_attendance(
         missed = expit(log_odds).astype(np.float32)
         came &= rng.random((n, months.size), dtype=np.float32) >= missed[:, None]
     came[:, 0] = True
-    return came
+    return np.asarray(came)

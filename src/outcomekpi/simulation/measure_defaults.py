@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from outcomekpi.simulation.measures import MEASURES, MeasureTraits
 
@@ -147,4 +148,5 @@ MEASURE_SOURCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 def default_traits(measure: str) -> MeasureTraits:
     """Return the default knobs of one measure."""
-    return MeasureTraits(**{name: value for name, (value, _) in _VALUES[measure].items()})
+    values: dict[str, Any] = {name: value for name, (value, _) in _VALUES[measure].items()}
+    return MeasureTraits(**values)

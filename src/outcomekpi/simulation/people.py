@@ -59,9 +59,9 @@ class People:
         """Case mix around its mean: decades of age, points, quintiles, severity."""
         return {
             "per_severity": self.severity.astype(np.float64),
-            "per_ses": self.ses - 3.0,
+            "per_ses": self.ses.astype(np.float64) - 3,
             "per_comorbidity": self.comorbidity.astype(np.float64),
-            "per_decade": self.age / 10.0,
+            "per_decade": self.age.astype(np.float64) / 10,
         }
 
 

@@ -7,7 +7,12 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from outcomekpi.errors import check_choice
-from outcomekpi.simulation.expectations import expected_deaths, expected_share, solve_knob
+from outcomekpi.simulation.expectations import (
+    change_knobs,
+    expected_deaths,
+    expected_share,
+    solve_knob,
+)
 from outcomekpi.simulation.improvement import Improvement
 from outcomekpi.simulation.indicators import AdmissionFree, PressureControl, ReadingBelow
 from outcomekpi.simulation.measures import MEASURES
@@ -30,8 +35,8 @@ PRESET_SOURCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "tertiary_hospital": MappingProxyType(
             {
                 "hba1c.mean": "solved: 43 % below 7 % at month 0 (A-C1E1)",
-                "sbp.mean": f"solved: 37.6 % of hypertensives below 140/90 at month 0; the baseline "
-                f"of A-C1E2 is not published ({WANG})",
+                "sbp.mean": "solved: 37.6 % of hypertensives below 140/90 at month 0; the "
+                f"baseline of A-C1E2 is not published ({WANG})",
                 "events.admissions_per_year": "solved: 36 % die or are admitted for HF within a "
                 f"year, after acute HF ({ESC}); the baseline of A-C1E3 is not published",
                 "events.hf_deaths_per_year": f"solved: 23.6 % die within a year, after acute HF "
@@ -69,7 +74,7 @@ PRESET_SOURCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 
 def tertiary_hospital(*, program: PublishedProgram = "none") -> Scenario:
-    """A chronic disease center of a tertiary hospital, with the published baseline (A-CASE1).
+    """Describe a chronic disease center of a tertiary hospital with the published baseline.
 
     Parameters
     ----------
@@ -89,9 +94,9 @@ def tertiary_hospital(*, program: PublishedProgram = "none") -> Scenario:
 
     Notes
     -----
-    Means and rates are solved in expectation, not tuned to a seed. The published sources give one
-    baseline, 43 %; those of blood pressure and heart failure are from the literature, as the
-    codebook says.
+    After A-CASE1. Means and rates are solved in expectation, not tuned to a seed. The published
+    source gives one baseline, 43 %; those of blood pressure and heart failure are from the
+    literature, as the codebook says.
 
     Examples
     --------
@@ -104,7 +109,7 @@ def tertiary_hospital(*, program: PublishedProgram = "none") -> Scenario:
 
 
 def community_centers() -> Scenario:
-    """Community health centers with family-doctor teams, for one year (A-CASE2).
+    """Describe community health centers with family-doctor teams, for one year.
 
     Returns
     -------
@@ -112,8 +117,8 @@ def community_centers() -> Scenario:
 
     Notes
     -----
-    The source publishes no baseline at all; every number is from the literature or an assumption,
-    as the codebook says.
+    After A-CASE2. The source publishes no baseline at all; every number is from the literature or
+    an assumption, as the codebook says.
 
     Examples
     --------
@@ -126,15 +131,13 @@ def community_centers() -> Scenario:
 
 @cache
 def _tertiary() -> Scenario:
-    plain = Scenario()
-    alone = {name: replace(plain.measure(name), sd_hospital=0.0) for name in MEASURES}
     scenario = replace(
-        plain,
-        name="tertiary hospital",
+        Scenario(name="tertiary hospital"),
         smoking=SmokingTraits(sd_hospital=0.0),
         events=EventRates(sd_hospital=0.0),
-        **alone,
     )
+    for name in MEASURES:
+        scenario = change_knobs(scenario, name, sd_hospital=0.0)
     return _solve_baselines(scenario, glucose=0.43, combined=0.36, deaths=0.236)
 
 
@@ -187,12 +190,12 @@ def _tertiary_with_program() -> Scenario:
     )  # fmt: skip
 
     def controlled(changed: Scenario) -> float:
-        both = replace(changed.improvement, dbp=changed.improvement.sbp / 2)
-        return expected_share(replace(changed, improvement=both), PRESSURE, month=24)
+        half = changed.improvement.sbp / 2
+        return expected_share(change_knobs(changed, "improvement", dbp=half), PRESSURE, month=24)
 
     scenario = solve_knob(
         scenario, "improvement", "sbp", controlled,
         target=0.153 / 0.407 + 0.27, between=(-60.0, 0.0),
     )  # fmt: skip
-    both = replace(scenario.improvement, dbp=scenario.improvement.sbp / 2)
-    return replace(scenario, name="tertiary hospital with program", improvement=both)
+    scenario = change_knobs(scenario, "improvement", dbp=scenario.improvement.sbp / 2)
+    return replace(scenario, name="tertiary hospital with program")

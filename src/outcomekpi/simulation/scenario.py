@@ -1,6 +1,7 @@
 """A scenario: everything that must be said before a synthetic hospital can be simulated."""
 
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any
 
 from outcomekpi.errors import SpecError
@@ -14,11 +15,9 @@ from outcomekpi.simulation.traits import DoctorTraits, PatientTraits
 __all__ = ["BUNDLES", "Scenario"]
 
 
-def _measure(name: str) -> Any:
-    return field(
-        default=default_traits(name),
-        metadata={"sources": MEASURE_SOURCES[name], "unit": MEASURES[name].scale},
-    )
+def _told(name: str) -> dict[str, Any]:
+    """Say what the codebook needs about a measure beside its knobs."""
+    return {"sources": MEASURE_SOURCES[name], "unit": MEASURES[name].scale}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,19 +60,33 @@ class Scenario:
         0.6, meaning="correlation of systolic and diastolic pressure, own levels and readings",
         unit="correlation", low=0, high=0.99, source="assumption, they rise and fall together",
     )  # fmt: skip
-    doctors: DoctorTraits = DoctorTraits()
-    patients: PatientTraits = PatientTraits()
-    hba1c: MeasureTraits = _measure("hba1c")
-    sbp: MeasureTraits = _measure("sbp")
-    dbp: MeasureTraits = _measure("dbp")
-    ldl: MeasureTraits = _measure("ldl")
-    weight: MeasureTraits = _measure("weight")
-    phq9: MeasureTraits = _measure("phq9")
-    covered: MeasureTraits = _measure("covered")
-    smoking: SmokingTraits = SmokingTraits()
-    events: EventRates = EventRates()
-    missingness: Missingness = Missingness()
-    improvement: Improvement = Improvement()
+    doctors: DoctorTraits = field(default_factory=DoctorTraits)
+    patients: PatientTraits = field(default_factory=PatientTraits)
+    hba1c: MeasureTraits = field(
+        default_factory=partial(default_traits, "hba1c"), metadata=_told("hba1c")
+    )
+    sbp: MeasureTraits = field(
+        default_factory=partial(default_traits, "sbp"), metadata=_told("sbp")
+    )
+    dbp: MeasureTraits = field(
+        default_factory=partial(default_traits, "dbp"), metadata=_told("dbp")
+    )
+    ldl: MeasureTraits = field(
+        default_factory=partial(default_traits, "ldl"), metadata=_told("ldl")
+    )
+    weight: MeasureTraits = field(
+        default_factory=partial(default_traits, "weight"), metadata=_told("weight")
+    )
+    phq9: MeasureTraits = field(
+        default_factory=partial(default_traits, "phq9"), metadata=_told("phq9")
+    )
+    covered: MeasureTraits = field(
+        default_factory=partial(default_traits, "covered"), metadata=_told("covered")
+    )
+    smoking: SmokingTraits = field(default_factory=SmokingTraits)
+    events: EventRates = field(default_factory=EventRates)
+    missingness: Missingness = field(default_factory=Missingness)
+    improvement: Improvement = field(default_factory=Improvement)
 
     def __post_init__(self) -> None:
         check_knobs(self)

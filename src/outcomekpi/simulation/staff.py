@@ -39,8 +39,8 @@ class Staff:
     def effect(self, outcome: str, sd_doctor: float, sd_hospital: float) -> NDArray[np.float64]:
         """Improvement that each doctor and his hospital bring: (doctor,), positive is better."""
         k = OUTCOMES.index(outcome)
-        own: NDArray[np.float64] = sd_doctor * self.quality[:, k]
-        return own + sd_hospital * self.hospital_quality[self.hospital, k]
+        own = sd_doctor * self.quality[:, k]
+        return np.asarray(own + sd_hospital * self.hospital_quality[self.hospital, k])
 
     def to_frame(self) -> pd.DataFrame:
         """One row per doctor: ``doctor, hospital, team, title, caseload``."""

@@ -21,7 +21,6 @@ from outcomekpi.simulation.indicators import AdmissionFree, GoalIndicator
 from outcomekpi.simulation.measures import MEASURES
 from outcomekpi.simulation.people import People
 from outcomekpi.simulation.population import Population
-from outcomekpi.simulation.scenario import Scenario
 
 __all__ = ["HospitalShare", "true_rates"]
 
@@ -162,7 +161,7 @@ def _people_of(population: Population) -> People:
 def _gains(
     population: Population, indicator: GoalIndicator
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """What each doctor and his hospital improve, apart: measure -> (doctor,)."""
+    """Return what each doctor and his hospital improve, apart: measure -> (doctor,)."""
     outcome, scenario = _outcome(indicator), population.scenario
     quality = population.truth.doctors[outcome].to_numpy()
     hospital = population.truth.hospitals[outcome]
@@ -200,10 +199,10 @@ def _direct_rates(
         )
     step = max(int(np.ceil(weight.size * len(gains) / PRODUCTS)), 1)
     who, weight = patients.every(step), weight[::step]
-    rates = np.array(
-        [np.average(chances(who, {k: np.full(weight.size, v) for k, v in g.items()}), weights=weight)
-         for g in gains]
-    )  # fmt: skip
+    rates = np.empty(len(gains))
+    for k, gain in enumerate(gains):
+        same = {name: np.full(weight.size, value) for name, value in gain.items()}
+        rates[k] = np.average(chances(who, same), weights=weight)
     if at is not lead:
         curve = np.polynomial.Chebyshev.fit(at, rates, NODES - 1, domain=[at.min(), at.max()])
         rates = curve(lead)
