@@ -36,9 +36,9 @@ def test_shares_of_patients_are_the_chances_that_the_truth_holds():
 def test_half_of_the_hospitals_start_spread_over_the_waves():
     frame, truth = simulate_rollout(n_patients=1)
     counts = starts(frame).value_counts()
-    assert dict(counts) == {0: 12, 13: 3, 16: 3, 19: 3, 22: 3}
-    exposure = truth.cells.loc[truth.cells["start"] == 22, "exposure"]
-    assert (exposure.min(), exposure.max()) == (-21, 14)
+    assert dict(counts) == {0: 12, 25: 3, 28: 3, 31: 3, 34: 3}
+    exposure = truth.cells.loc[truth.cells["start"] == 34, "exposure"]
+    assert (exposure.min(), exposure.max()) == (-33, 14)
     assert truth.cells.loc[truth.cells["start"] == 0, "exposure"].isna().all()
 
 
@@ -49,12 +49,14 @@ def test_the_effect_is_nil_before_the_start_grows_and_then_lasts():
     grown = cells[cells["exposure"].ge(0)].groupby("exposure")["effect"].mean()
     # .4 log odds near one half are 10 points; a quarter of it in the first month
     assert grown[0] == pytest.approx(2.3, abs=0.5)
-    assert grown[3:].between(7.5, 10).all()
+    assert grown[:4].is_monotonic_increasing
+    # .4 log odds are 10 points at 50 %, 7.7 at 71 %, and less where the years have brought more
+    assert grown[3:].between(5.5, 10).all()
     assert truth.points == pytest.approx(cells.loc[cells["exposure"].ge(0), "effect"].mean())
 
 
-def test_without_effect_and_drift_nothing_changes_but_season_and_own_trends():
-    _, truth = simulate_rollout(effect=0, drift=0, n_patients=1)
+def test_without_effect_the_program_changes_nothing():
+    _, truth = simulate_rollout(effect=0, n_patients=1)
     assert truth.points == 0
     assert truth.cells["with_program"].equals(truth.cells["without"])
 
@@ -64,7 +66,7 @@ def test_hospitals_that_choose_are_not_those_that_a_lot_would_have_drawn(joining
     gaps = {}
     for rule in ("lot", joining):
         measured = [
-            _gap(simulate_rollout(joining=rule, seed=seed, n_patients=4, drift=0)[1].cells)
+            _gap(simulate_rollout(joining=rule, seed=seed, n_patients=4)[1].cells)
             for seed in range(60)
         ]
         gaps[rule] = np.mean(measured, axis=0)
@@ -75,12 +77,21 @@ def test_hospitals_that_choose_are_not_those_that_a_lot_would_have_drawn(joining
     assert abs(trend) < 1 if joining == "better" else abs(level) < 3
 
 
+def test_the_guideline_arrives_everywhere_with_the_first_wave():
+    _, truth = simulate_rollout(trend=0, guideline=0.4, sd_trend=0, n_patients=50)
+    cells = truth.cells.assign(year=(truth.cells["month"] - 1) // 12)
+    rate = cells.groupby([cells["start"] > 0, "year"])["without"].mean().unstack()
+    # .4 log odds near one half are 10 points, in the third year less two months
+    assert (rate[1] - rate[0]).abs().max() < 2
+    assert (rate[3] - rate[1]).between(7.5, 10.5).all()
+
+
 def _gap(cells):
     """Joiners less others without the program: mean of the first year, and change a year."""
     year = (cells["month"] - 1) // 12
     table = cells.groupby([cells["start"] > 0, year])["without"].mean().unstack()
     gap = table.loc[True] - table.loc[False]
-    return gap[0], (gap[2] - gap[0]) / 2
+    return gap[0], (gap[3] - gap[0]) / 3
 
 
 @pytest.mark.parametrize(
@@ -88,8 +99,8 @@ def _gap(cells):
     [
         ({"joining": "volunteers"}, "joining must be one of"),
         ({"waves": (1, 4)}, "rising months, from 2"),
-        ({"waves": (13, 13)}, "rising months"),
-        ({"waves": (13, 40)}, "n_months = 36"),
+        ({"waves": (25, 25)}, "rising months"),
+        ({"waves": (25, 50)}, "n_months = 48"),
         ({"waves": ()}, "rising months"),
         ({"n_hospitals": 6}, "must be 8 or more; got 6"),
         ({"ramp_up": 0}, "1 month"),

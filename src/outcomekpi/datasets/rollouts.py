@@ -23,10 +23,11 @@ SEVERITY = -0.5
 """Log odds of control for a unit of severity."""
 SEASON = 0.1
 """Half the distance of the best month from the worst, log odds."""
-SPREADING = 3.0
-"""Months in which the spread of the new drug goes from 50 to 73 % of its end."""
-SD_DOCTOR, SD_MONTH = 0.2, 0.1
-"""SD of the doctors of a hospital, and of a hospital in a month, log odds."""
+ARRIVAL, SPREADING = 2, 0.8
+"""Months from the first wave until half of the doctors follow the new guideline; months from then
+until 73 % do."""
+SD_HOSPITAL, SD_DOCTOR, SD_MONTH = 0.3, 0.2, 0.1
+"""SD of hospitals, of the doctors of one, and of a hospital in a month, log odds."""
 LUCK = 0.5
 """SD of what else moves a hospital to join, in SDs of what it is chosen by."""
 
@@ -54,13 +55,13 @@ def simulate_rollout(
     n_hospitals: int = 24,
     n_doctors: int = 3,
     n_patients: int = 10,
-    n_months: int = 36,
-    waves: tuple[int, ...] = (13, 16, 19, 22),
+    n_months: int = 48,
+    waves: tuple[int, ...] = (25, 28, 31, 34),
     joining: Joining = "better",
     effect: float = 0.5,
-    ramp_up: int = 6,
-    drift: float = 0.5,
-    sd_hospital: float = 0.3,
+    ramp_up: int = 3,
+    trend: float = 0.1,
+    guideline: float = 0.4,
     sd_trend: float = 0.1,
     seed: int = SEED,
 ) -> tuple[pd.DataFrame, RolloutTruth]:
@@ -77,9 +78,9 @@ def simulate_rollout(
         best results; "improving" those that improve most by themselves
     effect : of the program once it has taken hold, log odds
     ramp_up : months until then; the first month has 1/ramp_up of the effect
-    drift : what a new drug adds everywhere by the end, with the program or without, log odds; half
-        of it has come in the middle of the months
-    sd_hospital : SD of the hospitals' lasting levels, log odds
+    trend : what a year adds everywhere, with the program or without, log odds
+    guideline : what a national guideline adds everywhere, log odds; half of the doctors follow it
+        in the third month of the first wave, nearly all two months later
     sd_trend : SD of the hospitals' own straight trends, log odds a year
     seed : same seed, same table
 
@@ -97,24 +98,28 @@ def simulate_rollout(
 
     Notes
     -----
-    logit P(controlled) = logit(.45) - .5 severity + season + drift S(month) + hospital + hospital's
-    trend x years + hospital in the month + doctor + effect x min(1, (months with the program) /
-    ramp_up), S(m) = 1 / (1 + exp(-(m - n_months / 2) / 3)).
+    logit P(controlled) = logit(.45) - .5 severity + season + (trend + hospital's own) x years +
+    guideline S(month) + hospital + hospital in the month + doctor + effect x min(1, (months with
+    the program) / ramp_up), S(m) = 1 / (1 + exp(-(m - waves[0] - 2) / .8)).
 
     Examples
     --------
     >>> import outcomekpi as ok
     >>> frame, truth = ok.datasets.simulate_rollout(n_patients=2)
     >>> len(frame), round(truth.points, 1)
-    (5184, 9.0)
+    (6912, 8.6)
     """
     _check(n_hospitals, n_months, waves, joining, ramp_up)
     rng = np.random.default_rng(seed)
-    level = rng.normal(0.0, sd_hospital, n_hospitals)
+    level = rng.normal(0.0, SD_HOSPITAL, n_hospitals)
     slope = rng.normal(0.0, sd_trend, n_hospitals)
     start = _starts(rng, level=level, slope=slope, waves=waves, joining=joining)
     month = np.arange(1, n_months + 1)
-    moved = _calendar(month, drift) + level[:, None] + np.outer(slope, (month - 1) / 12)
+    moved = (
+        _calendar(month, trend, guideline, waves[0])
+        + level[:, None]
+        + np.outer(slope, (month - 1) / 12)
+    )
     moved += rng.normal(0.0, SD_MONTH, moved.shape)
     since = np.where(start[:, None] > 0, month - start[:, None], -1)
     gain = effect * np.clip((since + 1) / ramp_up, 0.0, 1.0)
@@ -169,10 +174,11 @@ def _starts(
     return start
 
 
-def _calendar(month: Whole, drift: float) -> Floats:
-    """Tell what a month is worth everywhere: the spread of the drug, and the season."""
-    spread = expit((month - month.size / 2) / SPREADING)
-    return np.asarray(drift * spread + SEASON * np.cos(2 * np.pi * month / 12))
+def _calendar(month: Whole, trend: float, guideline: float, first: int) -> Floats:
+    """Tell what a month is worth everywhere: trend, guideline and season."""
+    followed = expit((month - first - ARRIVAL) / SPREADING)
+    season = SEASON * np.cos(2 * np.pi * month / 12)
+    return np.asarray(trend * (month - 1) / 12 + guideline * followed + season)
 
 
 def _patients(severity: Floats, controlled: Whole, start: Whole) -> pd.DataFrame:
