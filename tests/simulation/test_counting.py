@@ -52,8 +52,9 @@ def test_without_a_reading_a_patient_fails_or_does_not_count():
 
 
 def test_a_shorter_window_forgets_earlier_readings():
-    found = reached(made(GLUCOSE), ok.ReadingBelow(window=3), missing="exclude")
-    assert found == {1: 1, 4: 1}
+    readings = [*GLUCOSE, (3, 12, 8.0, NAN, NAN)]
+    found = reached(made(readings), ok.ReadingBelow(window=3), missing="exclude")
+    assert found == {1: 1, 3: 0, 4: 1}
 
 
 def test_a_fall_of_exactly_the_size_asked_counts():
@@ -99,15 +100,16 @@ EVENTS = [
     (1, 100.0, "hf_admission"), (1, 200.0, "hf_admission"), (1, 300.0, "death"),
     (2, 200.0, "death"),
     (3, 365.3, "hf_admission"),
+    (5, 10.0, "hf_admission"), (6, 400.0, "death"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("death", "found"),
     [
-        ("fail", {1: 0, 2: 0, 3: 1, 4: 1}),
-        ("exclude", {3: 1, 4: 1}),
-        ("free", {1: 0, 2: 1, 3: 1, 4: 1}),
+        ("fail", {1: 0, 2: 0, 3: 1, 4: 1, 5: 0, 6: 1}),
+        ("exclude", {3: 1, 4: 1, 5: 0, 6: 1}),
+        ("free", {1: 0, 2: 1, 3: 1, 4: 1, 5: 0, 6: 1}),
     ],
 )
 def test_a_death_competes_with_admission_as_declared(death, found):
@@ -117,7 +119,7 @@ def test_a_death_competes_with_admission_as_declared(death, found):
 
 def test_a_later_window_counts_those_who_live_when_it_opens():
     population = made(events=EVENTS, months=24)
-    assert reached(population, ok.AdmissionFree(), month=24) == {3: 0, 4: 1}
+    assert reached(population, ok.AdmissionFree(), month=24) == {3: 0, 4: 1, 5: 1, 6: 0}
 
 
 @pytest.mark.parametrize("attribution", ["attending", "responsible", "team"])

@@ -122,7 +122,7 @@ def check_window(population: Population, indicator: GoalIndicator, month: int) -
 def _deaths(population: Population) -> pd.Series:
     events = population.encounters
     died = events[events["kind"] == "death"]
-    return died.set_index("patient")["day"]
+    return died.set_index("patient")["day"].astype(np.float64)
 
 
 def _eligible(population: Population, indicator: GoalIndicator, month: int) -> pd.DataFrame:
@@ -130,8 +130,8 @@ def _eligible(population: Population, indicator: GoalIndicator, month: int) -> p
     if condition is not None:
         patients = patients[patients[condition]]
     known_until = month - indicator.window if isinstance(indicator, AdmissionFree) else month
-    day = _deaths(population).reindex(patients["patient"]).to_numpy()
-    patients = patients[~(day <= known_until * DAYS_PER_MONTH)]
+    day = _deaths(population).reindex(patients["patient"]).fillna(np.inf).to_numpy()
+    patients = patients[day > known_until * DAYS_PER_MONTH]
     titles = population.doctors.set_index("doctor")["title"]
     columns = ["patient", "doctor", "responsible", "team", "hospital"]
     frame = patients[columns].assign(title=titles.reindex(patients["doctor"]).to_numpy())

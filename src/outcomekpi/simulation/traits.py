@@ -107,7 +107,8 @@ class PatientTraits:
     )  # fmt: skip
     age_sd: float = knob(
         10.0, meaning="SD of age before ages are kept within 18 to 95", unit="years", low=0,
-        high=30, source="diabetics in community care in Changshu and Huai'an, Jiangsu, 2013-14: SD 9.9; rounded",
+        high=30, source="diabetics in community care in Changshu and Huai'an, Jiangsu, 2013-14: SD "
+        "9.9; rounded",
     )  # fmt: skip
     female_share: float = knob(
         0.5, meaning="share of women", unit="share", low=0, high=1,
