@@ -368,6 +368,19 @@ def test_records_refuse_tables_that_do_not_fit_together():
         )
 
 
+def test_a_goal_says_in_words_what_it_asks_for():
+    assert str(HBA1C) == (
+        "hba1c < 7 and hba1c down by 0.8 or more from the last reading up to month 0; "
+        "the last reading of months 1 to 12; without one: not assessable"
+    )
+    assert str(PRESSURE) == (
+        "sbp < 140 and dbp < 90 in any 3 consecutive months of months 1 to 12; "
+        "a missing month: fails"
+    )
+    assert str(YEAR) == "no hf_admission within 1 years of month 0; a death: not reached"
+    assert str(CoverageGoal()).startswith("80% or more of the days of months 1 to 12 covered")
+
+
 def test_every_goal_is_a_goal():
     for goal in (HBA1C, PRESSURE, YEAR, CoverageGoal()):
         assert isinstance(goal, Goal)

@@ -28,6 +28,13 @@ def test_the_ladder_of_the_source_has_three_payees():
     assert LADDER[1].goal.bars == (("sbp", 140), ("dbp", 90))
 
 
+def test_months_of_a_table_of_figures_are_whole_though_floats():
+    numbers = {"hba1c_below": 7.0, "drop": 0.8, "sbp_below": 140.0, "dbp_below": 90.0}
+    assert reward_ladder(**numbers, months=6.0, years=1.0) == LADDER
+    with pytest.raises(SpecError, match="must be whole"):
+        reward_ladder(**numbers, months=6.5, years=1.0)
+
+
 def test_the_three_tiers_are_judged_side_by_side_on_the_same_patients():
     records = made_records(
         [{0: 8.0, 12: 6.9}] * 2,

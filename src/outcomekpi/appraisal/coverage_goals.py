@@ -65,6 +65,13 @@ class CoverageGoal:
             check_count(name, field, getattr(self, field))
         check_population(name, self.population)
 
+    def __str__(self) -> str:
+        months = f"months {self.start + 1} to {self.start + self.window}"
+        return (
+            f"{self.at_least:.0%} or more of the days of {months} covered ({self.measure}); a month "
+            f"without a record: {self.missing}"
+        )
+
     def judge(self, records: PatientRecords) -> pd.DataFrame:
         """One row per eligible patient: ``verdict``, ``reason``, ``month``, ``value`` (PDC)."""
         check_window(type(self).__name__, self.start, self.window, records)

@@ -86,6 +86,17 @@ class DropGoal:
             raise SpecError("A mean is one value: judged='mean' needs kept=1.")
         check_population(name, self.population)
 
+    def __str__(self) -> str:
+        fall = f"{self.drop:.3g} of the baseline" if self.relative else f"{self.drop:g}"
+        bar = "" if self.below is None else f"{self.measure} < {self.below:g} and "
+        which = {"last": "the last reading", "any": "any reading", "mean": "the mean"}[self.judged]
+        kept = f" kept for {self.kept} readings" if self.kept > 1 else ""
+        before = f"{self.baseline} reading up to month {self.start}"
+        return (
+            f"{bar}{self.measure} down by {fall} or more from the {before}{kept}; {which} of months "
+            f"{self.start + 1} to {self.start + self.window}; without one: {self.missing}"
+        )
+
     def judge(self, records: PatientRecords) -> pd.DataFrame:
         """One row per eligible patient: ``verdict``, ``reason``, ``month``, ``value``."""
         check_window(type(self).__name__, self.start, self.window, records)

@@ -67,6 +67,10 @@ class NoEventGoal:
         if self.kind == self.death_kind:
             raise SpecError("NoEventGoal: death competes with the event; it cannot be the event.")
 
+    def __str__(self) -> str:
+        opens = f"month {self.start}" if self.since == "start" else f"the first {self.kind}"
+        return f"no {self.kind} within {self.years:g} years of {opens}; a death: {self.death}"
+
     def judge(self, records: PatientRecords) -> pd.DataFrame:
         """One row per eligible patient: ``verdict``, ``reason``, ``month``, ``value``.
 

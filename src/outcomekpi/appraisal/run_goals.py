@@ -76,6 +76,14 @@ class RunGoal:
             )
         check_population(name, self.population)
 
+    def __str__(self) -> str:
+        bars = " and ".join(f"{name} < {bar:g}" for name, bar in self.bars)
+        which = "any" if self.within == "any" else "the last"
+        return (
+            f"{bars} in {which} {self.months} consecutive months of months {self.start + 1} to "
+            f"{self.start + self.window}; a missing month: {self.missing_month}"
+        )
+
     def judge(self, records: PatientRecords) -> pd.DataFrame:
         """One row per eligible patient: ``verdict``, ``reason``, ``month``, ``value``.
 

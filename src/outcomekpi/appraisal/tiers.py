@@ -169,7 +169,7 @@ def reward_ladder(
     drop: float,
     sbp_below: float,
     dbp_below: float,
-    months: int,
+    months: float,
     years: float,
     amounts: tuple[float, float, float] = (1.0, 1.0, 1.0),
     relative: bool = False,
@@ -207,21 +207,25 @@ def reward_ladder(
     >>> [rule.payee for rule in ladder]
     ['doctor', 'team', 'responsible']
     """
+    if months != int(months):
+        raise SpecError(f"months must be whole; got {months!r}.")
     hba1c = DropGoal(
         measure="hba1c",
-        drop=drop,
+        drop=float(drop),
         relative=relative,
-        below=hba1c_below,
+        below=float(hba1c_below),
         population=("diabetes",),
         window=window,
     )
     pressure = RunGoal(
-        bars=(("sbp", sbp_below), ("dbp", dbp_below)),
+        bars=(("sbp", float(sbp_below)), ("dbp", float(dbp_below))),
         months=int(months),
         population=("hypertension",),
         window=window,
     )
-    readmission = NoEventGoal(kind="hf_admission", years=years, population=("heart_failure",))
+    readmission = NoEventGoal(
+        kind="hf_admission", years=float(years), population=("heart_failure",)
+    )
     return (
         TierRule(name="A-C1R1 HbA1c", goal=hba1c, payee="doctor", amount=amounts[0]),
         TierRule(name="A-C1R2 blood pressure", goal=pressure, payee="team", amount=amounts[1]),
