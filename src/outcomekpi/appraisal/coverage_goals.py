@@ -68,8 +68,8 @@ class CoverageGoal:
     def __str__(self) -> str:
         months = f"months {self.start + 1} to {self.start + self.window}"
         return (
-            f"{self.at_least:.0%} or more of the days of {months} covered ({self.measure}); a month "
-            f"without a record: {self.missing}"
+            f"{self.at_least:.0%} or more of the days of {months} covered ({self.measure}); "
+            f"a month without a record: {self.missing}"
         )
 
     def judge(self, records: PatientRecords) -> pd.DataFrame:

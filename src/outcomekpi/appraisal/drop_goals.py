@@ -93,8 +93,8 @@ class DropGoal:
         kept = f" kept for {self.kept} readings" if self.kept > 1 else ""
         before = f"{self.baseline} reading up to month {self.start}"
         return (
-            f"{bar}{self.measure} down by {fall} or more from the {before}{kept}; {which} of months "
-            f"{self.start + 1} to {self.start + self.window}; without one: {self.missing}"
+            f"{bar}{self.measure} down by {fall} or more from the {before}{kept}; {which} of "
+            f"months {self.start + 1} to {self.start + self.window}; without one: {self.missing}"
         )
 
     def judge(self, records: PatientRecords) -> pd.DataFrame:
