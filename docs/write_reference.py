@@ -1,7 +1,7 @@
 """Write what would drift if it were written by hand, each from its source.
 
-docs/reference.md and the table of files in ARCHITECTURE.md come from the docstrings, the table of
-methods in docs/methods/REGISTRY.md from the headings of the pages beside it.
+docs/reference.md and the table of files in ARCHITECTURE.md come from the docstrings, the tables of
+docs/methods/REGISTRY.md from the registry that the package reads, and from the pages beside it.
 """
 
 import ast
@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 
 import outcomekpi
+from outcomekpi.bibliography import find_reference, plain_text
+from outcomekpi.registry import Source, load_methods
 
 GROUPS = (
     ("Functions", lambda value: inspect.isfunction(value)),
@@ -56,6 +58,55 @@ def list_methods(folder: Path) -> str:
     return "\n".join(rows)
 
 
+def list_registry(folder: Path) -> str:
+    """Return the table of methods: page, sources, what each was compared with, tests."""
+    rows = ["| method | sources | compared with | tests |", "|---|---|---|---|"]
+    for method in load_methods():
+        sources = [cite_source(source) for source in method.sources]
+        sources += [f"({cite_source(source)})" for source in method.background]
+        tests = [f"`{test.removeprefix('tests/')}`" for test in method.tests]
+        cells = (
+            f"[{method.name}]({method.page})",
+            "; ".join(sources) or "this package",
+            compared_with(folder, method.page),
+            ", ".join(tests),
+        )
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def cite_source(source: Source) -> str:
+    """Return a source in short: authors, year with DOI, and the place in it or its pages."""
+    fields = find_reference(source.key).fields
+    names = plain_text(fields.get("author", fields["title"])).split(" and ")
+    first = names[0].split(",")[0]
+    short = f"{first} et al." if len(names) > 2 else " and ".join(n.split(",")[0] for n in names)
+    words = " ".join(part for part in (short, fields.get("year", "")) if part)
+    if "doi" in fields:
+        words = f"[{words}](https://doi.org/{fields['doi']})"
+    elif "eprint" in fields:
+        words = f"[{words}](https://arxiv.org/abs/{fields['eprint']})"
+    place = source.place or plain_text(fields.get("pages", ""))
+    return f"{words}, {place}" if place else words
+
+
+def compared_with(folder: Path, place: str) -> str:
+    """Return the first sentence of what a section says about comparisons."""
+    page, fragment = place.split("#")
+    sections = re.split(r"(?m)^## ", (folder / page).read_text(encoding="utf-8"))[1:]
+    own = next(one for one in sections if anchor_of(one.splitlines()[0]) == fragment)
+    found = re.search(
+        r"\*Compared with\.\*(.*?)(?:\n\n|\s\*[A-Z][a-z ]+\.\*|\Z)", own, flags=re.DOTALL
+    )
+    text = re.sub(r"\s+", " ", found[1]).strip()
+    return re.split(r"(?<=[\w)`%])\. (?=[A-Z`\d])", text)[0].rstrip(".").replace("|", "\\|")
+
+
+def anchor_of(heading: str) -> str:
+    """Return the fragment of a heading, as GitHub writes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def write_table(page: Path, mark: str, table: str) -> None:
     """Put a table between its two marks."""
     begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"
@@ -81,4 +132,5 @@ if __name__ == "__main__":
     docs = Path(__file__).parent
     write_names(docs / "reference.md")
     write_table(docs.parent / "ARCHITECTURE.md", "files", list_files())
+    write_table(docs / "methods" / "REGISTRY.md", "methods", list_registry(docs / "methods"))
     write_table(docs / "methods" / "REGISTRY.md", "pages", list_methods(docs / "methods"))
