@@ -24,7 +24,7 @@ from outcomekpi.cli import main
 from outcomekpi.errors import OutcomeKPIError, OutcomeKPIWarning
 
 DOCS = Path(__file__).parent
-WIDTH = 98
+WIDTH = 86
 BLOCK = re.compile(
     r"^```(?P<kind>python|sh)\n(?P<code>.*?)^```\n(?:\n```text\n(?P<text>.*?)^```\n)?",
     flags=re.M | re.S,

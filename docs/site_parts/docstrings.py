@@ -39,7 +39,7 @@ def list_entries(lines: list[str]) -> list[str]:
     for line in lines:
         match = ENTRY.match(line)
         if match:
-            meaning = f" – {match[2]}" if match[2] else ""
+            meaning = f" – {match[2]}" if match[2] else " –"
             written += ["", f"* **{match[1]}**{meaning}"]
         else:
             written.append(f"  {line.strip()}" if line.strip() else "")

@@ -11,12 +11,15 @@ from sphinx.writers.html5 import HTML5Translator
 
 SIZED = re.compile(r"\\([bB])ig(?![a-zA-Z])")
 """Larger delimiters that do not say whether they open or close, which docutils wants to know."""
+ACCENTED = re.compile(r"\\(?:bar|hat|tilde|overline)\s*(?:\\[a-zA-Z]+|[a-zA-Z]|\{[^{}]*\})(?=[_^])")
+"""A letter with an accent and an index, which docutils would set under the letter."""
 LOG = logging.getLogger(__name__)
 
 
 def convert(node: nodes.Element, *, block: bool) -> str:
     """Return an equation as MathML; one that cannot be converted is a warning of the build."""
     tex = SIZED.sub(r"\\\1igl", node.astext().strip())
+    tex = ACCENTED.sub(r"{\g<0>}", tex)
     try:
         return str(tex2mathml(tex, as_block=block))
     except MathError as problem:

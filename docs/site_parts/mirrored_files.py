@@ -5,6 +5,7 @@ and links between files of the repository become links between pages. So every l
 files are browsed in the repository, and on the site.
 """
 
+import os
 import re
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
@@ -16,6 +17,7 @@ ROOT = DOCS.parent
 MIRRORS = (
     ("notebooks/[0-9]*.ipynb", "tutorials"),
     ("benchmarks/*.md", "benchmarks"),
+    ("data/README.md", "data"),
     ("README.zh-CN.md", "project"),
     ("ARCHITECTURE.md", "project"),
     ("CHANGELOG.md", "project"),
@@ -42,12 +44,20 @@ def copy_files(app: Sphinx) -> None:
         (DOCS / folder).mkdir(exist_ok=True)
         for path in (DOCS / folder).iterdir():
             if f"docs/{folder}/{path.name}" not in copies.values():
-                path.unlink()
+                path.unlink(missing_ok=True)
     for origin, copy in copies.items():
         text = rewrite_links((ROOT / origin).read_text(encoding="utf-8"), origin, copy)
-        target = ROOT / copy
-        if not target.exists() or target.read_text(encoding="utf-8") != text:
-            target.write_text(text, encoding="utf-8")
+        write_changed(ROOT / copy, text)
+
+
+def write_changed(target: Path, text: str) -> None:
+    """Write a file if it is new or another one, whole: two builds may run side by side."""
+    if target.exists() and target.read_text(encoding="utf-8") == text:
+        return
+    (DOCS / "_build").mkdir(exist_ok=True)
+    new = DOCS / "_build" / f"{os.getpid()}-{target.name}"
+    new.write_text(text, encoding="utf-8")
+    new.replace(target)
 
 
 def rewrite_links(text: str, origin: str, page: str) -> str:
@@ -57,6 +67,8 @@ def rewrite_links(text: str, origin: str, page: str) -> str:
     def point(match: re.Match[str]) -> str:
         meant = normpath(f"{PurePosixPath(origin).parent}/{match[1]}")
         meant = f"{meant}/README.md" if (ROOT / meant / "README.md").is_file() else meant
+        if meant.startswith("notebooks/") and not (ROOT / meant).exists():
+            meant = "notebooks/README.md"  # not written yet: the page that lists them all
         return relpath(pages.get(meant, meant), PurePosixPath(page).parent.as_posix())
 
     return LINK.sub(point, text)

@@ -11,7 +11,7 @@ TREE = {
         ("Learn", ("tutorials", "howto/index", "glossary")),
         ("Guides", ("evaluate", "thresholds", "pilot")),
         ("Know", ("refusals", "peers", "methods/REGISTRY", "benchmarks/README")),
-        ("Look up", ("reference", "project/README.zh-CN")),
+        ("Look up", ("reference", "data/README", "中文说明 <project/README.zh-CN>")),
         ("Project", ("project/ARCHITECTURE", "project/CONTRIBUTING", "project/CHANGELOG")),
     ),
     "tutorials": (("", ("tutorials/*",)),),
@@ -49,7 +49,8 @@ def list_notebooks(app: Sphinx, docname: str, source: list[str]) -> None:
         for path in sorted((Path(app.srcdir) / "tutorials").glob("*.ipynb")):
             first = nbformat.read(path, as_version=4).cells[0].source
             title = re.search(r"^# (.+)$", first, flags=re.M)
-            source[0] += f"\n{int(path.stem[:2])}. [{title[1] if title else path.stem}](tutorials/{path.name})"
+            words = title[1] if title else path.stem
+            source[0] += f"\n{int(path.stem[:2])}. [{words}](tutorials/{path.name})"
         source[0] += "\n"
 
 

@@ -10,6 +10,7 @@ from sphinx.application import Sphinx
 
 import outcomekpi
 from outcomekpi.public_names import ROOMS
+from site_parts.mirrored_files import write_changed
 
 API = Path(__file__).parents[1] / "api"
 GROUND = "ground"
@@ -66,8 +67,7 @@ def write_page(page: str, directives: list[str], meaning: str, module: str = "")
     if module:
         head += f".. py:module:: outcomekpi.{module}\n\n"
     text, target = head + "\n".join(directives), API / f"{page}.rst"
-    if not target.exists() or target.read_text(encoding="utf-8") != text:
-        target.write_text(text, encoding="utf-8")
+    write_changed(target, text)
     return target.name
 
 
@@ -92,7 +92,7 @@ def write_pages(app: Sphinx) -> None:
         written.add(write_page(page, names, first_line(module), module=page))
     for path in API.iterdir():
         if path.name not in written:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def list_library(page: str) -> list[str]:
