@@ -1,0 +1,183 @@
+"""Is the truth of a synthetic hospital recovered by the fit?
+
+Each line: hospitals with 40 doctors of 150 patients on average, drawn anew each time (doctors,
+patients, luck), a goal counted after a year, a fit with the recorded case mix (age, sex,
+comorbidity, status), standardized rates. The truth of a doctor is his standardized rate computed
+from the probabilities of all patients (`ok.true_rates`): of his own patients over those with a
+doctor of quality 0 (P/E), and of everybody's patients (direct). Counted is how often the interval
+of a doctor holds it.
+
+    python benchmarks/population_recovery.py                  # writes the .md beside this file
+    python benchmarks/population_recovery.py --hospitals 20 --out ""
+"""
+
+import argparse
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+
+import outcomekpi as ok
+
+LEVELS = (0.90, 0.95)
+CASE_MIX = "age + sex + comorbidity + ses"
+COMPLETE = ok.Missingness(missed_visits=0.0, dropouts_per_year=0.0)
+SORTED = ok.DoctorTraits(sorting=0.6, sorted_by="severity")
+GLUCOSE = ok.ReadingBelow(measure="hba1c", below=7.0, window=3)
+MEASURES = ("P/E ratio", "P/E rate", "direct")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One study: a world, a goal, and what is done about missing readings."""
+
+    name: str
+    scenario: ok.Scenario
+    goal: ok.ReadingBelow | ok.PressureControl | ok.AdmissionFree
+    missing: str = "exclude"
+
+
+def lines() -> list[Line]:
+    """Return the studies."""
+    base = replace(ok.tertiary_hospital(), months=12)
+    complete = replace(base, missingness=COMPLETE)
+    hidden = replace(complete, doctors=SORTED)
+    blind = replace(
+        hidden, hba1c=replace(hidden.hba1c, per_severity=0.0),
+    )  # fmt: skip
+    heavy = ok.Missingness(missed_visits=0.25, missed_odds_ratio=2.0, dropouts_per_year=0.15)
+    drop = replace(GLUCOSE, drop=0.8)
+    pressure = ok.PressureControl(window=1)
+    return [
+        Line(name="HbA1c < 7, complete", scenario=complete, goal=GLUCOSE),
+        Line(name="HbA1c < 7 and a drop of .8, complete", scenario=complete, goal=drop),
+        Line(name="BP < 140/90, complete", scenario=complete, goal=pressure),
+        Line(name="BP < 140/90 for six months, complete", scenario=complete,
+             goal=ok.PressureControl(consecutive=6)),
+        Line(name="no HF admission in a year", scenario=complete, goal=ok.AdmissionFree()),
+        Line(name="HbA1c < 7, readings missing, excluded", scenario=base,
+             goal=replace(GLUCOSE, window=12)),
+        Line(name="HbA1c < 7, a quarter missing by severity, excluded",
+             scenario=replace(base, missingness=heavy), goal=GLUCOSE),
+        Line(name="the same, missing counts as fail",
+             scenario=replace(base, missingness=heavy), goal=GLUCOSE, missing="fail"),
+        Line(name="HbA1c < 7, the sickest by unrecorded severity to seniors", scenario=hidden,
+             goal=GLUCOSE),
+        Line(name="the same, severity without effect on HbA1c", scenario=blind, goal=GLUCOSE),
+    ]  # fmt: skip
+
+
+def study(line: Line, seed: int) -> dict[str, float]:
+    """Coverage, error and correlation in one hospital."""
+    population = ok.simulate_population(line.scenario, seed=seed)
+    cases = ok.indicator_cases(population, line.goal, missing=line.missing)
+    truth = ok.true_rates(population, line.goal)
+    fit = ok.fit(cases, ok.ModelSpec(case_mix=CASE_MIX), draws=2000, seed=seed)
+    indirect, direct = ok.standardize(fit), ok.standardize(fit, measure="direct")
+    found: dict[str, float] = {}
+    for level in LEVELS:
+        table, plain = indirect.to_frame(level=level), direct.to_frame(level=level)
+        exact = truth.loc[table.index]
+        inside = {
+            "P/E ratio": exact["ratio"].between(table["ratio_lower"], table["ratio_upper"]),
+            "P/E rate": exact["indirect"].between(table["lower"], table["upper"]),
+            "direct": exact["direct"].between(plain["lower"], plain["upper"]),
+        }
+        found |= {f"{name} {level}": float(value.mean()) for name, value in inside.items()}
+    found["share"] = float(cases.outcome.mean())
+    found["cases"] = cases.n_cases / len(cases.doctors)
+    found["bias"] = float((plain["mean"] - exact["direct"]).mean())
+    found["correlation"] = float(np.corrcoef(plain["mean"], exact["direct"])[0, 1])
+    found["reliability"] = float(np.corrcoef(indirect.raw_rate, exact["direct"])[0, 1])
+    found["doctors"] = len(exact)
+    return found
+
+
+def show(line: Line, frame: pd.DataFrame) -> str:
+    """Return one line of the table: coverage with its Monte Carlo error over hospitals."""
+    n = len(frame)
+    cells = []
+    for level in LEVELS:
+        for name in MEASURES:
+            column = 100 * frame[f"{name} {level}"]
+            cells.append(f"{column.mean():.1f} ± {column.std() / np.sqrt(n):.1f}")
+    return (
+        f"| {line.name} | {n} | {int(frame['doctors'].sum()):,} | {frame['cases'].mean():.0f} | "
+        f"{100 * frame['share'].mean():.0f} % | {' | '.join(cells)} | "
+        f"{100 * frame['bias'].mean():+.1f} | {frame['reliability'].mean():.2f} → "
+        f"{frame['correlation'].mean():.2f} |"
+    )
+
+
+HEAD = (
+    "| world and goal | hospitals | doctors | cases each | reached | "
+    + " | ".join(f"{name}, {100 * level:.0f} %" for level in LEVELS for name in MEASURES)
+    + " | bias, points | correlation with the truth, raw → adjusted |"
+)
+
+EXPLAINED = """## What to read in it
+
+*Complete data, everything that sorts patients recorded.* The first five lines are the claim: the
+truth of a doctor lies in his interval about as often as it says. P/E ratios are covered closest,
+because the ratio is what the model is about. The P/E *rate* multiplies the ratio by the observed
+overall rate and takes that as known; its chance (one standard error is about 1 point with 3,000
+patients of one hospital) is in no interval, which costs a little coverage. The model is not the
+world's: probabilities there are normal integrals of skewed levels, with severity that no record
+holds, here a logit that is linear in the recorded case mix; the doctors' effect is constant on
+neither scale.
+
+*Missing readings.* Who misses visits is sicker, and severity is not recorded. Excluding those
+without a reading makes all rates of the hospital too good by the bias shown; since it is
+nearly the same for all doctors, ratios are hardly touched and direct rates carry it. Counting
+missing as failed answers another question (goal reached *and* measured): measured against the
+clinical truth it is biased by the whole share of missing readings.
+
+*Unrecorded severity that decides who goes to whom.* Seniors get the sickest, no column says so,
+and adjustment cannot repair it: intervals of the model promise more than they hold. The last line
+has the same sorting, but severity does not matter for the outcome, and coverage is back: it is the
+combination that breaks it. This is what the report's sentence "it does not know what the table does
+not hold" means in numbers.
+"""
+
+
+def main() -> None:
+    """Run the studies and write their table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--hospitals", type=int, default=200)
+    parser.add_argument("--out", default=str(Path(__file__).with_suffix(".md")))
+    options = parser.parse_args()
+    began, rows = perf_counter(), []
+    for line in lines():
+        found = pd.DataFrame([study(line, 1000 + seed) for seed in range(options.hospitals)])
+        rows.append(show(line, found))
+        print(rows[-1], f"{perf_counter() - began:.0f} s", flush=True)
+    text = [
+        "# Is the truth of a synthetic hospital recovered?",
+        "",
+        f"Written by `python benchmarks/population_recovery.py --hospitals {options.hospitals}`. "
+        + " ".join(__doc__.split("\n\n")[1].split()),
+        "",
+        f"{date.today()}, outcomekpi {ok.__version__}, numpy {np.__version__}, "
+        f"{perf_counter() - began:.0f} s on one core of a busy machine. Coverage in percent of "
+        "doctors, ± one Monte Carlo standard error over hospitals; bias is the mean of estimated "
+        "less true direct rates.",
+        "",
+        HEAD,
+        "|---|" + "---:|" * (HEAD.count("|") - 2),
+        *rows,
+        "",
+        EXPLAINED.rstrip(),
+    ]
+    if options.out:
+        Path(options.out).write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
