@@ -9,7 +9,7 @@ from typing import Any
 
 from outcomekpi.errors import SpecError, did_you_mean
 
-__all__ = ["Method", "Source", "Use", "find_methods", "load_methods", "result_types"]
+__all__ = ["Method", "Source", "Use", "find_methods", "load_methods", "parts_of", "result_types"]
 
 FILE = "methods.toml"
 MISSING = object()
@@ -112,7 +112,7 @@ def find_methods(*results: object) -> tuple[Method, ...]:
                 f"{len(results)}).{did_you_mean(name, known)} Give results of this package, such "
                 "as a Fit, StandardizedRates or a PilotEffect, or none for the package itself."
             )
-    parts = [part for result in results for part in _parts(result, DEPTH)]
+    parts = [part for result in results for part in parts_of(result)]
     by_type: dict[str, list[object]] = {}
     for part in parts:
         by_type.setdefault(type(part).__name__, []).append(part)
@@ -143,20 +143,20 @@ def _read_source(text: str) -> Source:
     return Source(key=key, place=place)
 
 
-def _parts(value: object, depth: int) -> Iterator[object]:
+def parts_of(value: object, depth: int = DEPTH) -> Iterator[object]:
     """Yield a result and every record in it; arrays and tables are not looked into."""
     if depth == 0:
         return
     if isinstance(value, tuple | list):
         for item in value:
-            yield from _parts(item, depth - 1)
+            yield from parts_of(item, depth - 1)
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _parts(item, depth - 1)
+            yield from parts_of(item, depth - 1)
     elif is_dataclass(value) and not isinstance(value, type):
         yield value
         for field in fields(value):
-            yield from _parts(getattr(value, field.name), depth - 1)
+            yield from parts_of(getattr(value, field.name), depth - 1)
 
 
 def _look_up(result: object, path: str) -> object:
