@@ -66,6 +66,7 @@ PRESET_SOURCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "doctors.junior_share": "assumption, fewer titles than in a tertiary hospital",
                 "doctors.senior_share": "assumption, fewer titles than in a tertiary hospital",
                 "doctors.sorting": "assumption, residents go to the nearest team",
+                "smoking.every_months": "assumption, points need an answer at each visit",
             }
         ),
     }
@@ -154,6 +155,7 @@ def _community() -> Scenario:
             female_share=0.6, diabetes=0.3, hypertension=0.55, heart_failure=0.05,
             comorbidity_mean=1.0,
         ),
+        smoking=SmokingTraits(every_months=1),
     )  # fmt: skip
     return _solve_baselines(scenario, glucose=0.42, combined=0.145, deaths=0.064)
 
