@@ -19,8 +19,9 @@ PAGES = ROOT / "docs" / "methods"
 PACKAGE = ROOT / "src" / "outcomekpi"
 METHODS = {method.id: method for method in load_methods()}
 PARTS = ("*As implemented", "*Source", "*Edge cases", "*Compared with", "*Tests")
-# results of nothing but versions; records that hold a result of another type
-NOT_COMPUTED = {"Cases", "Environment", "Provenance", "CycleHistory", "CycleResults"}
+# what goes into a method, and records of versions
+NOT_COMPUTED = {"Cases", "CycleHistory", "CycleResults", "Environment", "Provenance", "Scenario"}
+NOT_COMPUTED |= {"PointRule", "TierRule"}
 
 by_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
