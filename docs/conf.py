@@ -36,7 +36,9 @@ myst_heading_anchors = 3
 
 default_role = "code"
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 80
 add_module_names = False
 
 html_math_renderer = "mathml"

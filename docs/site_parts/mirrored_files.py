@@ -17,7 +17,7 @@ ROOT = DOCS.parent
 MIRRORS = (
     ("notebooks/[0-9]*.ipynb", "tutorials"),
     ("benchmarks/*.md", "benchmarks"),
-    ("data/README.md", "data"),
+    ("data/*.md", "data"),
     ("README.zh-CN.md", "project"),
     ("ARCHITECTURE.md", "project"),
     ("CHANGELOG.md", "project"),

@@ -23,6 +23,7 @@ TREE = {
     ),
     "methods/REGISTRY": (("", ("*",)),),
     "benchmarks/README": (("", ("*",)),),
+    "data/README": (("", ("*",)),),
     "reference": (("", ("api/*",)),),
 }
 """Page -> its branches, each a caption and the pages on it, as seen from the page."""
