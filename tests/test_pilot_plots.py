@@ -103,6 +103,16 @@ def test_the_counterfactual_begins_at_the_start_and_the_model_breaks_there():
     assert "95% interval" in " ".join(legend(ax))
 
 
+def test_with_a_ramp_up_the_start_stands_where_the_program_started():
+    rate = 50 + np.sin(np.arange(48) ** 2) + 4 * (np.arange(48) >= 24)
+    design = ok.InterruptedSeries(outcome="rate", time="month", start=25, ramp_up=3, unit="%")
+    effect = ok.compare_pilot(pd.DataFrame({"month": range(1, 49), "rate": rate}), design)
+    ax = ok.plot_counterfactual(effect)
+    assert any(np.allclose(line.get_xdata(), 24.5) for line in ax.lines)
+    without = next(line for line in ax.lines if line.get_label() == "without the program")
+    assert without.get_xdata()[0] == 28
+
+
 def test_a_model_without_the_program_alone_is_not_drawn_over_its_counterfactual():
     table = counterfactual()
     table["fitted"] = table["counterfactual"]

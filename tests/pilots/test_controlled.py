@@ -55,6 +55,24 @@ def test_a_shock_to_both_cancels_and_one_to_the_treated_does_not():
     assert compare_pilot(shocked, controlled()).main.value == pytest.approx(plain + 10)
 
 
+def test_the_model_lies_on_the_control_in_the_ramp_up_too():
+    effect = compare_pilot(gaussian(), controlled(ramp_up=3))
+    table = effect.findings.tables["counterfactual"]
+    ramp = table.iloc[24:27]
+    # the distance of both series is near 10, and its model is a line: noise of 1 SD aside
+    assert np.allclose(ramp["counterfactual"] - gaussian()["there"][24:27], 10, atol=3)
+    assert (ramp["fitted"] == ramp["counterfactual"]).all()
+
+
+def test_where_the_control_is_missing_no_level_is_claimed():
+    data = gaussian()
+    data.loc[[5, 30], "there"] = np.nan
+    table = compare_pilot(data, controlled(gaps="missing")).findings.tables["counterfactual"]
+    unknown = table["counterfactual"].isna()
+    assert list(table.index[unknown]) == [5, 30]
+    assert table.loc[unknown, ["fitted", "lower", "upper"]].isna().all(axis=None)
+
+
 @pytest.mark.parametrize("control_as", ["difference", "covariate"])
 @pytest.mark.parametrize("method", ["reml", "prais_winsten", "bayes"])
 def test_a_control_sharpens_what_shares_its_walk(control_as, method):

@@ -57,7 +57,8 @@ def plot_counterfactual(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Ax
     at, labels = _positions(table["time"])
     after = table["after"].to_numpy(dtype=bool)
     begins = int(after.argmax()) if after.any() else len(table) - 1
-    _draw_start(ax, at, begins, labels)
+    ramp_up = int(getattr(effect.design, "ramp_up", 0)) if after.any() else 0
+    _draw_start(ax, at, max(begins - ramp_up, 0), labels)
     _draw_program(ax, table, at, begins)
     _draw_counterfactual(ax, table, at, begins)
     _name_times(ax, table["time"], labels)

@@ -162,10 +162,10 @@ def pair_with_control(model: SeriesModel, control: Floats, control_size: Floats)
     model : of the treated series alone
     control, control_size : (time,), outcome of the control and its trials or exposure
     """
+    if model.family == "gaussian":
+        return replace(model, offset=np.where(np.isfinite(control), control, 0.0))
     control = np.where(model.used, control, 0.0)
     size = np.where(model.used, control_size, 1.0)
-    if model.family == "gaussian":
-        return replace(model, offset=control)
     treated_fit = _own_fit(model, model.outcome, model.size)
     control_fit = _own_fit(model, control, size)
     treated = linearize(model.family, treated_fit, model.outcome, model.size)

@@ -57,6 +57,9 @@ def _counterfactual(answer: SeriesAnswer) -> pd.DataFrame:
             "after": answer.data.after,
         }
     )
+    if answer.data.control is not None:
+        unknown = ~np.isfinite(answer.data.control)
+        frame.loc[unknown, ["fitted", "counterfactual", "lower", "upper"]] = np.nan
     per = {"gaussian": answer.columns.unit or "", "binomial": "share of trials"}
     frame.attrs.update(
         level=DEFAULT_LEVEL,
