@@ -19,7 +19,7 @@ LOG = logging.getLogger(__name__)
 def convert(node: nodes.Element, *, block: bool) -> str:
     """Return an equation as MathML; one that cannot be converted is a warning of the build."""
     tex = SIZED.sub(r"\\\1igl", node.astext().strip())
-    tex = ACCENTED.sub(r"{\g<0>}", tex)
+    tex = ACCENTED.sub(r"{\g<0>{}}", tex)
     try:
         return str(tex2mathml(tex, as_block=block))
     except MathError as problem:
