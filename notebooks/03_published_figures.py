@@ -18,10 +18,10 @@
 # it.
 #
 # - **43 % [A-C1E1.before] → 68 % [A-C1E1.after]** of the patients on their HbA1c target is a
-#   change of 25 points. Chance alone is no explanation: 29 patients at each date (99, if those of
-#   a doctor are alike) are enough for an interval that leaves out no change. But a trend,
-#   selected patients and patients who left can together make all of it, at strengths that have
-#   been seen elsewhere. Whoever states beliefs about what was not published is left with an
+#   change of 25 points. Chance alone is hardly an explanation: 29 patients at each date (172, if
+#   the 50 of each doctor are alike) are enough for an interval that leaves out no change. But a
+#   trend, selected patients and patients who left can together make all of it, at strengths that
+#   are not extreme. Whoever states beliefs about what was not published is left with an
 #   effect of 15 points and a 95 % interval from −4 to 30: the beliefs made that number as much as
 #   the figures did.
 # - **+27 points** [A-C1E2] of blood pressure control, with no level beside it, is 1.4 times as
@@ -31,9 +31,10 @@
 #   admissions were spared only if somebody says how many there were.
 #
 # England shows why this matters. Between 1998 and 2003 blood pressure control of patients with
-# coronary disease rose from 47.3 % to 72.2 % in 42 practices: nearly the same figures, before the
-# country began to pay for performance on a large scale. When it did, control of hypertension went
-# on along its trend, as far as monthly figures of 470,725 patients can tell.
+# coronary disease rose from 47.3 % to 72.2 % in 42 practices: another outcome, five years instead
+# of two, but two levels that look alike, from before the country began to pay for performance on
+# a large scale. When it did, control of hypertension went on along its trend, as far as monthly
+# figures of 470,725 patients can tell.
 #
 # What follows computes every one of these statements, and ends with the strongest sentence that
 # the three figures support and a list of what would have to be published to say more.
@@ -52,7 +53,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.stats import norm, t
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 import outcomekpi as ok
@@ -141,20 +142,31 @@ assert f"{possible.loc['odds ratio', 'upper']:.2f}" == "2.94"
 #
 # With n patients at each date, the textbook interval of the difference is q − p ± 1.96 √{D (p(1 −
 # p) + q(1 − q)) / n}; D is 1 if patients are independent and 1 + (m − 1) ICC if each of the
-# doctors has m patients who are alike by an intraclass correlation.
+# doctors has m patients who are alike by an intraclass correlation. Then 1.96 gives way to the
+# quantile of t with 2 n / m − 2 degrees of freedom: few doctors know little, however many patients
+# they have.
 
 # %%
 p, q = before / 100, after / 100
-n = np.geomspace(10, 2000, 200)
 design_effect = 1 + (PATIENTS_PER_DOCTOR - 1) * ICC
+alike = np.geomspace(2.4 * PATIENTS_PER_DOCTOR, 2000, 200)
+degrees = 2 * alike / PATIENTS_PER_DOCTOR - 2
+variance = p * (1 - p) + q * (1 - q)
+n = np.geomspace(20, 2000, 200)
+halves = {
+    "independent patients": (n, norm.ppf((1 + LEVEL) / 2) * np.sqrt(variance / n)),
+    f"{PATIENTS_PER_DOCTOR} alike per doctor": (
+        alike, t.ppf((1 + LEVEL) / 2, degrees) * np.sqrt(design_effect * variance / alike)
+    ),
+}  # fmt: skip
 fig, ax = plt.subplots(figsize=(6.8, 3.6))
-for d, style in ((1.0, "-"), (design_effect, "--")):
-    half = norm.ppf((1 + LEVEL) / 2) * np.sqrt(d * (p * (1 - p) + q * (1 - q)) / n)
-    ax.plot(n, 100 * (q - p - half), style, color="black", label=f"design effect {d:.2f}")
-    ax.plot(n, 100 * (q - p + half), style, color="black")
+for (label, (patients, half)), style in zip(halves.items(), ("-", "--"), strict=True):
+    ax.plot(patients, 100 * (q - p - half), style, color="black", label=label)
+    ax.plot(patients, 100 * (q - p + half), style, color="black")
 ax.axhline(0, color="gray", linewidth=0.8)
 ax.set(xscale="log", xlabel="patients at each date", ylabel="95% interval of the change (points)")
-ax.set_xticks([10, 30, 100, 300, 1000], ["10", "30", "100", "300", "1000"])
+ax.set_xticks([20, 50, 100, 300, 1000], ["20", "50", "100", "300", "1000"])
+ax.set_ylim(-20, 70)
 ax.legend(title="limits of the interval")
 plt.show()
 
@@ -162,16 +174,23 @@ plt.show()
 assert f"{norm.ppf(0.975):.2f}" == "1.96"
 needed = effect.findings.tables["patients_needed"]["to_exclude_nil"].iloc[0]
 shown = {k: confint_proportions_2indep(k * q, k, k * p, k, method="wald") for k in (28, 29)}
-clustered = design_effect * norm.ppf(0.975) ** 2 * (p * (1 - p) + q * (1 - q)) / (q - p) ** 2
 assert needed == 29 and shown[28][0] < 0 < shown[29][0]
-assert f"{design_effect:.2f}" == "3.45" and f"{np.ceil(clustered):.0f}" == "99"
-print(f"needed: {needed} independent patients, {np.ceil(clustered):.0f} with patients alike")
+plans = {
+    m: ok.BeforeAfterPlan(patients=200, base=p, icc=ICC, patients_per_doctor=m) for m in (10, 50)
+}
+change = after - before
+clustered = {
+    m: ok.pilot_power(plan, effect=change).size_to_exclude_nil() for m, plan in plans.items()
+}
+assert clustered == {10: 55, 50: 172}
+print(f"needed: {needed} independent patients; by patients of a doctor who are alike: {clustered}")
 
 # %% [markdown]
 # From 29 independent patients on, the interval leaves out no change (statsmodels gives the same
-# limit), from 99 on if 50 patients of a doctor are alike by .05. A chronic disease center has
-# more. So chance does not make a change of this size; it only blurs it. **With a million patients
-# the change would be known exactly, and its cause as little as now.**
+# limit); from 55 on if each doctor has 10 patients who are alike by .05, from 172 on if each has
+# 50. A chronic disease center that pays its doctors by such shares should have as many. Chance
+# hardly makes a change of this size out of nothing; how large the change is, it does blur.
+# **With a million patients the change would be known exactly, and its cause as little as now.**
 #
 # ## 2. What +27 points says
 #
@@ -252,16 +271,18 @@ assert readings.loc[20].tolist()[3:] == ["229", "469"]
 # In points, fewer than 34 % readmitted before is impossible, and 40 % would have become 6 %. Read
 # relatively, the fall spared 3.4 of 100 patients a readmission if 10 % had one before, and 20.4
 # if 60 % had. And here the number of patients does matter: with 20 % before, it takes 229
-# patients at each date before an interval leaves out no change, and 469 to have had a fair chance
-# (80 %) of showing it. The source does not say that there were so many.
+# independent patients at each date before an interval leaves out no change, and 469 to have had a
+# fair chance (80 %) of showing it, and more if the patients of a doctor are alike. The source does
+# not say that there were so many.
 #
 # ### Death competes with readmission
 #
 # A patient who dies is not readmitted. If more die, fewer come back, and the figure improves; the
 # third tier of the same program pays for "not readmitted within one year" and does not say what a
 # death means. With constant hazards h of readmission and d of death, the share readmitted within
-# a year is h / (h + d) · (1 − exp(−h − d)). Suppose 20 % were readmitted and 15 % would have
-# died, and let only deaths change:
+# a year is h / (h + d) · (1 − exp(−h − d)), where 1 − exp(−d) would die within the year if nobody
+# were readmitted. (The two hazards are taken as independent; the sick have more of both, which
+# hides more.) Suppose 20 % were readmitted and 15 % would have died, and let only deaths change:
 
 
 # %%
@@ -273,7 +294,9 @@ hazard_death = -np.log(1 - DIED)
 hazard = brentq(lambda h: readmitted(h, hazard_death) - READMITTED, 1e-6, 5)
 deaths = np.array([0.15, 0.20, 0.25, 0.35])
 shares = readmitted(hazard, -np.log(1 - deaths))
-competing = pd.DataFrame({"die": deaths, "readmitted": shares, "change": shares / READMITTED - 1})
+competing = pd.DataFrame(
+    {"would die": deaths, "readmitted": shares, "change": shares / READMITTED - 1}
+)
 worst = 1 - np.exp(-brentq(lambda d: readmitted(hazard, d) / READMITTED - 1 + fall / 100, 1e-6, 20))
 print(competing.to_string(index=False, float_format="{:.1%}".format))
 print(f"a fall by {fall:.0f} % by deaths alone: {worst:.0%} would have to die")
@@ -364,9 +387,9 @@ pd.DataFrame({"entered for a high reading": entered, "rise, points": rtm}).round
 # program; if 28 % did, 8.7 points (5 with a correlation of .9, 11 with one of .5); if 39 % did,
 # 14.1. To make all 25 points, 50 % must have entered so, in a population of whom 87 % are on
 # target on any day (45 % and 79 % with a correlation of .5): hardly a population that needs a
-# program. Regression to the mean is an unlikely explanation of the whole and a likely one of a
-# part. One thing would have excluded it: a second reading between enrollment and the start,
-# reported as the baseline.
+# program. Regression to the mean is an unlikely explanation of the whole and a possible one of a
+# part, as large as the unknown share of those chosen for a reading. One thing would have excluded
+# it: a second reading between enrollment and the start, reported as the baseline.
 #
 # Places regress as well. If the hospital began because it stood among the worst quarter of its
 # like, and shares on target differ between hospitals by an SD of 10 points and correlate by .7
@@ -611,20 +634,23 @@ print("England:     ", as_if.verdict())
 assert f"{as_if.main.value:.1f}" == "24.9"
 
 # %% [markdown]
-# The same change, the same verdict. But in England these were the years **before** the QOF: 24.9
-# points came with national standards, inspections, and whatever else those years brought. (Some
-# small payments existed already.) Then the QOF began, and researchers had what the article lacks:
-# monthly figures of 470,725 patients with hypertension, over four years before and three years
-# after, in one study, and yearly figures of 148 practices in another.
+# Another outcome, and five years instead of two: by pace this is 5.0 points a year against 12.5.
+# But two levels are all that an article gives, and for the same two levels there is the same
+# verdict. In England these were the years **before** the QOF: 24.9 points came with national
+# standards, inspections, and whatever else those years brought. (Some small payments existed
+# already.) Then the QOF began, and researchers had what the article lacks: monthly figures of
+# 470,725 patients with hypertension, over four years before and three years after, in one study,
+# and yearly figures of 148 practices in another.
 
 # %%
 serumaga = "Serumaga et al. 2011, BMJ 342:d108, doi:10.1136/bmj.d108"
 doran = "Doran et al. 2011, BMJ 342:d3590, doi:10.1136/bmj.d3590"
 qof = pd.DataFrame(
     [
-        ("control of blood pressure in hypertension: change of level beyond the trend",
+        ("share with controlled hypertension: change of level beyond the trend",
          "−1.19 (as printed: −2.06 to 1.09, P = .109)", serumaga),
-        ("the same: change of the trend", "−.01 (−.06 to .03, P = .569)", serumaga),
+        ("the same: change of the trend, by month",
+         "−0.01 (−0.06 to 0.03, P = .569)", serumaga),
         ("paid activities that improved faster than before, first year", "22 of 23", doran),
         ("paid activities above their former trend, third year", "14 of 23", doran),
     ],
@@ -633,11 +659,13 @@ qof = pd.DataFrame(
 qof.set_index("after the payment began")
 
 # %% [markdown]
-# Beyond its trend, control of hypertension did not move (−1.19 for the level; the interval is
-# given as printed). Most paid activities of the other study did: 22 of 23 improved faster than
-# their trend in the first year, and 14 were above it in the third. So the QOF does not show that
-# paying for results fails. It shows that **two percentages look the same whether it works or
-# not**, and that figures from before the start are what tells the two apart.
+# Beyond its trend, control of hypertension did not move visibly. (The printed interval of the
+# level does not have its estimate, −1.19, in the middle and does not fit its P, and the abstract
+# names no unit: no weight is put on the digits.) Most paid activities of the other study did: 22
+# of 23 improved faster than their trend in the first year, and 14 were above it in the third. So
+# the QOF does not show that paying for results fails. It shows that **two percentages look the
+# same whether it works or not**, and that figures from before the start are what tells the two
+# apart.
 #
 # ## Answer
 #
@@ -651,12 +679,13 @@ for name, one in answers.items():
 # %% [markdown]
 # And in words that a reader of the article can use:
 #
-# > Among those counted, the share with HbA1c on target was 43 % [A-C1E1.before] before the
-# > program and 68 % [A-C1E1.after] two years later: 25 points more, and more than chance makes
-# > with a hundred patients or more. Blood pressure control was 27 points [A-C1E2] higher from a
-# > level that is not given; readmissions for heart failure were 34 % [A-C1E3] fewer, of a number
-# > that is not given, and it is not said whether relatively. What the program contributed is not
-# > known: from the figures alone it may be anything from harm to more than the whole change.
+# > Among those counted, the share with HbA1c on target was 43 % [A-C1E1.before] before the program
+# > and 68 % [A-C1E1.after] two years later: 25 points more, and more than chance makes with some
+# > two hundred patients of several doctors. Blood pressure control was 27 points [A-C1E2] higher
+# > from a level that is not given; readmissions for heart failure were 34 % [A-C1E3] fewer, of a
+# > number that is not given, and it is not said whether relatively. What the program contributed
+# > is not known: from the figures alone it may be anything from harm to more than the whole
+# > change.
 #
 # To say more, the following would have to be published. These are the questions of the usual
 # checklists (TREND, SQUIRE, EPOC, ROBINS-I, TARGET) that the figures leave open:
