@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from appraisal.made_records import made_records
+from made_records import made_records
 
 from outcomekpi.appraisal.chance import reached_by_chance
 from outcomekpi.appraisal.drop_goals import DropGoal
@@ -18,7 +18,7 @@ from outcomekpi.thresholds.criteria.drop_criteria import DropCriterion
 HBA1C = DropGoal(measure="hba1c", drop=0.8, below=7.0)
 PRESSURE = RunGoal(bars=(("sbp", 140), ("dbp", 90)), months=6)
 N = 20_000
-FEW = 3_000
+FEW = 1_500
 
 
 def unchanged(rng, *, mean, sd, within, correlation=0.0, own=0.0, months=12, missing=0.0, size=N):
@@ -79,7 +79,7 @@ def test_a_run_by_chance_comes_true_as_often_as_it_says(rng, missing_month, with
         goal, records, within_sd=pressure["within"], correlation=0.5
     ).to_frame()
     row = found.iloc[0]
-    # beside chance, the population is estimated from 3,000 baselines
+    # beside chance, the population is estimated from 1,500 baselines
     assert abs(row["reached"] - row["expected"]) < 4.5 * row["sd"] + 0.02 * row["expected"]
 
 

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from appraisal.made_records import made_records, two_pressures
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_records import made_records, two_pressures
 
 from outcomekpi.appraisal.coverage_goals import CoverageGoal
 from outcomekpi.appraisal.drop_goals import DropGoal

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from appraisal.made_records import made_records
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_records import made_records
 
 from outcomekpi.appraisal.points import (
     PointLedger,

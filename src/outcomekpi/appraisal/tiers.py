@@ -111,7 +111,7 @@ class TierAssessment:
         return counts.rename_axis("tier")
 
     def reasons(self) -> pd.DataFrame:
-        """Count patients by tier, verdict and reason, the most frequent first: ``patients``."""
+        """Count ``patients`` by ``tier, verdict, reason``, the most frequent first."""
         open_ = self.verdicts[self.verdicts["verdict"] != REACHED]
         counts = open_.groupby(["tier", "verdict", "reason"]).size().rename("patients")
         return counts.sort_values(ascending=False, kind="stable").reset_index()

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from appraisal.made_records import made_records
+from made_records import made_records
 
 from outcomekpi.appraisal.drop_goals import DropGoal
 from outcomekpi.appraisal.payout import pay
