@@ -298,6 +298,13 @@ def test_a_text_outcome_needs_the_event(values):
     assert "Pass event=" in message
 
 
+def test_rates_in_percent_are_sent_to_counts_and_patients():
+    message = refused(pd.DataFrame({"died": ["12.5%", "8.1%"], "surgeon": ["a", "b"]}))
+    assert "Values seen: '12.5%', '8.1%'" in message
+    assert "trials=, the column of patients" in message
+    assert "event=" not in message
+
+
 def test_two_numbers_other_than_0_and_1_need_the_event():
     message = refused(table(died=[1, 2, 2, 1] * 3))
     assert "must hold only 0 and 1. 6 of 12 rows do not, the first at index 1" in message

@@ -197,6 +197,11 @@ def _read_outcome(
     if holds_text(column) and not {"trials", "exposure"} & set(roles):
         names = read_labels(column, "outcome").names
         remedy = f"Pass event={names[-1]!r} or another of these values to say which is the event."
+        if any(str(name).rstrip().endswith(("%", "％")) for name in names):
+            remedy = (
+                "A rate alone does not say of how many: give one row per patient, or counts of "
+                "events with trials=, the column of patients."
+            )
         raise CasesError(
             f"Outcome column {column.name!r} must hold 0 and 1 (or booleans); it holds text or "
             f"categories. Values seen: {list_values(names)}. {remedy}"
