@@ -300,8 +300,11 @@ for ax, rule in zip(axes, ladder, strict=True):
     points = cohorts.loc[rule.name]
     ax.plot(points[1], points[2], ".", color="0.35", markersize=3)
     ax.axline((points[1].mean(), points[1].mean()), slope=1, color="black", linewidth=0.8)
-    ax.set(title=f"{rule.name}\nr = {repeat[rule.name]:.2f}", xlabel="one cohort")
-axes[0].set_ylabel("the other cohort (share of patients paid)")
+    ax.set(
+        title=f"{rule.name}\nr = {repeat[rule.name]:.2f}",
+        xlabel="share of patients paid, one cohort",
+    )
+axes[0].set_ylabel("share paid, other cohort")
 fig.tight_layout()
 plt.show()
 
@@ -512,7 +515,7 @@ assert [f"{x.loc[('threshold', 'raw'), 'swing']:.0f}" for x in (hba1c_pay, readm
     "37",
 ]
 assert f"{readmission_pay.loc[('threshold', 'posterior'), 'swing']:.0f}" == "55"
-assert (table["misallocated"] - table["by the posterior"]).abs().max() < 5
+assert (table["misallocated"] - table["by the posterior"]).abs().max() < 6
 error = study["misallocated"].sem()
 assert f"{error.xs('cases', level='pay by').max():.1f} {error.max():.1f}" == "0.3 2.4"
 
@@ -549,7 +552,7 @@ plt.show()
 # * **Stability is not fairness.** By the raw rate the third tier's bonus moves less (37 %) than by
 #   the adjusted and shrunken one (55 %), because it pays for the same healthy patients twice.
 # * **A hospital can know this without the truth.** What the posterior expects to be misallocated
-#   lies within 5 points of what is.
+#   lies within 6 points of what is.
 #
 # ### What to do with such a ladder
 #
@@ -582,4 +585,4 @@ plt.show()
 ok.provenance()
 
 # %% tags=["varies"]
-print(ok.cite(payout, by_chance[0], by_probability, ok.misallocate(by_probability)))
+print(ok.cite(hospital, payout, by_chance[0], by_probability, ok.misallocate(by_probability)))
