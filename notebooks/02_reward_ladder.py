@@ -273,9 +273,9 @@ for sd, chance in spreads.items():
 # program never reached: 14 %, 38 % and 96 %. Without a true change in anybody, 134 and 338 would be
 # expected in the first two: scatter of readings, and pressures that were good already. (The
 # hospital without a program has some true change: courses drift, and patients come into the care
-# of better or worse doctors.) A fall of 0.8 [A-C1R1.drop] points in a patient who did not change at all
-# happens in 3 %, 8 % or 13 % of patients for a within-person standard deviation of 0.3, 0.4 or
-# 0.5. The third tier pays for what most patients do anyway, which is not to be admitted.
+# of better or worse doctors.) A fall of 0.8 [A-C1R1.drop] points in a patient who did not change
+# at all happens in 3 %, 8 % or 13 % of patients for a within-person standard deviation of 0.3, 0.4
+# or 0.5. The third tier pays for what most patients do anyway, which is not to be admitted.
 #
 # **Would the same doctors be paid again?** Give each doctor two cohorts of patients in the same
 # year, so that his true quality is the same by construction. 400 doctors, so that the
