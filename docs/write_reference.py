@@ -1,6 +1,7 @@
 """Write what would drift if it were written by hand, each from its source.
 
-docs/reference.md and the table of files in ARCHITECTURE.md come from the docstrings, the tables of
+docs/reference.md and the table of files in ARCHITECTURE.md come from the docstrings, the stub for
+type checkers from public_names.py, the tables of
 docs/methods/REGISTRY.md from the registry that the package reads, and from the pages beside it.
 """
 
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import outcomekpi
 from outcomekpi.bibliography import find_reference, plain_text
+from outcomekpi.public_names import ROOMS
 from outcomekpi.registry import Source, load_methods
 
 GROUPS = (
@@ -115,6 +117,26 @@ def write_table(page: Path, mark: str, table: str) -> None:
     page.write_text(marked.sub(lambda _: f"{begin}\n{table}\n{end}", text), encoding="utf-8")
 
 
+def list_stub() -> str:
+    """Return the public names as type checkers read them, from where each lives."""
+    lines = [
+        f"from outcomekpi.{module} import {name} as {name}"
+        for module, names in sorted(ROOMS.items())
+        for name in sorted(names.split())
+    ]
+    return "\n".join(
+        [
+            "# Written by `make reference` from public_names.py: what type checkers see.",
+            "from outcomekpi import datasets as datasets",
+            *lines,
+            "from outcomekpi.thresholds import programs as programs",
+            "",
+            "__version__: str",
+            "",
+        ]
+    )
+
+
 def write_names(page: Path) -> None:
     """Write the reference of public names."""
     parts = [
@@ -131,6 +153,8 @@ def write_names(page: Path) -> None:
 if __name__ == "__main__":
     docs = Path(__file__).parent
     write_names(docs / "reference.md")
+    stub = Path(outcomekpi.__file__).with_suffix(".pyi")
+    stub.write_text(list_stub(), encoding="utf-8")
     write_table(docs.parent / "ARCHITECTURE.md", "files", list_files())
     write_table(docs / "methods" / "REGISTRY.md", "methods", list_registry(docs / "methods"))
     write_table(docs / "methods" / "REGISTRY.md", "pages", list_methods(docs / "methods"))

@@ -2,7 +2,7 @@
 
 import ast
 import doctest
-import importlib
+import importlib.util
 import inspect
 import re
 import subprocess
@@ -241,6 +241,17 @@ def test_public_names_are_the_ones_that_can_be_had():
         assert getattr(outcomekpi, name) is not None
     with pytest.raises(AttributeError, match="standardise"):
         _ = outcomekpi.standardise
+
+
+def test_type_checkers_see_every_public_name_where_it_lives():
+    path = ROOT / "docs" / "write_reference.py"
+    spec = importlib.util.spec_from_file_location("write_reference", path)
+    writer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(writer)
+    stub = (PACKAGE / "__init__.pyi").read_text(encoding="utf-8")
+    assert stub == writer.list_stub(), "run: make reference"
+    names = {alias.asname for node in ast.parse(stub).body for alias in getattr(node, "names", ())}
+    assert names | {"__version__"} == set(outcomekpi.__all__)
 
 
 def test_public_names_equal_the_reference_page():
