@@ -507,6 +507,7 @@ stories = pd.DataFrame(
     columns=["story", "trend, points a year", "regression, points", "off target who left, %"],
 ).set_index("story")
 stories["left for the program"] = [left_over(t, r, a / 100) for t, r, a in stories.to_numpy()]
+assert f"{entered[0.50]:.0%} {entered[0.60]:.0%}" == "14% 28%"
 left = stories["left for the program"]
 assert f"{left.iloc[0]:.0f} {left.iloc[1]:.0f}" == "20 7" and abs(left.iloc[2]) < 0.5
 stories.round(1).T
@@ -632,6 +633,7 @@ as_if = ok.compare_pilot(
 print("This article:", effect.verdict())
 print("England:     ", as_if.verdict())
 assert f"{as_if.main.value:.1f}" == "24.9"
+assert f"{england['a year']:.1f} a year against {nil:.1f}" == "5.0 a year against 12.5"
 
 # %% [markdown]
 # Another outcome, and five years instead of two: by pace this is 5.0 points a year against 12.5.

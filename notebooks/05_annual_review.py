@@ -207,6 +207,7 @@ def by_hand(p, n):
     return above**CYCLES + below**CYCLES
 
 
+assert (UPPER, LOWER) == (0.9, 0.6)
 textbook = pd.DataFrame({n: [by_hand(p, n) for p in LEVELS] for n in CASELOADS}, index=LEVELS)
 assert np.allclose(textbook, fires, rtol=0, atol=1e-10)
 
@@ -730,6 +731,7 @@ pd.Series({name: words[int(one.decide(families)[0])] for name, one in said.items
 
 # %%
 assert [int(one.decide(families)[0]) for one in said.values()] == [-1, 1, -1]
+assert (before, after) == (10, 25)
 
 # %% [markdown]
 # The same coverage is *too hard* as a rate, *too easy* against a target of 10 %, and *too hard*

@@ -23,9 +23,11 @@ QUOTED = re.compile(r"([-−+]?\d[\d,]*(?:\.\d+)?)[^\d\[\]]{0,24}\[([AB]-[\w.]+)
 # a number that the prose claims: it has a decimal point or a percent sign
 CLAIMED = re.compile(r"(?<![\w.])(\d[\d,]*\.\d+|\.\d+|\d[\d,]*(?= ?%))(?![\w]*[a-zA-Z])")
 NOT_PROSE = re.compile(
-    r"`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|<[^>]*>|10\.\d{4,}/\S+|[「“][^」”]*[」”]|^>.*$",
+    r"`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|<[^>]*>|10\.\d{4,}/\S+|[「“][^」”]*[」”]|^[>#].*$",
     flags=re.S | re.M,
 )
+# cells between a number of the prose and the code that proves it
+NEAR = 10
 
 by_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 
@@ -131,14 +133,28 @@ def test_quoted_figures_are_those_of_the_table(path, figures):
 
 @by_notebook
 def test_every_other_number_of_the_prose_is_asserted_or_set(path):
-    notebook = read(path)
-    prose = NOT_PROSE.sub(" ", QUOTED.sub(" ", prose_of(notebook)))
-    code = "\n".join(cell.source for cell in code_of(notebook))
-    said = {text.replace(",", "") for text in re.findall(r"\d[\d,]*\.?\d*|\.\d+", code)}
-    shares = {f"{float(text) * 100:g}" for text in said if re.fullmatch(r"0?\.\d+", text)}
-    known = {plain(text) for text in said} | shares
-    unproved = sorted({number for number in CLAIMED.findall(prose) if plain(number) not in known})
+    """Nearby, so that a number of another section cannot vouch for it; the summary looks at all."""
+    cells = read(path).cells
+    unproved = {
+        (number, cell.id)
+        for place, cell in enumerate(cells)
+        if cell.cell_type == "markdown"
+        for number in CLAIMED.findall(NOT_PROSE.sub(" ", QUOTED.sub(" ", cell.source)))
+        if plain(number) not in numbers_near(cells, place)
+    }
     assert not unproved
+
+
+def numbers_near(cells, place):
+    """Numbers in the code around a cell of prose; shares also in percent."""
+    code = [
+        (abs(other - place), c.source) for other, c in enumerate(cells) if c.cell_type == "code"
+    ]
+    settings = code[:1]
+    near = code if place == 0 else [*settings, *(pair for pair in code if pair[0] <= NEAR)]
+    text = "\n".join(source for _, source in near)
+    said = {plain(number) for number in re.findall(r"\d[\d,]*\.?\d*|\.\d+", text)}
+    return said | {f"{float(number) * 100:g}" for number in said if number.startswith("0.")}
 
 
 def plain(number):
