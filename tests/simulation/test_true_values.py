@@ -70,7 +70,7 @@ def same_patients_again(population, replicates):
 def again(population):
     """Share of replicates in which each patient who counted reached each goal."""
     tables = {str(goal): [] for goal in GOALS}
-    for one in same_patients_again(population, 80):
+    for one in same_patients_again(population, 40):
         for goal in GOALS:
             frame = ok.indicator_cases(one, goal).frame
             tables[str(goal)].append(frame[["patient", "doctor", "reached"]])
