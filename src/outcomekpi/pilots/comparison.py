@@ -51,6 +51,8 @@ def compare_pilot(
     >>> effect.verdict()
     'These data show a change, for the better (risk difference 25 ... is not identified.'
     """
+    from threadpoolctl import threadpool_limits
+
     if not callable(getattr(design, "estimate", None)) or not hasattr(design, "rung"):
         raise SpecError(
             f"design must be one of the pilot designs, such as BeforeAfter(...); got {design!r}."
@@ -59,7 +61,10 @@ def compare_pilot(
     check_kind("program", program, Program, "Program(selected_on_baseline=...)")
     began = perf_counter()
     table = _open(data)
-    findings = design.estimate(table, program=program, draws=draws, rng=np.random.default_rng(seed))
+    with threadpool_limits(1, user_api="blas"):  # many small products: threads only cost time
+        findings = design.estimate(
+            table, program=program, draws=draws, rng=np.random.default_rng(seed)
+        )
     recorded = table if isinstance(table, pd.DataFrame) else pd.DataFrame({"data": [repr(data)]})
     record = record_provenance(recorded, design, seed=seed, seconds=perf_counter() - began)
     return PilotEffect(

@@ -62,9 +62,10 @@ class ReportCard:
 
     def __repr__(self) -> str:
         note = f"; {self.approximation}" if self.approximation else ""
+        top = int(self.grade.max())
         return (
-            f"ReportCard: {self.grade.max()} grades for {len(self.grade)} doctors, expected share "
-            f"of wrongly ordered pairs {self.discordance:.2%} "
+            f"ReportCard: {top} grade{'s' if top > 1 else ''} for {len(self.grade)} doctors, "
+            f"expected share of wrongly ordered pairs {self.discordance:.2%} "
             f"(certainty {self.certainty:.2f}, {self.method}{note})"
         )
 

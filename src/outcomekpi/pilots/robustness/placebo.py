@@ -69,8 +69,10 @@ def reestimate(
     -----
     A design whose full findings take long may offer ``main_effect(data, *, draws, rng)``.
     """
+    from threadpoolctl import threadpool_limits
+
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
             warnings.simplefilter("ignore", OutcomeKPIWarning)
             rng = np.random.default_rng(seed)
             short = getattr(design, "main_effect", None)
