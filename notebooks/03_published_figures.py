@@ -37,7 +37,8 @@
 # figures of 470,725 patients can tell.
 #
 # What follows computes every one of these statements, and ends with the strongest sentence that
-# the three figures support and a list of what would have to be published to say more.
+# the three figures support and a list of what would have to be published to say more. Codes in
+# brackets name rows of [the table of documented figures](../data/README.md).
 
 # %% tags=["parameters"]
 SEED = 20261

@@ -30,6 +30,7 @@
 #   48 % had come back.
 #
 # At the end stands a rule that a hospital can write down instead, with what it does by chance.
+# Codes in brackets name rows of [the table of documented figures](../data/README.md).
 
 # %% tags=["parameters"]
 SEED = 20261
