@@ -36,11 +36,14 @@ validate: $(VENV)/.stamp ## Run the long statistical studies and write their tab
 	$(PY) benchmarks/aggregates_coverage.py
 	$(PY) benchmarks/stepped_wedge.py
 	$(PY) benchmarks/power.py
+	$(PY) benchmarks/pilot_ladder.py
+	$(PY) benchmarks/population_recovery.py
 	$(PY) -m pytest -m validate
 
 bench: $(VENV)/.stamp ## Measure speed and memory side by side and write the table
 	$(PY) benchmarks/speed.py
 	$(PY) benchmarks/operating.py
+	$(PY) benchmarks/population_speed.py
 
 lint: $(VENV)/.stamp ## Check style, layout and types
 	$(VENV)/bin/ruff check .

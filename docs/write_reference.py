@@ -23,8 +23,9 @@ GROUPS = (
 OTHER = {
     "DEFAULT_LEVEL": "Probability of every interval unless the caller says otherwise.",
     "__version__": "Version of the package.",
-    "datasets": "Example tables: `load_medpar`, `load_synthetic_cases`, `simulate_cases`, "
-    "`simulate_history`.",
+    "datasets": "Example tables, real and simulated, and the documented figures: "
+    + ", ".join(f"`{name}`" for name in sorted(outcomekpi.datasets.__all__) if name.islower())
+    + ".",
     "programs": "Rules of programs with money behind them, as functions (QOF, VBP, Stars, ...).",
 }
 
