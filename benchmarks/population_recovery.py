@@ -185,10 +185,10 @@ of one hospital with 40 doctors miss it a little too often. So do they in the co
 model itself: the synthetic world is not the reason. An interval of a doctor is as wide as the
 spread of doctors lets it be, and 40 doctors tell that spread only roughly. Where it is
 underestimated, all intervals of the hospital are too narrow together (the second table; this is
-also why the Monte Carlo errors are those of hospitals, not of doctors). A Bayesian interval is right
-on average over the prior of the spread, not at each value of it: with small information, as on
-admissions with 23 patients a doctor, the prior makes it wider than needed instead. With 200 doctors
-direct rates are nearly at the level promised.
+also why the Monte Carlo errors are those of hospitals, not of doctors). A Bayesian interval is
+right on average over the prior of the spread, not at each value of it: with little information,
+as on admissions with 23 patients a doctor, the prior makes it wider than needed instead. With 200
+doctors direct rates are nearly at the level promised.
 
 *P/E a little below direct rates.* The true ratio is that of the doctor's own patients, whose own
 levels no record holds: two doctors of equal quality with equal recorded patients have slightly
@@ -199,7 +199,7 @@ patients near the target reach (a drop, six months in a row), show both most.
 *Missing readings.* Who misses visits is sicker, and severity is not recorded. With few readings
 missing and a window of a year nothing changes. With a quarter missing and a window of three
 months, excluding patients without a reading makes every rate of the hospital too good by the bias
-shown; P/E ratios suffer less. Counting missing as failed answers another question (goal reached
+shown; P/E ratios suffer a little less. Counting missing as failed answers another question (goal reached
 *and* measured): against the clinical truth it is biased by the whole share of missing readings,
 and no interval of a rate holds that.
 
