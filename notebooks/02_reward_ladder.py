@@ -28,7 +28,7 @@
 # - **Statistics help where doctors truly differ.** Adjusted and shrunken pay per patient misplaces
 #   4.4 % of the HbA1c money (as counted 5.6 %, every patient alike 7.1 %). In readmission it is
 #   1.1 % (as counted 5.8 %), but to pay every patient alike does as well: 0.9 %.
-# - **Where they do not, a bar is a coin toss.** A bonus for being better than average in readmissions
+# - **Where they do not, a bar is a coin toss.** A bonus for better than average readmissions
 #   misplaces 49 to 50 % of the money, pay by probability 49 %. But with another cohort 11 % of the
 #   latter moves, and of the bonus 53 % (on the same rate) or 47 % (on the raw one).
 
