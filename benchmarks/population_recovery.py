@@ -199,9 +199,9 @@ patients near the target reach (a drop, six months in a row), show both most.
 *Missing readings.* Who misses visits is sicker, and severity is not recorded. With few readings
 missing and a window of a year nothing changes. With a quarter missing and a window of three
 months, excluding patients without a reading makes every rate of the hospital too good by the bias
-shown; P/E ratios suffer a little less. Counting missing as failed answers another question (goal reached
-*and* measured): against the clinical truth it is biased by the whole share of missing readings,
-and no interval of a rate holds that.
+shown; P/E ratios suffer a little less. Counting missing as failed answers another question (goal
+reached *and* measured): against the clinical truth it is biased by the whole share of missing
+readings, and no interval of a rate holds that.
 
 *Unrecorded severity that decides who goes to whom.* Seniors get the sickest, no column says so,
 and adjustment cannot repair it: coverage falls below that of the same world without this sorting.
