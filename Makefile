@@ -38,6 +38,8 @@ validate: $(VENV)/.stamp ## Run the long statistical studies and write their tab
 	$(PY) benchmarks/power.py
 	$(PY) benchmarks/pilot_ladder.py
 	$(PY) benchmarks/population_recovery.py
+	$(PY) benchmarks/doctor_intervals.py
+	$(PY) benchmarks/medpar_outliers.py
 	$(PY) -m pytest -m validate
 
 bench: $(VENV)/.stamp ## Measure speed and memory side by side and write the table
