@@ -1,7 +1,7 @@
 """Measure how often each design holds the true effect of a roll-out, and write the table.
 
-Run: ``python benchmarks/pilot_ladder.py`` (about ten minutes of one core; needs the extra ``did``).
-``--pilots 10`` sets the number of roll-outs of each world.
+Run: ``python benchmarks/pilot_ladder.py`` (a quarter of an hour of one core; needs the extra
+``did``). ``--pilots 10`` sets the number of roll-outs of each world.
 """
 
 import argparse
@@ -21,6 +21,7 @@ WORLDS = {
     "the improving hospitals join": {"joining": "improving"},
     "a lot decides": {"joining": "lot"},
     "the better join, no effect": {"joining": "better", "effect": 0.0},
+    "a lot, no trends of their own": {"joining": "lot", "sd_trend": 0.0},
 }
 FIRST = 25
 PATIENTS = 15
