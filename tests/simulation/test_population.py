@@ -58,6 +58,12 @@ def test_the_same_seed_gives_the_same_tables_and_another_seed_others(population)
     assert not population.measurements["sbp"].equals(other.measurements["sbp"])
 
 
+@pytest.mark.parametrize("seed", [None, True, -1, 1.5, float("nan"), "1"])
+def test_a_seed_that_is_no_whole_number_from_0_is_refused(seed):
+    with pytest.raises(ok.SpecError, match="seed must be a whole number, 0 or more; got"):
+        ok.simulate_population(small(), seed=seed)
+
+
 def test_doctors_treat_exactly_their_caseload_in_their_hospital():
     scenario = replace(
         small(), doctors=ok.DoctorTraits(hospitals=3, doctors=14, patients_per_doctor=20.0)

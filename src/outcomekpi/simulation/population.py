@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from html import escape
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 
-from outcomekpi.errors import check_kind
+from outcomekpi.errors import SpecError, check_kind
 from outcomekpi.simulation.assignment import Assignment, assign_doctors
 from outcomekpi.simulation.courses import add_program, draw_courses, select_enrolled
 from outcomekpi.simulation.happenings import (
@@ -95,7 +96,7 @@ def simulate_population(scenario: Scenario, *, seed: int) -> Population:
     Raises
     ------
     SpecError
-        ``scenario`` is no Scenario.
+        ``scenario`` is no Scenario, or ``seed`` no whole number from 0.
 
     Examples
     --------
@@ -104,6 +105,8 @@ def simulate_population(scenario: Scenario, *, seed: int) -> Population:
     Population 'tertiary hospital': 6,000 patients of 40 doctors, 24 months, ...
     """
     check_kind("scenario", scenario, Scenario, "ok.tertiary_hospital() or ok.Scenario(...)")
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+        raise SpecError(f"seed must be a whole number, 0 or more; got {seed!r}.")
     rngs = dict(zip(STREAMS, np.random.default_rng(seed).spawn(len(STREAMS)), strict=True))
     staff = draw_staff(scenario.doctors, rngs["doctors"])
     patients = int(staff.caseload.sum())
