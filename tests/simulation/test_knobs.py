@@ -79,6 +79,27 @@ def test_a_bad_knob_is_refused_with_its_name_range_and_remedy(kind, knobs, messa
         kind(**knobs)
 
 
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+@pytest.mark.parametrize(
+    ("bundle", "knob"),
+    [
+        (ok.Scenario(), "months"),
+        (ok.DoctorTraits(), "hospitals"),
+        (ok.DoctorTraits(), "doctors"),
+        (ok.DoctorTraits(), "doctors_per_team"),
+        (ok.Scenario().hba1c, "every_months"),
+        (ok.SmokingTraits(), "every_months"),
+    ],
+)
+def test_a_whole_number_that_is_not_finite_is_refused(bundle, knob, value):
+    wanted = f"{type(bundle).__name__}.{knob} must be a whole number .*; got {value}"
+    with pytest.raises(ok.SpecError, match=wanted):
+        replace(bundle, **{knob: value})
+
+
 def test_bounds_of_a_reading_must_be_in_order():
     with pytest.raises(ok.SpecError, match="lowest must be less than highest; got 20 and 18"):
         replace(ok.Scenario().hba1c, lowest=20.0)

@@ -53,7 +53,7 @@ def _check_knob(name: str, value: object, declared: Field[Any]) -> None:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise SpecError(f"{name} must be a number ({facts['unit']}); got {value!r}.")
     whole = isinstance(declared.default, int)
-    if whole and float(value) != int(float(value)):
+    if whole and not float(value).is_integer():
         raise SpecError(f"{name} must be a whole number ({facts['unit']}); got {value!r}.")
     if not np.isfinite(float(value)) or not facts["low"] <= float(value) <= facts["high"]:
         percent = facts["high"] == 1 and 1 < float(value) <= 100
