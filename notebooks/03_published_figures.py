@@ -27,8 +27,8 @@
 # - **+27 points** [A-C1E2] of blood pressure control, with no level beside it, is 1.4 times as
 #   many patients or ten times as many.
 # - **−34 %** [A-C1E3] of readmissions has two readings. In percentage points it is impossible
-#   unless at least 34 % were readmitted before. As a share of what was before, it says how many
-#   admissions were spared only if somebody says how many there were.
+#   unless at least 34 % [A-C1E3] were readmitted before. As a share of what was before, it says how
+#   many admissions were spared only if somebody says how many there were.
 #
 # England shows why this matters. Between 1998 and 2003 blood pressure control of patients with
 # coronary disease rose from 47.3 % to 72.2 % in 42 practices: another outcome, five years instead
@@ -646,8 +646,8 @@ assert f"{england['a year']:.1f} a year against {nil:.1f}" == "5.0 a year agains
 # and yearly figures of 148 practices in another.
 
 # %%
-serumaga = "Serumaga et al. 2011, BMJ 342:d108, doi:10.1136/bmj.d108"
-doran = "Doran et al. 2011, BMJ 342:d3590, doi:10.1136/bmj.d3590"
+serumaga = "Serumaga et al. 2011, BMJ 342:d108, doi:10.1136/bmj.d108 (470,725 patients)"
+doran = "Doran et al. 2011, BMJ 342:d3590, doi:10.1136/bmj.d3590 (148 practices)"
 qof = pd.DataFrame(
     [
         ("share with controlled hypertension: change of level beyond the trend",

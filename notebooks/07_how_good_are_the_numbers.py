@@ -236,6 +236,8 @@ agree[columns]
 assert (agree["beyond tolerance"].sum(), len(agree), agree["quantities"].sum()) == (0, 14, 898)
 assert f"{agree['largest shift (SD)'].max():.3f}" == "0.037"
 assert f"{(agree['NUTS, s'] / agree['fast, s']).median():.0f}" == "154"
+assert "nuts_draws=8000" in Path("..", "benchmarks", "engines_agree.py").read_text(encoding="utf-8")
+assert f"{8000 / 4:,.0f}" == "2,000"  # four chains
 
 # %% [markdown]
 # None of 898 quantities is beyond the tolerance (0.05 SD and 5 % of the SD, plus three Monte
@@ -414,6 +416,7 @@ assert f"{study['rank, 95%'].min():.2f} {study['rank, 95%'].max():.2f}" == "0.97
 assert f"{study['O/E, 95%'].min():.2f} {study['O/E, 95%'].max():.2f}" == "0.91 0.99"
 assert f"{study.filter(like='error').max().max():.3f}" == "0.012"
 assert f"{(flags['mean'] - flags['found']).abs().max():.2f}" == "0.02"
+assert f"{flags['doctors'].sum():,.0f} doctors in {len(flags)}" == "30,000 doctors in 7"
 too_sure = in_worlds["Probability of being worse than average"].set_index([*keys, "said"])
 too_sure = too_sure.loc[0.15, 750, "0.8 to 0.95"]
 assert (
@@ -704,6 +707,7 @@ speed
 # %%
 million = speed.loc["1,000,000 × 10,000"]
 assert f"{million['fit, s']:.1f} {million['fit / Logit']:.1f}" == "1.6 2.4"
+assert speed.index[0].startswith("5,000 ")
 assert f"{speed['fit, s'].iloc[-1]:.0f}" == "21" and f"{speed['fit, s'].iloc[0]:.2f}" == "0.13"
 
 # %% tags=["varies"]

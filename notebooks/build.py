@@ -2,7 +2,7 @@
 
 `python notebooks/build.py` turns every `NN_name.py` into an executed `NN_name.ipynb`; numbers
 choose some: `build.py 3 5`. `build.py --check` (`make reproduce`) executes them from scratch,
-writes nothing, and compares every assertion and every line of text with what is committed.
+writes nothing, and compares every assertion, line, table and picture with what is committed.
 """
 
 import argparse
@@ -11,10 +11,14 @@ import difflib
 import os
 import sys
 import time
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 
 import jupytext
 import nbformat
+import numpy as np
+from matplotlib.image import imread
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -25,6 +29,8 @@ VERSIONS = FOLDER / "executed_with.json"
 TIMEOUT = 600
 VARIES = "varies"
 VERSIONS_HERE = "ok.provenance("
+COLOR, POINTS = 0.1, 0.002
+"""Pictures are the same if no more than this share of points differs by more than this."""
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -76,17 +82,31 @@ def count_assertions(notebook):
     return sum(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(code)))
 
 
-def text_of(cell):
-    """Every line of text that a cell shows: what it printed, and its tables."""
+def lines_of(cell):
+    """Every line that a cell shows: what it printed, and its tables as text and as web pages."""
     parts = []
     for output in cell.get("outputs", []):
-        shown = output.get("text") or output.get("data", {}).get("text/plain", "")
-        parts.append(shown if isinstance(shown, str) else "".join(shown))
+        data = output.get("data", {})
+        shown = [output.get("text"), data.get("text/plain"), data.get("text/html")]
+        parts += [part if isinstance(part, str) else "".join(part) for part in shown if part]
     return "\n".join(parts).splitlines()
 
 
+def pictures_of(cell):
+    """Every picture that a cell shows: (height, width, color), 0 to 1."""
+    found = [output.get("data", {}).get("image/png") for output in cell.get("outputs", [])]
+    return [imread(BytesIO(b64decode(picture))) for picture in found if picture]
+
+
+def same_picture(old, new):
+    """Whether two pictures show the same: of equal size, nearly all points of equal color."""
+    if old.shape != new.shape:
+        return False
+    return (np.abs(old - new).max(axis=2) > COLOR).mean() <= POINTS
+
+
 def compare(committed, again):
-    """List the lines of text that came out differently, cell by cell."""
+    """List the lines and pictures that came out differently, cell by cell."""
     if len(committed.cells) != len(again.cells):
         return [f"{len(committed.cells)} cells committed, {len(again.cells)} in the twin"]
     found = []
@@ -94,8 +114,13 @@ def compare(committed, again):
         if old.source != new.source:
             found.append(f"{new.id}: the committed source differs from the twin")
         elif VARIES not in new.metadata.get("tags", []) and VERSIONS_HERE not in new.source:
-            lines = difflib.unified_diff(text_of(old), text_of(new), "committed", "now", n=0)
-            found += [f"{new.id}: {line}" for line in lines]
+            lines = difflib.unified_diff(lines_of(old), lines_of(new), n=0, lineterm="")
+            found += [
+                f"{new.id}: {line}" for line in lines if not line.startswith(("---", "+++", "@@"))
+            ]
+            pictures = pictures_of(old), pictures_of(new)
+            same = len(pictures[0]) == len(pictures[1]) and all(map(same_picture, *pictures))
+            found += [] if same else [f"{new.id}: a picture differs"]
     return found
 
 
@@ -117,11 +142,17 @@ def build(source):
 
 def check(source):
     """Execute one twin from scratch and compare it with the committed notebook."""
-    committed = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    path = source.with_suffix(".ipynb")
+    if not path.exists():
+        print(f"{source.stem}: there is no {path.name} to compare with; build.py writes it")
+        return False
+    committed = nbformat.read(path, as_version=4)
     notebook = read_twin(source)
     seconds = execute(notebook)
     found = compare(committed, notebook)
-    verdict = "every line of text as committed" if not found else f"{len(found)} differences:"
+    verdict = "every line, table and picture as committed"
+    if found:
+        verdict = f"{len(found)} line{'s' if len(found) > 1 else ''} or pictures differ:"
     assertions = count_assertions(notebook)
     print(f"{source.stem}: {assertions} assertions held, {verdict}, {seconds:.0f} s")
     print("".join(f"    {line}\n" for line in found), end="")

@@ -4,6 +4,7 @@
 """
 
 import ast
+import importlib.util
 import re
 from pathlib import Path
 
@@ -20,14 +21,21 @@ MAY_IMPORT = {"math", "os", "pathlib", "re", "time", "dataclasses", "matplotlib"
 MAY_COMPARE_WITH = {"scipy", "statsmodels", "arviz"}
 # 43 % [A-C1E1.before]: a documented figure with its ID
 QUOTED = re.compile(r"([-−+]?\d[\d,]*(?:\.\d+)?)[^\d\[\]]{0,24}\[([AB]-[\w.]+)\]")
-# a number that the prose claims: it has a decimal point or a percent sign
-CLAIMED = re.compile(r"(?<![\w.])(\d[\d,]*\.\d+|\.\d+|\d[\d,]*(?= ?%))(?![\w]*[a-zA-Z])")
+# a number that the prose claims: with a decimal point, a percent sign or thousands
+CLAIMED = re.compile(
+    r"(?<![\w.])(\d[\d,]*\.\d+|\.\d+|\d{1,3}(?:,\d{3})+|\d[\d,]*(?= ?%))(?![\w]*[a-zA-Z])"
+)
 NOT_PROSE = re.compile(
-    r"`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|<[^>]*>|10\.\d{4,}/\S+|[「“][^」”]*[」”]|^[>#].*$",
+    r"`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|<[^>]*>|10\.\d{4,}/\S+|[「“][^」”]*[」”]|^#.*$",
     flags=re.S | re.M,
 )
 # cells between a number of the prose and the code that proves it
 NEAR = 10
+# a picture of one point
+POINT = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9aw"
+    "AAAABJRU5ErkJggg=="
+)
 
 by_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 
@@ -152,7 +160,7 @@ def numbers_near(cells, place):
     ]
     settings = code[:1]
     near = code if place == 0 else [*settings, *(pair for pair in code if pair[0] <= NEAR)]
-    text = "\n".join(source for _, source in near)
+    text = re.sub(r"(?<=\d)_(?=\d)", "", "\n".join(source for _, source in near))
     said = {plain(number) for number in re.findall(r"\d[\d,]*\.?\d*|\.\d+", text)}
     return said | {f"{float(number) * 100:g}" for number in said if number.startswith("0.")}
 
@@ -161,6 +169,39 @@ def plain(number):
     """A number without separators, and with a digit before the point."""
     text = number.replace(",", "").rstrip(".")
     return f"0{text}" if text.startswith(".") else text
+
+
+@pytest.fixture(scope="module")
+def builder():
+    spec = importlib.util.spec_from_file_location("build", FOLDER / "build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def changed(path, kind, change):
+    """A notebook with one output of a kind changed, in the first cell that is compared."""
+    notebook = read(path)
+    for cell in code_of(notebook):
+        for output in cell.outputs:
+            if kind in output.get("data", {}) and "varies" not in cell.metadata.get("tags", []):
+                output["data"][kind] = change(output["data"][kind])
+                return notebook
+    raise AssertionError(f"no {kind} in {path.name}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("text/plain", lambda text: text + "1"),
+        ("text/html", lambda text: re.sub(r"(?<=<td>)\d", "8", text.replace("<td>8", "<td>9"))),
+        ("image/png", lambda _: POINT),
+    ],
+)
+def test_a_changed_line_table_or_picture_is_noticed(builder, kind, change):
+    path = FOLDER / "04_health_points.ipynb"
+    assert builder.compare(read(path), read(path)) == []
+    assert builder.compare(read(path), changed(path, kind, change))
 
 
 @by_notebook
