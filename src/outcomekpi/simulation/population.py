@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from html import escape
-from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -105,7 +104,7 @@ def simulate_population(scenario: Scenario, *, seed: int) -> Population:
     Population 'tertiary hospital': 6,000 patients of 40 doctors, 24 months, ...
     """
     check_kind("scenario", scenario, Scenario, "ok.tertiary_hospital() or ok.Scenario(...)")
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise SpecError(f"seed must be a whole number, 0 or more; got {seed!r}.")
     rngs = dict(zip(STREAMS, np.random.default_rng(seed).spawn(len(STREAMS)), strict=True))
     staff = draw_staff(scenario.doctors, rngs["doctors"])
