@@ -105,6 +105,35 @@ def test_bounds_of_a_reading_must_be_in_order():
         replace(ok.Scenario().hba1c, lowest=20.0)
 
 
+@pytest.mark.parametrize(("measure", "mean"), [("hba1c", 3.9), ("sbp", 300.0), ("phq9", 28.0)])
+def test_a_mean_that_no_reading_can_have_is_refused(measure, mean):
+    traits = ok.Scenario().measure(measure)
+    bounds = f"between lowest and highest, {traits.lowest:g} and {traits.highest:g}; got {mean:g}"
+    with pytest.raises(ok.SpecError, match=f"MeasureTraits.mean must lie {bounds}") as refused:
+        replace(traits, mean=mean)
+    assert "mmol/mol" not in str(refused.value)
+
+
+def test_a_mean_may_be_the_lowest_or_highest_reading():
+    traits = ok.Scenario().phq9
+    assert replace(traits, mean=traits.lowest).mean == 0
+    assert replace(traits, mean=traits.highest).mean == 27
+
+
+def test_a_mean_of_hba1c_in_millimoles_is_refused_with_its_percent():
+    # IFCC 53 mmol/mol is NGSP 7.0 %: 0.09148 x 53 + 2.152 = 7.0004
+    with pytest.raises(ok.SpecError, match=r"HbA1c in mmol/mol, it is 7\.0 % NGSP"):
+        replace(ok.Scenario().hba1c, mean=53.0)
+
+
+@pytest.mark.parametrize("start", [12.0, 13.0])
+def test_a_program_that_starts_when_the_follow_up_is_over_is_refused(start):
+    with pytest.raises(ok.SpecError, match=f"less than the 12 months .*; got {start:g}"):
+        ok.Scenario(months=12, improvement=ok.Improvement(hba1c=-1.0, start_month=start))
+    kept = ok.Scenario(months=12, improvement=ok.Improvement(hba1c=-1.0, start_month=11.5))
+    assert kept.improvement.start_month == 11.5
+
+
 def test_a_scenario_can_be_changed_and_compared_by_value():
     scenario = ok.tertiary_hospital()
     other = replace(scenario, doctors=replace(scenario.doctors, doctors=20))

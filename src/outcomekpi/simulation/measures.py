@@ -9,6 +9,10 @@ from outcomekpi.simulation.knobs import check_knobs, knob
 __all__ = ["MEASURES", "OUTCOMES", "MeasureFacts", "MeasureTraits"]
 
 UNIT = "unit of the measure"
+NGSP_PER_IFCC, NGSP_AT_0 = 0.09148, 2.152
+"""HbA1c in % NGSP = 0.09148 × mmol/mol + 2.152, the master equation."""
+HBA1C_BOUNDS = (4.0, 18.0)
+"""Readings of HbA1c in % NGSP, unless a scenario says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,3 +167,18 @@ class MeasureTraits:
                 "MeasureTraits.lowest must be less than highest; "
                 f"got {self.lowest:g} and {self.highest:g}."
             )
+        if not self.lowest <= self.mean <= self.highest:
+            raise SpecError(
+                "MeasureTraits.mean must lie between lowest and highest, "
+                f"{self.lowest:g} and {self.highest:g}; got {self.mean:g}, so that most readings "
+                f"would be set to a bound.{self._unit_hint()}"
+            )
+
+    def _unit_hint(self) -> str:
+        """HbA1c in IFCC units, where the bounds are those of a share in percent."""
+        percent = NGSP_PER_IFCC * self.mean + NGSP_AT_0
+        if self.mean < self.highest or (self.lowest, self.highest) != HBA1C_BOUNDS:
+            return ""
+        if not self.lowest <= percent <= self.highest:
+            return ""
+        return f" If that is HbA1c in mmol/mol, it is {percent:.1f} % NGSP."

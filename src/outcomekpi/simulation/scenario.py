@@ -97,6 +97,12 @@ class Scenario:
                 raise SpecError(
                     f"Scenario.{one.name} must be {kind.__name__}; got {type(value).__name__}."
                 )
+        if self.improvement.start_month >= self.months:
+            raise SpecError(
+                f"Improvement.start_month must be less than the {self.months} months of the "
+                f"scenario; got {self.improvement.start_month:g}. The program would never act: "
+                "start it earlier, or give Scenario.months more."
+            )
 
     def measure(self, name: str) -> MeasureTraits:
         """Return the knobs of one measure."""
