@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.appraisal.number_columns import column_numbers
 from outcomekpi.errors import CasesError, SpecError, did_you_mean
 
 __all__ = [
@@ -85,6 +86,14 @@ class PatientRecords:
                     f"{int(strangers.sum())} of {len(table)} rows of {name} are of patients who "
                     f"are not in patients, the first {table['patient'][strangers].tolist()[0]!r}."
                 )
+        column_numbers(
+            self.encounters,
+            "day",
+            "encounters",
+            wanted="days since the end of month 0",
+            dates="Subtract the date that ends month 0: (date - end_of_month_0).dt.days",
+            missing=False,
+        )
         month = pd.to_numeric(self.measurements["month"], errors="coerce")
         if month.isna().any() or (month % 1 != 0).any():
             raise CasesError("measurements['month'] must hold whole numbers; month 0 is baseline.")

@@ -1,0 +1,46 @@
+"""Encounters that cannot be read must not pay anybody."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_records import made_records
+
+from outcomekpi.appraisal.event_goals import NoEventGoal
+from outcomekpi.errors import CasesError
+
+YEAR = NoEventGoal(kind="hf_admission")
+RECORDS = made_records([{0: 7.0}, {0: 7.0}], months=24)
+
+
+def with_days(*days):
+    table = pd.DataFrame({"patient": [1, 2], "day": list(days), "kind": "hf_admission"})
+    return replace(RECORDS, encounters=table)
+
+
+def test_days_as_dates_are_refused_and_the_conversion_is_given():
+    date = pd.Timestamp("2025-03-01")
+    for days in ((date, date), (date.to_pydatetime(), 10.0), (date.date(), 10.0)):
+        with pytest.raises(CasesError, match=r"days since the end of month 0.*2025-03-01.*\.dt\.d"):
+            with_days(*days)
+    with pytest.raises(CasesError, match=r"2 of 2 are dates or times.*\.dt\.days"):
+        with_days(pd.Timedelta(days=3), pd.Timedelta(days=4))
+
+
+def test_a_day_that_is_missing_or_infinite_is_refused_with_count_and_patient():
+    with pytest.raises(CasesError, match="1 of 2 are missing, the first of patient 2"):
+        with_days(10.0, np.nan)
+    with pytest.raises(CasesError, match="1 of 2 are infinite, the first inf of patient 1"):
+        with_days(np.inf, 10.0)
+
+
+def test_a_day_as_text_is_refused_in_the_words_of_the_house():
+    with pytest.raises(CasesError, match="1 of 2 are no numbers, the first 'day 12' of patient 2"):
+        with_days(10.0, "day 12")
+
+
+def test_days_in_any_numeric_column_are_days():
+    for days in (pd.array([10, 500], dtype="Int64"), np.array([10, 500]), [10, np.float32(500)]):
+        found = YEAR.judge(with_days(*days))["verdict"].tolist()
+        assert found == ["not reached", "reached"]
