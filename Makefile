@@ -17,7 +17,7 @@ demo: $(VENV)/.stamp ## Evaluate real patients (medpar) and say where the report
 test: $(VENV)/.stamp ## Run the tests and execute every notebook
 	OUTCOMEKPI_FAST=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --nbmake tests notebooks
 
-reproduce: $(VENV)/.stamp ## Execute every notebook from scratch and compare every number
+reproduce: $(VENV)/.stamp ## Execute every notebook from scratch and compare what it shows
 	$(PY) notebooks/build.py --check
 
 notebooks: $(VENV)/.stamp ## Execute every notebook and write it as it comes out
@@ -68,7 +68,7 @@ clean: ## Remove the environment and the demo
 
 $(VENV)/.stamp: pyproject.toml constraints.txt .python-version .ci/find-python
 	@python=$$(.ci/find-python $(PYTHON)) && \
-	echo "Creating $(VENV) with $$python (half a minute, once)" && \
+	echo "Creating $(VENV) with $$python (a minute or two, once)" && \
 	{ "$$python" -m venv --clear $(VENV) || \
 	  { echo "Python cannot create an environment: install its venv module (on Debian: python3-venv)." >&2; exit 1; }; } && \
 	$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt uv && \

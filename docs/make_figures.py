@@ -22,8 +22,11 @@ def main() -> None:
     rates = ok.standardize(fit)
     flags = ok.classify(rates)
     FOLDER.mkdir(exist_ok=True)
+    _, wide = plt.subplots(figsize=(9, 6.5), layout="constrained")
+    caterpillar = ok.plot_caterpillar(rates, flags=flags, ax=wide)
+    caterpillar.set_ylabel("54 hospitals, the best at the top")
     for name, ax in (
-        ("caterpillar", ok.plot_caterpillar(rates, flags=flags)),
+        ("caterpillar", caterpillar),
         ("funnel", ok.plot_funnel(rates, flags=flags)),
     ):
         ax.figure.savefig(FOLDER / f"{name}.png", dpi=130, metadata={"Software": None})

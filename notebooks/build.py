@@ -206,4 +206,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except outcomekpi.OutcomeKPIError as error:
+        sys.exit(str(error))
