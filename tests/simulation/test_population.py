@@ -9,6 +9,7 @@ from made_hospitals import COMPLETE, IMMORTAL, large, small, without_doctors
 from scipy.stats import norm
 
 import outcomekpi as ok
+from outcomekpi.fingerprints import hash_frame
 from outcomekpi.simulation.happenings import DAYS_PER_MONTH
 
 FOUR_ERRORS = 4.0
@@ -62,6 +63,32 @@ def test_the_same_seed_gives_the_same_tables_and_another_seed_others(population)
 def test_a_seed_that_is_no_whole_number_from_0_is_refused(seed):
     with pytest.raises(ok.SpecError, match="seed must be a whole number, 0 or more; got"):
         ok.simulate_population(small(), seed=seed)
+
+
+def test_a_population_keeps_its_provenance(population):
+    record = ok.provenance(population)
+    assert record is population.provenance
+    assert record.seed == 1
+    assert 0 < record.seconds < 60
+    assert record.versions["outcomekpi"] == ok.__version__
+    assert record.data_hash == hash_frame(population.patients)
+
+
+def test_the_record_tells_scenarios_and_seeds_apart(population):
+    # sd_within stands in no table of patients and not in the line that a scenario prints
+    base = small()
+    noisy = replace(base, hba1c=replace(base.hba1c, sd_within=0.5))
+    assert repr(noisy) == repr(base)
+    again, other, luck = (
+        ok.simulate_population(scenario, seed=seed).provenance
+        for scenario, seed in ((base, 1), (noisy, 1), (base, 2))
+    )
+    assert again.spec_hash == population.provenance.spec_hash
+    assert again.data_hash == population.provenance.data_hash
+    assert other.spec_hash != again.spec_hash
+    assert other.data_hash == again.data_hash
+    assert luck.spec_hash == again.spec_hash
+    assert luck.data_hash != again.data_hash
 
 
 def test_doctors_treat_exactly_their_caseload_in_their_hospital():

@@ -1,6 +1,7 @@
 """True rates against brute force: the same patients again and again."""
 
 from dataclasses import replace
+from time import perf_counter
 
 import numpy as np
 import pandas as pd
@@ -63,7 +64,7 @@ def same_patients_again(population, replicates):
     assigned = assign_doctors(scenario.doctors, staff, people, fixed["assignment"])
     for seed in range(replicates):
         rngs = dict(zip(STREAMS, np.random.default_rng([9, seed]).spawn(len(STREAMS)), strict=True))
-        yield _follow(scenario, 1, staff, people, assigned, rngs)
+        yield _follow(scenario, 1, staff, people, assigned, rngs, perf_counter())
 
 
 @pytest.fixture(scope="module")

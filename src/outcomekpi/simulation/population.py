@@ -1,12 +1,14 @@
 """A synthetic hospital: tables as a hospital has them, and the truth behind them."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
+from time import perf_counter
 
 import numpy as np
 import pandas as pd
 
 from outcomekpi.errors import SpecError, check_kind
+from outcomekpi.origins import Provenance, record_provenance
 from outcomekpi.simulation.assignment import Assignment, assign_doctors
 from outcomekpi.simulation.courses import add_program, draw_courses, select_enrolled
 from outcomekpi.simulation.happenings import (
@@ -49,6 +51,7 @@ class Population:
     encounters : ``patient, day`` (since month 0), ``kind`` (hf_admission or death)
     doctors : ``doctor, hospital, team, title`` (junior, middle or senior), ``caseload``
     truth : what no hospital knows
+    provenance : versions, seed, time, and hashes of the patients and of every knob
     """
 
     scenario: Scenario
@@ -58,6 +61,7 @@ class Population:
     encounters: pd.DataFrame
     doctors: pd.DataFrame
     truth: Truth
+    provenance: Provenance
 
     def to_frame(self, *, month: int = 0) -> pd.DataFrame:
         """One row per patient: the columns of ``patients`` and the readings of one month."""
@@ -106,12 +110,13 @@ def simulate_population(scenario: Scenario, *, seed: int) -> Population:
     check_kind("scenario", scenario, Scenario, "ok.tertiary_hospital() or ok.Scenario(...)")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise SpecError(f"seed must be a whole number, 0 or more; got {seed!r}.")
+    began = perf_counter()
     rngs = dict(zip(STREAMS, np.random.default_rng(seed).spawn(len(STREAMS)), strict=True))
     staff = draw_staff(scenario.doctors, rngs["doctors"])
     patients = int(staff.caseload.sum())
     people = form_people(scenario, rngs["patients"].standard_normal((patients, len(NORMALS))))
     assigned = assign_doctors(scenario.doctors, staff, people, rngs["assignment"])
-    return _follow(scenario, seed, staff, people, assigned, rngs)
+    return _follow(scenario, seed, staff, people, assigned, rngs, began)
 
 
 def _follow(
@@ -121,6 +126,7 @@ def _follow(
     people: People,
     assigned: Assignment,
     rngs: dict[str, np.random.Generator],
+    began: float,
 ) -> Population:
     """Follow the patients through the months and write the tables."""
     attending = assigned.attending
@@ -142,12 +148,20 @@ def _follow(
     )
     came = draw_attendance(scenario, people, death_day, rngs["attendance"])
     doctors = staff.to_frame()
+    patients = patient_table(people, assigned, doctors, enrolled)
+    measurements = measurement_table(scenario, courses, smoking, came)
+    encounters = encounter_table(failing[row], day, death_day)
+    truth = gather_truth(scenario, staff, people, doctors)
+    # every knob: the line that a scenario prints does not tell all scenarios apart
+    knobs_used = asdict(scenario)
+    seconds = perf_counter() - began
     return Population(
         scenario=scenario,
         seed=seed,
-        patients=patient_table(people, assigned, doctors, enrolled),
-        measurements=measurement_table(scenario, courses, smoking, came),
-        encounters=encounter_table(failing[row], day, death_day),
+        patients=patients,
+        measurements=measurements,
+        encounters=encounters,
         doctors=doctors,
-        truth=gather_truth(scenario, staff, people, doctors),
+        truth=truth,
+        provenance=record_provenance(patients, knobs_used, seed=seed, seconds=seconds),
     )
