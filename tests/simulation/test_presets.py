@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_hospitals import COMPLETE, IMMORTAL, large
+from made_hospitals import COMPLETE, IMMORTAL, large, small
 
 import outcomekpi as ok
 from outcomekpi.simulation.expectations import expected_deaths, expected_share, solve_knob
@@ -13,6 +13,7 @@ GLUCOSE = ok.ReadingBelow(measure="hba1c", below=7.0)
 PRESSURE = ok.PressureControl()
 PUBLISHED_AFTER = 0.68
 HALF_A_POINT = 0.005
+SURVEY = "@article{wang2018,"
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +108,27 @@ def test_doctors_of_the_tertiary_hospital_explain_as_much_as_the_literature_says
     size = np.mean(1 / groups.size()) ** -1
     between = groups.mean().var() - within / size
     assert 0.02 < between / (between + within) < 0.05
+
+
+def test_a_default_scenario_uses_no_published_baseline():
+    scenario = ok.Scenario(doctors=ok.DoctorTraits(doctors=3, patients_per_doctor=10.0))
+    for result in (scenario, ok.simulate_population(scenario, seed=1)):
+        assert SURVEY not in ok.cite(result)
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        ok.tertiary_hospital(),
+        ok.tertiary_hospital(program="published"),
+        ok.community_centers(),
+        replace(ok.community_centers(), months=24),
+    ],
+    ids=["tertiary", "with program", "community", "longer"],
+)
+def test_a_preset_cites_the_survey_of_its_baseline(scenario):
+    assert ok.cite(scenario).count(SURVEY) == 1
+
+
+def test_the_population_of_a_preset_cites_it_once():
+    assert ok.cite(ok.simulate_population(small(), seed=1)).count(SURVEY) == 1
