@@ -8,7 +8,8 @@ import pytest
 from made_records import made_records
 
 from outcomekpi.appraisal.event_goals import NoEventGoal
-from outcomekpi.errors import CasesError
+from outcomekpi.appraisal.records import PatientRecords
+from outcomekpi.errors import CasesError, OutcomeKPIWarning
 
 YEAR = NoEventGoal(kind="hf_admission")
 RECORDS = made_records([{0: 7.0}, {0: 7.0}], months=24)
@@ -44,3 +45,37 @@ def test_days_in_any_numeric_column_are_days():
     for days in (pd.array([10, 500], dtype="Int64"), np.array([10, 500]), [10, np.float32(500)]):
         found = YEAR.judge(with_days(*days))["verdict"].tolist()
         assert found == ["not reached", "reached"]
+
+
+def test_a_goal_on_events_refuses_records_without_encounters():
+    for none in ({}, {"encounters": None}):
+        records = PatientRecords(
+            patients=RECORDS.patients, measurements=RECORDS.measurements, months=24, **none
+        )
+        assert "no encounters given" in repr(records)
+        with pytest.raises(CasesError, match=r"no encounters were given.*an empty table"):
+            YEAR.judge(records)
+    empty = replace(RECORDS, encounters=pd.DataFrame(columns=["patient", "day", "kind"]))
+    assert YEAR.judge(empty)["verdict"].tolist() == ["reached"] * 2
+
+
+def happened(*kinds):
+    table = pd.DataFrame({"patient": 1, "day": range(5, 5 + len(kinds)), "kind": list(kinds)})
+    return replace(RECORDS, encounters=table)
+
+
+def test_a_kind_of_event_that_is_spelled_otherwise_is_refused():
+    with pytest.raises(CasesError, match="Did you mean 'hf_admission'"):
+        replace(YEAR, kind="hf_admision").judge(happened("hf_admission", "death"))
+    with pytest.raises(CasesError, match=r"1 of 2 rows .* 'HF_admission'"):
+        YEAR.judge(happened("hf_admission", "HF_admission"))
+    with pytest.raises(CasesError, match=r"1 of 2 rows .* 'Death', first of patient 1"):
+        YEAR.judge(happened("hf_admission", "Death"))
+    with pytest.raises(CasesError, match="missing in 1 of 1"):
+        happened(None)
+
+
+def test_a_kind_of_event_that_never_happened_is_said_unless_there_are_only_deaths():
+    with pytest.warns(OutcomeKPIWarning, match=r"no 'hf_admission' .* has fracture"):
+        YEAR.judge(happened("fracture"))
+    assert YEAR.judge(happened("death"))["verdict"].tolist() == ["not reached", "reached"]

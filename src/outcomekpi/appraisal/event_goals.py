@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.appraisal.event_kinds import encounters_of
 from outcomekpi.appraisal.month_runs import SAME
 from outcomekpi.appraisal.records import DAYS_PER_MONTH, PatientRecords
 from outcomekpi.appraisal.verdicts import check_population, check_start, verdicts
@@ -77,12 +78,13 @@ class NoEventGoal:
         ``value`` is the day of the event counted from the opening of the window, else missing.
         """
         patients = records.eligible(self.population)
+        table = encounters_of(records, type(self).__name__, self.kind, self.death_kind)
         opens = np.full(len(patients), self.start * DAYS_PER_MONTH)
         if self.since == "first event":
-            opens = self._first_after(records, patients, self.kind, opens)
+            opens = _first_after(table, patients, self.kind, opens)
         closes = opens + self.years * 365.25
-        event = self._first_after(records, patients, self.kind, opens)
-        death = self._first_after(records, patients, self.death_kind, np.full(len(opens), -np.inf))
+        event = _first_after(table, patients, self.kind, opens)
+        death = _first_after(table, patients, self.death_kind, np.full(len(opens), -np.inf))
         happened = np.isfinite(event) & (event <= closes)
         gone = (death <= opens) if self.since == "start" else np.zeros(len(opens), dtype=bool)
         died = np.isfinite(death) & (death <= closes) & ~happened & ~gone
@@ -107,15 +109,13 @@ class NoEventGoal:
             value=np.where(happened, event, np.nan) - np.where(none, 0.0, opens),
         )
 
-    def _first_after(
-        self, records: PatientRecords, patients: pd.Index, kind: str, opens: Array
-    ) -> Array:
-        """Day of each patient's first such encounter after a day; infinite without one."""
-        table = records.encounters
-        chosen = (table["kind"] == kind).to_numpy()
-        row = patients.get_indexer(pd.Index(table["patient"][chosen]))
-        day = table["day"].to_numpy(dtype=np.float64)[chosen]
-        after = (row >= 0) & (day > opens[np.maximum(row, 0)])
-        first = np.full(len(patients), np.inf)
-        np.minimum.at(first, row[after], day[after])
-        return first
+
+def _first_after(table: pd.DataFrame, patients: pd.Index, kind: str, opens: Array) -> Array:
+    """Day of each patient's first such encounter after a day; infinite without one."""
+    chosen = (table["kind"] == kind).to_numpy()
+    row = patients.get_indexer(pd.Index(table["patient"][chosen]))
+    day = table["day"].to_numpy(dtype=np.float64)[chosen]
+    after = (row >= 0) & (day > opens[np.maximum(row, 0)])
+    first = np.full(len(patients), np.inf)
+    np.minimum.at(first, row[after], day[after])
+    return first

@@ -1,6 +1,6 @@
 """Records of patients over time: the tables that goals are judged on, checked once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
@@ -23,11 +23,7 @@ Array = NDArray[np.float64]
 Readings = Literal["mean", "each"]
 
 DAYS_PER_MONTH = 365.25 / 12
-NO_ENCOUNTERS = ("patient", "day", "kind")
-
-
-def _no_encounters() -> pd.DataFrame:
-    return pd.DataFrame({"patient": [], "day": np.empty(0), "kind": []})
+ENCOUNTERS = ("patient", "day", "kind")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,7 +39,8 @@ class PatientRecords:
         readings
     months : last month of follow-up: records are complete up to its end
     encounters : rows of ``patient``, ``day`` (days since the end of month 0) and ``kind`` (such as
-        "hf_admission", "death"); None where nothing of the sort is recorded
+        "hf_admission", "death"); None where nothing of the sort is recorded: goals on events then
+        refuse. An empty table says that nothing happened
 
     Raises
     ------
@@ -57,13 +54,13 @@ class PatientRecords:
     >>> patients = pd.DataFrame({"patient": [1], "doctor": ["A"], "diabetes": [True]})
     >>> hba1c = pd.DataFrame({"patient": [1, 1], "month": [0, 12], "hba1c": [8.1, 6.9]})
     >>> PatientRecords(patients=patients, measurements=hba1c, months=12)
-    PatientRecords: 1 patient, 2 rows of measurements, 0 encounters, 12 months of follow-up
+    PatientRecords: 1 patient, 2 rows of measurements, no encounters given, 12 months of follow-up
     """
 
     patients: pd.DataFrame
     measurements: pd.DataFrame
     months: int
-    encounters: pd.DataFrame = field(default_factory=_no_encounters)
+    encounters: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.months, bool) or not isinstance(self.months, int) or self.months < 1:
@@ -72,28 +69,25 @@ class PatientRecords:
             )
         require_columns(self.patients, ("patient",), "patients")
         require_columns(self.measurements, ("patient", "month"), "measurements")
-        require_columns(self.encounters, NO_ENCOUNTERS, "encounters")
+        tables = {"measurements": self.measurements}
+        if self.encounters is not None:
+            require_columns(self.encounters, ENCOUNTERS, "encounters")
+            tables["encounters"] = self.encounters
         twice = self.patients["patient"][self.patients["patient"].duplicated()]
         if len(twice):
             raise CasesError(
                 f"patients must have one row per patient; {len(twice)} of {len(self.patients)} "
                 f"rows repeat one, the first {twice.tolist()[0]!r}."
             )
-        for name, table in (("measurements", self.measurements), ("encounters", self.encounters)):
+        for name, table in tables.items():
             strangers = ~table["patient"].isin(self.patients["patient"])
             if strangers.any():
                 raise CasesError(
                     f"{int(strangers.sum())} of {len(table)} rows of {name} are of patients who "
                     f"are not in patients, the first {table['patient'][strangers].tolist()[0]!r}."
                 )
-        column_numbers(
-            self.encounters,
-            "day",
-            "encounters",
-            wanted="days since the end of month 0",
-            dates="Subtract the date that ends month 0: (date - end_of_month_0).dt.days",
-            missing=False,
-        )
+        if self.encounters is not None:
+            _check_encounters(self.encounters)
         month = pd.to_numeric(self.measurements["month"], errors="coerce")
         if month.isna().any() or (month % 1 != 0).any():
             raise CasesError("measurements['month'] must hold whole numbers; month 0 is baseline.")
@@ -125,15 +119,37 @@ class PatientRecords:
 
     def __repr__(self) -> str:
         n = len(self.patients)
+        events = "no encounters given"
+        if self.encounters is not None:
+            events = f"{len(self.encounters):,} encounters"
         return (
             f"PatientRecords: {n:,} patient{'' if n == 1 else 's'}, "
-            f"{len(self.measurements):,} rows of measurements, {len(self.encounters):,} "
-            f"encounters, {self.months} months of follow-up"
+            f"{len(self.measurements):,} rows of measurements, {events}, "
+            f"{self.months} months of follow-up"
         )
 
     def _repr_html_(self) -> str:
         table = self.patients.head(8).to_html(index=False)
         return f"<p><b>{escape(repr(self))}</b></p>{table}"
+
+
+def _check_encounters(table: pd.DataFrame) -> None:
+    """Refuse encounters whose day or kind cannot be read."""
+    column_numbers(
+        table,
+        "day",
+        "encounters",
+        wanted="days since the end of month 0",
+        dates="Subtract the date that ends month 0: (date - end_of_month_0).dt.days",
+        missing=False,
+    )
+    nameless = table["kind"].isna()
+    if nameless.any():
+        raise CasesError(
+            f"encounters['kind'] is missing in {int(nameless.sum())} of {len(table)} rows, the "
+            f"first of patient {table['patient'][nameless].tolist()[0]!r}. Name the kind, or drop "
+            "the row."
+        )
 
 
 def require_columns(table: pd.DataFrame, names: tuple[str, ...], which: str) -> None:
