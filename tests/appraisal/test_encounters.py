@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from made_records import made_records
 
+from outcomekpi.appraisal.drop_goals import DropGoal
 from outcomekpi.appraisal.event_goals import NoEventGoal
+from outcomekpi.appraisal.rate_pay import RatePayRule
 from outcomekpi.appraisal.records import PatientRecords
-from outcomekpi.errors import CasesError, OutcomeKPIWarning
+from outcomekpi.errors import CasesError, OutcomeKPIWarning, SpecError
 
 YEAR = NoEventGoal(kind="hf_admission")
 RECORDS = made_records([{0: 7.0}, {0: 7.0}], months=24)
@@ -79,3 +81,17 @@ def test_a_kind_of_event_that_never_happened_is_said_unless_there_are_only_death
     with pytest.warns(OutcomeKPIWarning, match=r"no 'hf_admission' .* has fracture"):
         YEAR.judge(happened("fracture"))
     assert YEAR.judge(happened("death"))["verdict"].tolist() == ["not reached", "reached"]
+
+
+@pytest.mark.parametrize(("reading", "words"), [("7,1", "'7,1' of patient"), (np.inf, "infinite")])
+def test_readings_that_are_no_numbers_are_refused(reading, words):
+    odd = RECORDS.measurements.astype({"hba1c": object})
+    odd.loc[0, "hba1c"] = reading
+    records = replace(RECORDS, measurements=odd)
+    with pytest.raises(CasesError, match=words):
+        DropGoal(measure="hba1c", drop=0.8).judge(records)
+
+
+def test_a_target_that_is_no_number_is_refused_at_once():
+    with pytest.raises(SpecError, match=r"RatePayRule\.target .* nan"):
+        RatePayRule(by="threshold", target=float("nan"), amount=1.0)

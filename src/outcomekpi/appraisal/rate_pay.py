@@ -60,6 +60,8 @@ class RatePayRule:
         if (self.target is None) != (self.by == "cases"):
             needs = "no target" if self.by == "cases" else "a target, the rate to be beyond"
             raise SpecError(f"RatePayRule by {self.by!r} needs {needs}; got {self.target!r}.")
+        if self.target is not None and not np.isfinite(self.target):
+            raise SpecError(f"RatePayRule.target must be a finite rate; got {self.target!r}.")
         if self.by == "probability" and self.seen != "posterior":
             raise SpecError("A probability is read from the posterior: leave seen='posterior'.")
         if (self.amount is None) == (self.budget is None):

@@ -190,7 +190,7 @@ def months_by_patient(
     """
     require_columns(records.measurements, (measure,), "measurements")
     table = records.measurements
-    value = table[measure].to_numpy(dtype=np.float64)
+    value = column_numbers(table, measure, "measurements", wanted="readings as numbers")
     month = table["month"].to_numpy(dtype=np.int64)
     row = patients.get_indexer(pd.Index(table["patient"]))
     used = (row >= 0) & (month >= first) & (month <= last) & np.isfinite(value)
