@@ -23,7 +23,7 @@ from outcomekpi.simulation.indicators import AdmissionFree, GoalIndicator
 from outcomekpi.simulation.people import NORMALS, form_people
 from outcomekpi.simulation.scenario import Scenario
 
-__all__ = ["change_knobs", "expected_deaths", "expected_share", "solve_knob"]
+__all__ = ["change_knob", "expected_deaths", "expected_share", "solve_knob"]
 
 LOG2_POINTS = 14
 DOCTOR = len(NORMALS)
@@ -89,9 +89,10 @@ def expected_deaths(scenario: Scenario, *, month: int) -> float:
     return float(1 - survival(scenario, patients, month)[:, -1].mean())
 
 
-def change_knobs(scenario: Scenario, bundle: str, **knobs: float) -> Scenario:
-    """Return the scenario with some knobs of one bundle changed."""
-    inside: Any = replace(getattr(scenario, bundle), **knobs)
+def change_knob(scenario: Scenario, bundle: str, knob: str, value: float) -> Scenario:
+    """Return the scenario with one knob of one bundle changed."""
+    changed: dict[str, Any] = {knob: value}
+    inside: Any = replace(getattr(scenario, bundle), **changed)
     fields: dict[str, Any] = {bundle: inside}
     return replace(scenario, **fields)
 
@@ -115,7 +116,7 @@ def solve_knob(
     from scipy.optimize import brentq
 
     def gap(value: float) -> float:
-        return expectation(change_knobs(scenario, bundle, **{knob: value})) - target
+        return expectation(change_knob(scenario, bundle, knob, value)) - target
 
     ends = [gap(end) for end in between]
     if ends[0] * ends[1] > 0:
@@ -124,4 +125,4 @@ def solve_knob(
             f"ends give {ends[0] + target:.4g} and {ends[1] + target:.4g}."
         )
     root = float(brentq(gap, *between, xtol=1e-5))
-    return change_knobs(scenario, bundle, **{knob: root})
+    return change_knob(scenario, bundle, knob, root)

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from outcomekpi.errors import check_choice
 from outcomekpi.simulation.expectations import (
-    change_knobs,
+    change_knob,
     expected_deaths,
     expected_share,
     solve_knob,
@@ -138,7 +138,7 @@ def _tertiary() -> Scenario:
         events=EventRates(sd_hospital=0.0),
     )
     for name in MEASURES:
-        scenario = change_knobs(scenario, name, sd_hospital=0.0)
+        scenario = change_knob(scenario, name, "sd_hospital", 0.0)
     return _solve_baselines(scenario, glucose=0.43, combined=0.36, deaths=0.236)
 
 
@@ -193,11 +193,11 @@ def _tertiary_with_program() -> Scenario:
 
     def controlled(changed: Scenario) -> float:
         half = changed.improvement.sbp / 2
-        return expected_share(change_knobs(changed, "improvement", dbp=half), PRESSURE, month=24)
+        return expected_share(change_knob(changed, "improvement", "dbp", half), PRESSURE, month=24)
 
     scenario = solve_knob(
         scenario, "improvement", "sbp", controlled,
         target=0.153 / 0.407 + 0.27, between=(-60.0, 0.0),
     )  # fmt: skip
-    scenario = change_knobs(scenario, "improvement", dbp=scenario.improvement.sbp / 2)
+    scenario = change_knob(scenario, "improvement", "dbp", scenario.improvement.sbp / 2)
     return replace(scenario, name="tertiary hospital with program")
