@@ -118,6 +118,11 @@ def test_a_balance_is_never_below_zero():
         redeemed(ledger(), points=1, month=12, holders=(1, 2))
 
 
+def test_one_holder_given_as_text_is_not_read_letter_by_letter():
+    with pytest.raises(SpecError, match=r"holders must be a list of teams.*\['TU'\]"):
+        redeemed(ledger(), points=1, month=12, holders="TU", account="team")
+
+
 def test_points_that_are_spent_later_cannot_be_spent_before():
     spent = redeemed(ledger(), points=3, month=12)
     with pytest.raises(SpecError, match="the first 1 with 0"):

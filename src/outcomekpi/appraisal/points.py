@@ -286,6 +286,11 @@ def redeem_points(
     check_choice("account", account, get_args(Account))
     if not (np.isfinite(points) and points > 0):
         raise SpecError(f"points must be a positive number; got {points!r}.")
+    if isinstance(holders, str):
+        raise SpecError(
+            f"holders must be a list of {account}s; got the text {holders!r}, whose letters are "
+            f"none. Write holders=[{holders!r}]."
+        )
     wanted = pd.Index(list(holders))
     if wanted.has_duplicates:
         raise SpecError(
