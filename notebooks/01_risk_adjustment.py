@@ -249,9 +249,10 @@ assert (len(outside), (outside["beyond"] == 0.998).sum()) == (4, 1)
 deaths = np.arange(caseload.max() + 1)[:, None]  # every number of deaths there might be
 frame = {name: column.to_numpy() for name, column in limits.to_frame().items()}
 chance = stats.binom.pmf(deaths, frame["cases"], frame["expected"] / frame["cases"])
-rate = deaths / frame["expected"] * overall
+law = stats.binom(frame["cases"], frame["expected"] / frame["cases"])
 for level, found in (("95", 4), ("99.8", 1)):
-    beyond = (rate < frame[f"lower_{level}"]) | (rate > frame[f"upper_{level}"])
+    tail = (1 - float(level) / 100) / 2
+    beyond = (law.cdf(deaths) < tail) | (law.sf(deaths - 1) < tail)
     outside_p = (chance * beyond).sum(axis=0)  # of each hospital
     as_many = stats.poisson_binom.sf(found - 1, outside_p)
     print(f"outside {level} %: {outside_p.sum():.1f} by chance; {found} or more: {as_many:.0%}")

@@ -628,8 +628,10 @@ cqc = ok.count_limits(
 shmi = ok.count_limits(
     days["observed"], days["expected"], overdispersion="additive", transform="log", outliers="trim"
 )
-counted = pd.Series([15.0, 20.0, 30.0])
-exact = ok.count_limits(counted, counted).to_frame().filter(regex="lower|upper").T
+counted = ok.count_limits(pd.Series([11, 10, 2]), pd.Series([4.99, 4.99, 6.006]), levels=(0.95,))
+counted = counted.to_frame()
+tails = [*counted["at_least"][:2], counted["at_most"][2]]
+plain = ok.count_limits(days["observed"], days["expected"]).to_frame()
 selected = [
     ok.regression_to_mean(
         ok.BaselinePopulation(mean=60, sd=15, reliability=share), cutoff=40, side="below"
@@ -652,14 +654,15 @@ def spell(values, digits=".7g"):
 
 outliers = shmi.to_frame().query("beyond >= 0.998").index
 published = """
-exact Poisson limits of O/E, 15 expected | 0.5596924 1.649348 0.386265 2.082907 | FunnelPlotR (R)
-the same, 20 expected | 0.610826 1.544419 0.4479107 1.902094 | FunnelPlotR (R)
-the same, 30 expected | 0.6746958 1.427562 0.5289724 1.702771 | FunnelPlotR (R)
+P(11 or more), P(10 or more), 4.99 expected; P(2 or fewer), 6.006 | 0.0135 0.0315 0.0617 | by hand
+the same: which of them lie outside 95 % | high - - | by hand
+length of stay, medpar: outside the Poisson limits of 99.8 % | 23 | scipy.stats
 length of stay, medpar: SHMI funnel, phi | 8.53 | FunnelPlotR (R)
 the same: outliers at 99.8 % | 9 | FunnelPlotR (R)
 length of stay, medpar: CQC funnel, phi and tau² | 9.30250 0.0078631 | FunnelPlotR (R)
 E-values of risk ratios 3.9, 1.8, 10.73 | 7.26 3.00 20.95 | VanderWeele and Ding 2017"""
-ours = [spell(exact[0]), spell(exact[1]), spell(exact[2]), spell([shmi.rule.phi], ".2f")]
+ours = [spell(tails, ".4f"), " ".join(counted["side"].replace("", "-"))]
+ours += [str((plain["beyond"] >= 0.998).sum()), spell([shmi.rule.phi], ".2f")]
 ours += [str(len(outliers)), f"{cqc.rule.phi:.5f} {cqc.rule.tau2:.7f}"]
 ours += [spell([ok.e_value(ratio) for ratio in (3.9, 1.8, 10.73)], ".2f")]
 reference = [line.split(" | ") for line in published.strip().splitlines()]

@@ -9,9 +9,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.errors import SpecError, check_choice
-from outcomekpi.intervals import check_level, flatten_draws
+from outcomekpi.intervals import flatten_draws
 from outcomekpi.origins import Provenance
-from outcomekpi.profiling.funnel_quantiles import LimitRule, limits_at
+from outcomekpi.profiling.funnel_checks import (
+    Overdispersion,
+    check_events,
+    check_rule,
+    check_whole_counts,
+    match_labels,
+)
+from outcomekpi.profiling.funnel_quantiles import LimitRule, limits_at, tails_at
 from outcomekpi.profiling.overdispersion import (
     Distribution,
     Outliers,
@@ -27,7 +34,6 @@ from outcomekpi.profiling.standardization import StandardizedRates
 __all__ = ["FUNNEL_LEVELS", "FunnelLimits", "Overdispersion", "count_limits", "funnel_limits"]
 
 Array = NDArray[np.float64]
-Overdispersion = Literal["none", "multiplicative", "additive", "predictive"]
 FUNNEL_LEVELS = (0.95, 0.998)
 
 
@@ -40,6 +46,8 @@ class FunnelLimits:
     observed, expected, cases : (doctor,), events, events of an average doctor, patients
     precision : (doctor,), what limits depend on: expected events (cases for a Gaussian outcome)
     value : (doctor,), what is compared: O/E x ``center`` (Gaussian: center + (O - E)/n)
+    at_most, at_least : (doctor,), probability by chance alone of as few events as observed, and
+        of as many (normal limits: the tails of the z-score)
     center : value of a doctor whose observed equal his expected events
     levels : probabilities inside the limits, ascending
     lower, upper : (doctor, level)
@@ -53,6 +61,8 @@ class FunnelLimits:
     cases: pd.Series
     precision: pd.Series
     value: pd.Series
+    at_most: pd.Series
+    at_least: pd.Series
     center: float
     levels: tuple[float, ...]
     lower: pd.DataFrame
@@ -66,9 +76,10 @@ class FunnelLimits:
 
         Returns
         -------
-        DataFrame indexed by doctor: ``cases, observed, expected, precision, value``; for each
-        level ``lower_95, upper_95`` and so on; ``beyond``, the highest level whose limits the
-        value lies strictly outside of, 0 where none; ``side``, "high", "low" or "".
+        DataFrame indexed by doctor: ``cases, observed, expected, precision, value, at_most,
+        at_least``; for each level ``lower_95, upper_95`` and so on; ``beyond``, the highest level
+        outside of which the doctor lies, 0 where none; ``side``, "high", "low" or "". Outside is
+        whose own tail is less probable than the level leaves to one side, (1 - level)/2.
         """
         frame = pd.DataFrame(
             {
@@ -77,14 +88,17 @@ class FunnelLimits:
                 "expected": self.expected,
                 "precision": self.precision,
                 "value": self.value,
+                "at_most": self.at_most,
+                "at_least": self.at_least,
             }
         )
         beyond, side = np.zeros(len(frame)), np.full(len(frame), "", dtype=object)
         for level in self.levels:
-            low, high = self.lower[level].to_numpy(), self.upper[level].to_numpy()
-            frame[f"lower_{_percent(level)}"] = low
-            frame[f"upper_{_percent(level)}"] = high
-            under, over = self.value.to_numpy() < low, self.value.to_numpy() > high
+            frame[f"lower_{_percent(level)}"] = self.lower[level].to_numpy()
+            frame[f"upper_{_percent(level)}"] = self.upper[level].to_numpy()
+            # from the tails, not from value and limit: equal quotients may differ by rounding
+            tail = (1 - level) / 2
+            under, over = self.at_most.to_numpy() < tail, self.at_least.to_numpy() < tail
             beyond[under | over] = level
             side[under], side[over] = "low", "high"
         frame["beyond"], frame["side"] = beyond, side
@@ -158,14 +172,21 @@ def funnel_limits(
 
     Notes
     -----
-    Exact Poisson limits of O/E are chi2(a, 2E)/2E and chi2(1 - a, 2E + 2)/2E with
-    a = (1 - level)/2, exact binomial ones the beta quantiles (a; E, n - E + 1) and
-    (1 - a; E + 1, n - E), divided by E/n. They are defined for every E > 0, so that a doctor
-    without events has finite limits.
+    Exact limits are quantiles of the observed events given E, by the Poisson or binomial
+    distribution with this mean, so that the tail of a count and its place agree: a doctor lies
+    outside when P(Y >= O) or P(Y <= O) is below a = (1 - level)/2. Between whole counts the lower
+    limit is r - (P(Y <= r) - a)/P(Y = r), r the smallest count with P(Y <= r) >= a, and the upper
+    one its mirror image, r + (P(Y >= r) - a)/P(Y = r), r the largest count with P(Y >= r) >= a;
+    both over E. This is the first method of Manktelow and Seaton. Spiegelhalter interpolates the
+    upper limit from lower tails too, which puts counts outside that chance gives more often than
+    a. Limits that invert a test for the mean (chi-squared or Clopper-Pearson intervals around E)
+    answer another question: they are too wide above and too narrow below. On the log scale a
+    doctor without events counts as half an event; his lower limit is 0 where that lies inside.
 
     References
     ----------
-    Spiegelhalter (2005), Statistics in Medicine 24:1185-1202, doi:10.1002/sim.1970.
+    Spiegelhalter (2005), Statistics in Medicine 24:1185-1202, doi:10.1002/sim.1970. Manktelow &
+    Seaton (2012), PLoS ONE 7:e45723, doi:10.1371/journal.pone.0045723.
 
     Examples
     --------
@@ -232,11 +253,12 @@ def count_limits(
     Raises
     ------
     SpecError
-        Expected events that are not positive, or more events than cases.
+        Expected events that are not positive, more events than cases, parts of events, or series
+        whose labels are not those of the same doctors.
 
     Notes
     -----
-    See :func:`funnel_limits`; the center is 1.
+    See :func:`funnel_limits`; the center is 1. Series are matched by their labels.
 
     Examples
     --------
@@ -244,9 +266,10 @@ def count_limits(
     >>> from outcomekpi import count_limits
     >>> limits = count_limits(pd.Series([22, 9]), pd.Series([15.0, 20.0]))
     >>> limits.to_frame()["upper_95"].round(3).tolist()
-    [1.649, 1.544]
+    [1.572, 1.487]
     """
-    n = observed if cases is None else cases
+    observed = match_labels("observed", observed, expected)
+    n = observed if cases is None else match_labels("cases", cases, expected)
     return _build_limits(
         observed,
         expected,
@@ -282,12 +305,15 @@ def _build_limits(
     unit: str,
     provenance: Provenance | None = None,
 ) -> FunnelLimits:
-    _check(rule, levels)
+    check_rule(rule, levels)
     o, e, n = (np.asarray(x, dtype=np.float64) for x in (observed, expected, cases))
     normal = rule.distribution == "normal"
     if not normal:
-        _check_events(o, e, n if rule.distribution == "binomial" else None)
+        check_events(o, e, n if rule.distribution == "binomial" else None)
+    if not normal and rule.method == "exact" and rule.overdispersion in ("none", "predictive"):
+        check_whole_counts(o, n if rule.distribution == "binomial" else o)
     rule = _estimate(rule, o, e, n)
+    at_most, at_least = tails_at(rule, o, expected=e, cases=n)
     ordered = tuple(sorted(levels))
     lower, upper = {}, {}
     for level in ordered:
@@ -300,6 +326,8 @@ def _build_limits(
         cases=cases,
         precision=(cases if normal else expected).astype(np.float64).rename("precision"),
         value=pd.Series(center + (o - e) / n if normal else center * (o / e), index=index),
+        at_most=pd.Series(at_most, index=index),
+        at_least=pd.Series(at_least, index=index),
         center=center,
         levels=ordered,
         lower=pd.DataFrame(lower, index=index),
@@ -308,36 +336,6 @@ def _build_limits(
         unit=unit,
         provenance=provenance,
     )
-
-
-def _check(rule: LimitRule, levels: tuple[float, ...]) -> None:
-    check_choice("method", rule.method, ("exact", "normal"))
-    check_choice("overdispersion", rule.overdispersion, get_args(Overdispersion))
-    check_choice("transform", rule.transform, get_args(Transform))
-    check_choice("outliers", rule.outliers, get_args(Outliers))
-    if not levels:
-        raise SpecError("levels must hold at least one probability, for example (0.95, 0.998).")
-    for level in levels:
-        check_level(level)
-    if not 0 <= rule.outlier_share < 0.5:
-        raise SpecError(f"outlier_share must lie in [0, 0.5); got {rule.outlier_share!r}.")
-    if rule.distribution == "normal" and rule.overdispersion == "predictive":
-        raise SpecError("Predictive limits are for events; use overdispersion='additive'.")
-
-
-def _check_events(observed: Array, expected: Array, cases: Array | None) -> None:
-    wrong = np.flatnonzero(~(expected > 0))
-    if wrong.size:
-        raise SpecError(
-            f"Expected events must be positive. {wrong.size} of {expected.size} doctors have "
-            f"others, the first at position {wrong[0]} ({expected[wrong[0]]!r})."
-        )
-    if cases is not None and ((expected > cases).any() or (observed > cases).any()):
-        first = int(np.flatnonzero((expected > cases) | (observed > cases))[0])
-        raise SpecError(
-            f"Events exceed cases at position {first}: observed {observed[first]:g}, expected "
-            f"{expected[first]:g}, cases {cases[first]:g}. Leave cases out for Poisson limits."
-        )
 
 
 def _estimate(rule: LimitRule, observed: Array, expected: Array, cases: Array) -> LimitRule:

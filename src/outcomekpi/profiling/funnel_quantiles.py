@@ -1,15 +1,29 @@
-"""Limits of O/E at any number of expected events: exact, normal or predictive quantiles."""
+"""Limits of O/E at any number of expected events, and the tails that they are made of."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, gammaincinv, ndtri
+from scipy.special import ndtr, ndtri
 
-from outcomekpi.profiling.overdispersion import Distribution, Outliers, Transform, chance_sd
+from outcomekpi.profiling.funnel_laws import (
+    CountLaw,
+    beta_binomial_law,
+    binomial_law,
+    negative_binomial_law,
+    poisson_law,
+)
+from outcomekpi.profiling.overdispersion import (
+    NO_EVENTS,
+    Distribution,
+    Outliers,
+    Transform,
+    chance_sd,
+    z_scores,
+)
 
-__all__ = ["LimitRule", "limits_at"]
+__all__ = ["LimitRule", "limits_at", "tails_at"]
 
 Array = NDArray[np.float64]
 
@@ -74,25 +88,77 @@ def limits_at(
     lower, upper : (point,)
     """
     tail = (1 - level) / 2
+    law = _law(rule, expected, cases)
+    if law is not None:
+        lower, upper = law.interpolated_limits(tail)
+        return lower / law.mean, upper / law.mean
+    target, sd = _normal_scale(rule, expected, cases)
+    reach = -float(ndtri(tail)) * sd
+    lower = _back(target - reach, rule.transform)
+    upper = _back(target + reach, rule.transform)
+    if rule.transform == "log":
+        # without events a doctor counts as half an event: where that is inside, so is he
+        lower = np.where(NO_EVENTS / expected >= lower, 0.0, lower)
+    return lower, upper
+
+
+def tails_at(
+    rule: LimitRule, observed: Array, *, expected: Array, cases: Array
+) -> tuple[Array, Array]:
+    """Probability, by chance alone, of as few events as observed, and of as many.
+
+    Parameters
+    ----------
+    rule : with what was learned about overdispersion
+    observed, expected, cases : (doctor,), as in :func:`limits_at`
+
+    Returns
+    -------
+    at_most, at_least : (doctor,), P(Y <= observed) and P(Y >= observed); of normal limits the two
+        tails of the z-score
+    """
+    law = _law(rule, expected, cases)
+    if law is not None:
+        return law.at_most(observed), law.at_least(observed)
+    if rule.distribution == "normal":
+        _, sd = _normal_scale(rule, expected, cases)
+        z = (observed - expected) / cases / sd
+    else:
+        n = cases if rule.distribution == "binomial" else None
+        scores = z_scores(observed, expected, n, rule.transform)
+        z = replace(scores, sd=_widened(rule, scores.sd)).z
+    return ndtr(z), ndtr(-z)
+
+
+def _law(rule: LimitRule, expected: Array, cases: Array) -> CountLaw | None:
+    """Distribution of the counts where limits are quantiles of one; None where they are normal."""
     binomial = rule.distribution == "binomial"
-    n = cases if binomial else None
     if rule.overdispersion == "predictive" and np.isfinite(rule.precision):
-        return tuple(_predictive(p, rule.precision, expected, n) for p in (tail, 1 - tail))  # type: ignore[return-value]
+        if binomial:
+            return beta_binomial_law(expected, cases, rule.precision)
+        return negative_binomial_law(expected, rule.precision)
     exact = rule.method == "exact" and rule.overdispersion == "none"
     if exact or rule.overdispersion == "predictive":
-        return _exact(tail, expected, n)
+        return binomial_law(expected, cases) if binomial else poisson_law(expected)
+    return None
+
+
+def _normal_scale(rule: LimitRule, expected: Array, cases: Array) -> tuple[float, Array]:
+    """Center and SD of normal limits on the transformed scale."""
     if rule.distribution == "normal":
-        sd, target = (rule.sd_residual or 1.0) / np.sqrt(cases), 0.0
-    else:
-        sd = chance_sd(expected, n, rule.transform)
-        target = 0.0 if rule.transform == "log" else 1.0
+        return 0.0, _widened(rule, (rule.sd_residual or 1.0) / np.sqrt(cases))
+    n = cases if rule.distribution == "binomial" else None
+    target = 0.0 if rule.transform == "log" else 1.0
+    return target, _widened(rule, chance_sd(expected, n, rule.transform))
+
+
+def _widened(rule: LimitRule, sd: Array) -> Array:
     if rule.overdispersion == "multiplicative":
         # phi below 1 would promise less than chance
-        sd = sd * np.sqrt(max(rule.phi, 1.0))
-    elif rule.overdispersion == "additive":
-        sd = np.sqrt(sd**2 + rule.tau2)
-    reach = -float(ndtri(tail)) * sd
-    return _back(target - reach, rule.transform), _back(target + reach, rule.transform)
+        return np.asarray(sd * np.sqrt(max(rule.phi, 1.0)))
+    if rule.overdispersion == "additive":
+        return np.asarray(np.sqrt(sd**2 + rule.tau2))
+    return sd
 
 
 def _back(value: Array, transform: Transform) -> Array:
@@ -101,54 +167,3 @@ def _back(value: Array, transform: Transform) -> Array:
     if transform == "square_root":
         return np.asarray(np.maximum(value, 0.0) ** 2)
     return value
-
-
-def _exact(tail: float, expected: Array, cases: Array | None) -> tuple[Array, Array]:
-    """Exact limits: gamma (that is, chi-squared / 2) or beta quantiles over the expectation.
-
-    The quantiles never reach 0, nor every case. Where chance alone gives no events (or events
-    only) more often than ``tail``, that limit is put there, so that nobody is outside of it.
-    """
-    if cases is None:
-        lower = gammaincinv(expected, tail) / expected
-        upper = gammaincinv(expected + 1, 1 - tail) / expected
-        return np.where(np.exp(-expected) > tail, 0.0, lower), upper
-    share = expected / cases
-    lower = betaincinv(expected, cases - expected + 1, tail) / share
-    upper = betaincinv(expected + 1, np.maximum(cases - expected, 1e-9), 1 - tail) / share
-    none, only = (1 - share) ** cases, share**cases
-    return np.where(none > tail, 0.0, lower), np.where(only > tail, cases / expected, upper)
-
-
-def _predictive(p: float, precision: float, expected: Array, cases: Array | None) -> Array:
-    """Interpolated quantile of O/E under the fitted mixing distribution.
-
-    Spiegelhalter's interpolation: with r the smallest count whose probability F(r) reaches p,
-    the limit is r - (F(r) - p) / f(r), at least 0.
-    """
-    from scipy.stats import nbinom
-
-    if cases is not None:
-        n = np.maximum(np.round(cases), 1)
-        share = expected / cases
-        quantiles = [
-            _beta_binomial_quantile(p, int(m), precision * s, precision * (1 - s))
-            for m, s in zip(n, share, strict=True)
-        ]
-        return np.asarray(quantiles) / (n * share)
-    law = nbinom(precision, precision / (precision + expected))
-    count = law.ppf(p)
-    excess = (law.cdf(count) - p) / law.pmf(count)
-    return np.asarray(np.maximum(count - excess, 0.0) / expected)
-
-
-def _beta_binomial_quantile(p: float, n: int, a: float, b: float) -> float:
-    """Interpolated quantile, from the ratios of neighboring probabilities."""
-    k = np.arange(n)
-    steps = np.log((n - k) * (k + a)) - np.log((k + 1) * (n - k - 1 + b))
-    log_mass = np.r_[0.0, np.cumsum(steps)]
-    mass = np.exp(log_mass - log_mass.max())
-    below = np.cumsum(mass) / mass.sum()
-    count = int(np.searchsorted(below, p))
-    excess = (below[count] - p) / (mass[count] / mass.sum())
-    return max(count - float(excess), 0.0)

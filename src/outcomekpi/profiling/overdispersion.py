@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import betaln, gammaln
 
 __all__ = [
+    "NO_EVENTS",
     "Distribution",
     "Outliers",
     "Transform",
@@ -23,6 +24,7 @@ Distribution = Literal["poisson", "binomial", "normal"]
 Transform = Literal["identity", "log", "square_root"]
 Outliers = Literal["keep", "winsorize", "trim"]
 
+NO_EVENTS = 0.5  # events that a doctor without any counts as on the log scale
 LOG_RANGE = (-8.0, 25.0)  # of the logarithm of a precision; its top means no overdispersion
 
 
@@ -69,7 +71,7 @@ def z_scores(
     """
     sd = chance_sd(expected, cases, transform)
     if transform == "log":
-        value = np.log(np.where(observed == 0, 0.5, observed) / expected)
+        value = np.log(np.where(observed == 0, NO_EVENTS, observed) / expected)
         return ZScores(target=0.0, value=value, sd=sd)
     ratio = observed / expected
     value = np.sqrt(ratio) if transform == "square_root" else ratio

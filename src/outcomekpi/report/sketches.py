@@ -66,10 +66,11 @@ def sketch_funnel(
     of_means = limits.rule.distribution == "normal"
     against = "his number of cases" if of_means else "how many events were expected"
     few = "cases" if of_means else "expected events"
+    often = levels if of_means else f"at least {levels}"  # counts leave less outside than asked
     caption = (
         f"Each point is a doctor: what was observed, adjusted for case mix, against {against}. "
         "Between the curves lies what chance alone would do to a doctor who is just "
-        f"average ({levels} of the time). Doctors with few {few} scatter widely, which "
+        f"average ({often} of the time). Doctors with few {few} scatter widely, which "
         "is why the curves open to the left. The point is before, the judgment after chance has "
         "been taken into account, so a doctor may stand out inside the curves, or not outside of "
         f"them.{_explain_beyond_all(limits)}{_explain_narrow(shown)}"
