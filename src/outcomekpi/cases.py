@@ -19,6 +19,7 @@ from outcomekpi.integrity import (
     check_variation,
     find_hospitals,
 )
+from outcomekpi.offsets import OffsetScale, check_offset_scale, describe_offset, read_offset
 from outcomekpi.roles import check_roles, open_table, read_roles
 
 __all__ = ["Cases", "Direction", "MissingPolicy", "keep_cases"]
@@ -47,6 +48,9 @@ class Cases:
     log : what was excluded or converted, and why, one sentence each
     missing : "error" refuses missing values, "drop" excludes their rows and logs it; rules over
         the covariates too, which are known when the design is built
+    offset : (case,), a published risk on the scale of the linear predictor, where it enters with
+        slope 1, or None
+    offset_scale : what the column of the offset held, or None
     """
 
     frame: pd.DataFrame
@@ -62,6 +66,8 @@ class Cases:
     event: str | None
     log: tuple[str, ...]
     missing: MissingPolicy = "error"
+    offset: NDArray[np.float64] | None = None
+    offset_scale: OffsetScale | None = None
 
     @classmethod
     def from_frame(
@@ -75,6 +81,8 @@ class Cases:
         trials: str | None = None,
         exposure: str | None = None,
         patient: str | None = None,
+        offset: str | None = None,
+        offset_scale: OffsetScale | None = None,
         direction: Direction | None = None,
         event: object = None,
         missing: MissingPolicy = "error",
@@ -92,6 +100,15 @@ class Cases:
         trials : column of patients per aggregated row, whole numbers from 1
         exposure : column of time or volume at risk, positive
         patient : column of patient identifiers; a patient may appear once per doctor and period
+        offset : column of a published risk of each case (EuroSCORE, the expected probability of
+            CMS), which enters the linear predictor with slope 1: doctors are then judged relative
+            to that risk, and the intercept says how far it is off overall
+        offset_scale : what that column holds; needed with ``offset``, never guessed.
+            "probability" of the event (Bernoulli, binomial; its log odds enter);
+            "expected_count" of the whole row (Poisson, negative binomial; its logarithm enters,
+            and an ``exposure`` then only sets the unit of the rates); "expected_value"
+            (Gaussian); "linear_predictor" enters as it is: log odds, the log of a count, or with
+            ``exposure`` of a rate per unit of it, a measurement
         direction : whether a "higher" or a "lower" outcome is better
         event : the value of the outcome column that counts as the event
         missing : "error" refuses rows with missing values, "drop" excludes and logs them
@@ -106,7 +123,8 @@ class Cases:
             The table cannot be used; the message says what was wanted and found, how many rows
             are concerned, which comes first, and what to do.
         SpecError
-            ``direction`` or ``missing`` is none of the known words.
+            ``direction``, ``missing`` or ``offset_scale`` is none of the known words, or an
+            offset comes without its scale.
 
         Examples
         --------
@@ -126,13 +144,16 @@ class Cases:
             "trials": trials,
             "exposure": exposure,
             "patient": patient,
+            "offset": offset,
         }
+        check_offset_scale(offset, offset_scale)
         table, log = open_table(frame)
         roles = check_roles(table, named)
         read = read_roles(table, roles, event)
         table, read, excluded = check_missing(table, roles, read, missing)
         check_numbers(table, roles, read)
         check_outcome(table, roles, read)
+        risk = read_offset(table, roles, read, offset_scale)
         doctors, without_cases = compact_labels(read.doctor)
         check_duplicates(table, roles, read)
         hospitals, hospital_code = find_hospitals(table, roles, read, doctors)
@@ -149,8 +170,16 @@ class Cases:
             hospital_code=hospital_code,
             direction=direction,
             event=read.event,
-            log=(*log, *read.log, *excluded, *_say_lost(without_cases)),
+            log=(
+                *log,
+                *read.log,
+                *excluded,
+                *_say_lost(without_cases),
+                *describe_offset(roles, offset_scale),
+            ),
             missing=missing,
+            offset=risk,
+            offset_scale=offset_scale,
         )
 
     @property
@@ -177,6 +206,8 @@ class Cases:
         if self.hospitals is not None:
             parts[0] += f" in {count_of(len(self.hospitals), 'hospital')}"
         parts.append(self._describe_outcome())
+        if self.offset is not None:
+            parts.append(f"relative to {self.roles['offset']!r}")
         if self.direction is not None:
             parts.append(f"{self.direction} is better")
         return "Cases: " + ", ".join(parts)
@@ -243,6 +274,8 @@ def keep_cases(cases: Cases, keep: NDArray[np.bool_], *, because: str) -> Cases:
         event=cases.event,
         log=(*cases.log, because, *_say_lost(lost)),
         missing=cases.missing,
+        offset=None if cases.offset is None else cases.offset[code],
+        offset_scale=cases.offset_scale,
     )
     check_variation(cases.roles, reduced, doctors)
     return reduced

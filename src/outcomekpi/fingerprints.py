@@ -40,6 +40,9 @@ def hash_cases(cases: Cases) -> str:
         cases.hospital_code,
     ):
         digest.update(b"none" if values is None else _block_sums(values))
+    if cases.offset is not None:
+        digest.update(repr(cases.offset_scale).encode())
+        digest.update(_block_sums(cases.offset))
     in_arrays = {cases.roles.get(role) for role in ("outcome", "doctor", "hospital")}
     for name in cases.frame.columns:
         if name not in in_arrays:

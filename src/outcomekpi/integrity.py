@@ -87,7 +87,7 @@ def _take_rows(read: ReadColumns, kept: NDArray[np.intp]) -> ReadColumns:
 
 def check_numbers(table: pd.DataFrame, roles: Mapping[str, str], read: ReadColumns) -> None:
     """Refuse infinite values, trials that count no patients and exposures that are not positive."""
-    for role in ("outcome", "trials", "exposure"):
+    for role in ("outcome", "trials", "exposure", "offset"):
         values = getattr(read, role)
         if values is not None:
             _refuse(table, roles, role, ~np.isfinite(values), values, "hold finite numbers")

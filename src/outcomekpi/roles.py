@@ -37,6 +37,7 @@ class ReadColumns:
     patient: Labels | None
     trials: NDArray[np.float64] | None
     exposure: NDArray[np.float64] | None
+    offset: NDArray[np.float64] | None
     event: str | None
     log: tuple[str, ...]
 
@@ -162,7 +163,7 @@ def read_roles(table: pd.DataFrame, roles: Mapping[str, str], event: object) -> 
             )
     numbers = {
         role: read_numbers(table[roles[role]], role)
-        for role in ("trials", "exposure")
+        for role in ("trials", "exposure", "offset")
         if role in roles
     }
     outcome, label, sentences = _read_outcome(table[roles["outcome"]], roles, event)
@@ -174,6 +175,7 @@ def read_roles(table: pd.DataFrame, roles: Mapping[str, str], event: object) -> 
         patient=labels.get("patient"),
         trials=numbers.get("trials"),
         exposure=numbers.get("exposure"),
+        offset=numbers.get("offset"),
         event=label,
         log=(*log, *sentences),
     )

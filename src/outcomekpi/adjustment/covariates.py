@@ -96,6 +96,7 @@ def check_roles_of(roles: Mapping[str, str], columns: Iterable[str], argument: s
         "hospital": "every hospital has an effect in the model already",
         "patient": "it tells patients apart, not their risk",
         "trials": "it counts the patients of a row, not their risk",
+        "offset": "it enters with slope 1 already, and would have two slopes",
     }
     for role, reason in reasons.items():
         if roles.get(role) in set(columns):
