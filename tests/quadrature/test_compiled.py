@@ -12,7 +12,7 @@ from outcomekpi.adjustment.quadrature.rows import Rows
 ROUNDING = 1e-11  # sums of up to a thousand doubles in another order
 
 
-def rows_of(*, trials: bool) -> Rows:
+def rows_of(*, trials: bool, offset: bool = False) -> Rows:
     from outcomekpi.adjustment.quadrature.rows import _cut_blocks
 
     rng = np.random.default_rng(1)
@@ -27,13 +27,15 @@ def rows_of(*, trials: bool) -> Rows:
         y_doctor=counts / 4,
         xty=np.zeros(4),
         blocks=_cut_blocks(starts, counts),
+        offset=rng.normal(-1.0, 2.0, n) if offset else None,
     )
 
 
+@pytest.mark.parametrize("offset", [False, True])
 @pytest.mark.parametrize("trials", [False, True])
 @pytest.mark.parametrize("level", [-1.0, 30.0])  # at 30 products of odds would overflow
-def test_compiled_sums_equal_array_sums(trials, level):
-    rows = rows_of(trials=trials)
+def test_compiled_sums_equal_array_sums(trials, level, offset):
+    rows = rows_of(trials=trials, offset=offset)
     plain, compiled = LogisticKernel(rows), CompiledLogisticKernel(rows)
     rng = np.random.default_rng(2)
     beta = np.array([level, 0.3, -0.2, 0.1])
@@ -72,3 +74,19 @@ def test_single_precision_covariates_move_sums_by_rounding_only():
     wanted = LogisticKernel(rows).log_partition(LogisticKernel(rows).sizes(beta), factor)
     # Odds carry a relative error of at most a few 6e-8
     np.testing.assert_allclose(single.log_partition(single.sizes(beta), factor), wanted, rtol=5e-7)
+
+
+@pytest.mark.parametrize("kernel", [LogisticKernel, CompiledLogisticKernel])
+def test_an_offset_is_a_column_with_slope_1(kernel):
+    rows = rows_of(trials=True, offset=True)
+    column = replace(rows, x=np.vstack((rows.x, rows.offset)), offset=None, xty=np.zeros(5))
+    betas = np.array([[-1.0, 0.3, -0.2, 0.1], [0.5, 0.1, 0.0, 0.2]])
+    with_slope = np.column_stack((betas, np.ones(2)))
+    own, wanted = kernel(rows), kernel(column)
+    np.testing.assert_allclose(own.sizes(betas[0]), wanted.sizes(with_slope[0]), rtol=ROUNDING)
+    factors = np.exp(np.random.default_rng(3).normal(size=(2, 8, rows.n_doctors)))
+    np.testing.assert_allclose(
+        own.log_partitions(betas, factors),
+        wanted.log_partitions(with_slope, factors),
+        rtol=ROUNDING,
+    )

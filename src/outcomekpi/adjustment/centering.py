@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from outcomekpi.adjustment.model import Model
+from outcomekpi.adjustment.offset_levels import overall_level
 
 __all__ = ["StartingPoint", "choose_start"]
 
@@ -19,7 +20,7 @@ class StartingPoint:
 
     Attributes
     ----------
-    intercept : link of the overall rate
+    intercept : link of the overall rate; with an offset, the level that adds up to the events
     sd_doctor, sd_hospital, sd_residual : moment estimates, kept away from zero
     doctor_centering : (doctor,), in [0, 1]; near 1 where his own cases say most about him
     hospital_centering : (hospital,), the same for hospitals
@@ -42,16 +43,18 @@ def choose_start(model: Model) -> StartingPoint:
     and score s = observed - expected, a doctor's effect is roughly s / w with variance 1 / w.
     The spread comes from the moment estimate of DerSimonian and Laird (1986, Controlled
     Clinical Trials) and the centering is ``w sd² / (1 + w sd²)``, the share of information
-    about the doctor that his own cases carry. Case mix is ignored: the posterior does not
-    depend on these numbers, only the sampler's speed does.
+    about the doctor that his own cases carry. Case mix is ignored, an offset is not: the
+    posterior does not depend on these numbers, only the sampler's speed does.
     """
     size = _size(model)
     rate = float(model.outcome.sum() / size.sum())
     intercept, unit_information, residual = _level(model, rate)
     doctor_size = np.bincount(model.doctor_code, size, model.n_doctors)
     events = np.bincount(model.doctor_code, model.outcome, model.n_doctors)
-    information = doctor_size * unit_information
-    score = (events - doctor_size * rate) * (1.0 if model.family != "gaussian" else residual**-2)
+    expected, information = doctor_size * rate, doctor_size * unit_information
+    if model.offset is not None:
+        intercept, residual, expected, information = _with_offset(model, model.offset, size)
+    score = (events - expected) * (1.0 if model.family != "gaussian" else residual**-2)
     effect = np.divide(score, information, out=np.zeros_like(score), where=information > 0)
     spread = _moment_variance(effect, information)
     floor = 1e-2 * (residual if model.family == "gaussian" else 1.0) ** 2
@@ -89,6 +92,23 @@ def _level(model: Model, rate: float) -> tuple[float, float, float]:
         rate = min(max(rate, 1e-6), 1.0 - 1e-6)
         return float(logit(rate)), rate * (1.0 - rate), residual
     return float(np.log(rate)), rate, residual
+
+
+def _with_offset(model: Model, offset: Array, size: Array) -> tuple[float, float, Array, Array]:
+    """Level and residual SD around the offset, expected outcome and information by doctor."""
+    level = overall_level(model.family, model.outcome, size, offset)
+    residual = max(float((model.outcome - offset).std()), 1e-6)
+    if model.family == "gaussian":
+        mean, information = level + offset, np.full_like(offset, residual**-2)
+    elif model.family in ("bernoulli", "binomial"):
+        chance = expit(level + offset)
+        mean, information = size * chance, size * chance * (1.0 - chance)
+    else:
+        mean = information = size * np.exp(level + offset)
+    expected, total = (
+        np.bincount(model.doctor_code, values, model.n_doctors) for values in (mean, information)
+    )
+    return level, residual, expected, total
 
 
 def _moment_variance(effect: Array, information: Array) -> float:

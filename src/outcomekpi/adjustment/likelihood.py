@@ -109,6 +109,8 @@ def _by_doctor(model: Model, draws: FlatDraws) -> Array:
         if cases.size == 0:
             continue
         base = draws.intercept + model.matrix[cases] @ draws.coefficient
+        if model.offset is not None:
+            base = base + model.offset[cases, None]
         if hospital is not None and model.hospital_code is not None:
             base = base + hospital[model.hospital_code[doctor]]
         given = conditional(model, _spread(draws), cases=cases)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from outcomekpi.adjustment.design import Design
+from outcomekpi.adjustment.offset_levels import check_offset, overall_level
 from outcomekpi.adjustment.priors import Normal, Priors
 from outcomekpi.adjustment.spec import DoctorEffects, Family, ModelSpec
 from outcomekpi.cases import Cases
@@ -30,6 +31,7 @@ class Model:
     hospital_code : (doctor,) or None
     priors : with numbers in place of every "from the data", on the scale of ``outcome``'s link
     doctor_effects : "normal" or "student_t"
+    offset : (case,), what enters the linear predictor with slope 1 besides the exposure, or None
     """
 
     family: Family
@@ -43,10 +45,14 @@ class Model:
     n_hospitals: int
     priors: Priors
     doctor_effects: DoctorEffects
+    offset: NDArray[np.float64] | None = None
 
 
 def choose_family(cases: Cases, spec: ModelSpec) -> Family:
     """Return the family named in ``spec``, or the one that the columns of ``cases`` ask for.
+
+    An offset that was declared as an expected value asks for the Gaussian family, as an expected
+    count for the Poisson family.
 
     Raises
     ------
@@ -59,7 +65,7 @@ def choose_family(cases: Cases, spec: ModelSpec) -> Family:
     elif cases.trials is not None:
         family = "binomial"
     else:
-        family = "poisson" if cases.exposure is not None else "bernoulli"
+        family = "poisson" if cases.exposure is not None else _family_of_offset(cases)
     if family == "binomial" and cases.trials is None:
         raise SpecError("family='binomial' needs trials: name that column in Cases.from_frame.")
     if family != "binomial" and cases.trials is not None:
@@ -67,7 +73,17 @@ def choose_family(cases: Cases, spec: ModelSpec) -> Family:
     if family in ("bernoulli", "binomial", "gaussian") and cases.exposure is not None:
         raise SpecError(f"family={family!r} has no use for exposure. Use 'poisson', or drop it.")
     _check_outcome(cases, family)
+    check_offset(cases, family)
     return family
+
+
+def _family_of_offset(cases: Cases) -> Family:
+    """Family of rows without trials and exposure; Bernoulli unless the offset says otherwise."""
+    if cases.offset_scale == "expected_value":
+        return "gaussian"
+    # events of single patients stay Bernoulli, for which a count is refused: it may be either
+    single = bool(((cases.outcome == 0) | (cases.outcome == 1)).all())
+    return "poisson" if cases.offset_scale == "expected_count" and not single else "bernoulli"
 
 
 def _check_outcome(cases: Cases, family: Family) -> None:
@@ -116,12 +132,11 @@ def overall_rate(cases: Cases) -> float:
 
 def _resolve_priors(priors: Priors, family: Family, cases: Cases) -> Priors:
     """Put numbers in place of "link of the overall rate" and of the Gaussian scale."""
-    rate = overall_rate(cases)
-    link = {"gaussian": lambda r: r, "bernoulli": logit, "binomial": logit}.get(family, np.log)
-    unit = float(cases.outcome.std()) if family == "gaussian" else 1.0
+    left = cases.outcome if cases.offset is None else cases.outcome - cases.offset
+    unit = float(left.std()) if family == "gaussian" else 1.0
     intercept, coefficient = priors.intercept, priors.coefficient
     if isinstance(intercept, Normal):
-        mean = float(link(rate)) if intercept.mean is None else intercept.mean
+        mean = _level(cases, family) if intercept.mean is None else intercept.mean
         intercept = Normal(mean, intercept.sd * unit)
     if isinstance(coefficient, Normal) and coefficient.mean is not None:
         coefficient = Normal(coefficient.mean * unit, coefficient.sd * unit)
@@ -133,6 +148,16 @@ def _resolve_priors(priors: Priors, family: Family, cases: Cases) -> Priors:
         sd_hospital=priors.sd_hospital.scaled(unit),
         sd_residual=priors.sd_residual.scaled(unit),
     )
+
+
+def _level(cases: Cases, family: Family) -> float:
+    """Link of the overall rate; with an offset, the intercept at which it adds up to the events."""
+    if cases.offset is not None:
+        size = cases.trials if cases.trials is not None else cases.exposure
+        return overall_level(family, cases.outcome, size, cases.offset)
+    rate = overall_rate(cases)
+    link = {"gaussian": lambda r: r, "bernoulli": logit, "binomial": logit}.get(family, np.log)
+    return float(link(rate))
 
 
 def build_model(cases: Cases, spec: ModelSpec, design: Design) -> Model:
@@ -150,4 +175,5 @@ def build_model(cases: Cases, spec: ModelSpec, design: Design) -> Model:
         n_hospitals=0 if cases.hospitals is None else len(cases.hospitals),
         priors=_resolve_priors(spec.priors, family, cases),
         doctor_effects=spec.doctor_effects,
+        offset=cases.offset,
     )

@@ -108,6 +108,8 @@ def _constants(model: Model) -> dict[str, tuple[str, NDArray[np.generic]]]:
         constants["trials"] = ("case", model.trials)
     if model.exposure is not None:
         constants["exposure"] = ("case", model.exposure)
+    if model.offset is not None:
+        constants["offset"] = ("case", model.offset)
     if model.hospital_code is not None:
         constants["hospital_code"] = ("doctor", model.hospital_code)
     return constants

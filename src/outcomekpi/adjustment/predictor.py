@@ -86,7 +86,7 @@ def linear_predictor(
     doctor_effect: NDArray[np.floating] | None = None,
     skip: NDArray[np.bool_] | None = None,
 ) -> Array:
-    """Linear predictor without the exposure, for some cases and some samples.
+    """Linear predictor without the exposure, with the offset, for some cases and some samples.
 
     Parameters
     ----------
@@ -109,4 +109,6 @@ def linear_predictor(
     eta = matrix @ slopes if slopes.size else np.zeros((len(matrix), slopes.shape[1]))
     eta += draws.intercept[samples]
     eta += doctor_effect[model.doctor_code[cases]]
+    if model.offset is not None:
+        eta += model.offset[cases, None]
     return np.asarray(eta)

@@ -46,10 +46,10 @@ def build_pymc_model(model: Model) -> "pm.Model":
 
     Notes
     -----
-    ``g(E[y]) = intercept + X b + v[hospital] + u[doctor]`` with an offset log(exposure) for the
-    count families. ``u ~ Normal(0, sd_doctor)``, or Student-t with 4 degrees of freedom scaled
-    so that ``sd_doctor`` is its standard deviation in both cases. The negative binomial has
-    variance ``mu + dispersion² mu²``.
+    ``g(E[y]) = intercept + X b + v[hospital] + u[doctor]``, plus log(exposure) for the count
+    families, and the offset of the cases where they have one. ``u ~ Normal(0, sd_doctor)``, or
+    Student-t with 4 degrees of freedom scaled so that ``sd_doctor`` is its standard deviation in
+    both cases. The negative binomial has variance ``mu + dispersion² mu²``.
 
     Each doctor is sampled partially centered (Papaspiliopoulos, Roberts and Sköld 2007,
     Statistical Science): with m the mean of his intercept and c in [0, 1],
@@ -169,6 +169,8 @@ def _likelihood(model: Model, eta: Any, start: StartingPoint) -> None:
     shared = {"observed": observed, "dims": "case"}
     if model.exposure is not None:
         eta = eta + pm.Data("log_exposure", np.log(model.exposure), dims="case")
+    if model.offset is not None:
+        eta = eta + pm.Data("offset", model.offset, dims="case")
     match model.family:
         case "bernoulli":
             pm.Bernoulli("outcome", logit_p=eta, **shared)

@@ -16,7 +16,12 @@ from outcomekpi.adjustment.posterior import PosteriorSamples
 from outcomekpi.errors import SpecError, check_choice
 from outcomekpi.intervals import flatten_draws
 from outcomekpi.origins import Provenance
-from outcomekpi.profiling.linear_predictor import Predictor, posterior_of, read_predictor
+from outcomekpi.profiling.linear_predictor import (
+    Predictor,
+    posterior_of,
+    read_predictor,
+    slope_of_cases,
+)
 from outcomekpi.profiling.predictive_curves import DoctorView, log_marginal, upper_tails
 
 __all__ = ["Divergence", "divergence_test"]
@@ -269,7 +274,7 @@ def _refitted(fit: Fit, doctor: int, draws: int, seed: int) -> float:
     hospital = _hospital_draws(fit, samples, doctor, seed)
     alone = replace(
         full,
-        slope=slope[~of_doctor],
+        slope=slope_of_cases(fit, slope),
         intercept=samples.intercept + hospital,
         sd_doctor=samples.sd_doctor,
         hospital=None,
@@ -304,6 +309,7 @@ def _sample_without(fit: Fit, doctor: int, draws: int, seed: int) -> PosteriorSa
         outcome=model.outcome[kept],
         trials=None if model.trials is None else model.trials[kept],
         exposure=None if model.exposure is None else model.exposure[kept],
+        offset=None if model.offset is None else model.offset[kept],
         matrix=np.asfortranarray(model.matrix[kept]),
         doctor_code=code - (code > doctor),
         n_doctors=model.n_doctors - 1,

@@ -17,6 +17,7 @@ __all__ = [
     "doctor_effects",
     "posterior_of",
     "read_predictor",
+    "slope_of_cases",
 ]
 
 Array = NDArray[np.floating]
@@ -30,8 +31,9 @@ class Predictor:
     Attributes
     ----------
     family : family of the outcome
-    matrix : (case, term), standardized case-mix columns; doctor-level columns are left out
-    slope : (term, sample)
+    matrix : (case, term), standardized case-mix columns; doctor-level columns are left out, and an
+        offset of the cases is the last column
+    slope : (term, sample); 1 in every draw for an offset
     intercept, sd_doctor : (sample,)
     hospital : (hospital, sample) effects, or None
     hospital_code : (doctor,), or None
@@ -108,7 +110,11 @@ def posterior_of(fit: Fit) -> xr.Dataset:
 
 
 def read_predictor(fit: Fit, *, comparison: HospitalComparison = "within") -> Predictor:
-    """Take the draws and the design of a fit apart, without copying what is large."""
+    """Take the draws and the design of a fit apart, without copying what is large.
+
+    With an offset the matrix is copied: the offset becomes a column whose slope is 1 in every
+    draw, so that whatever sums over cases, or puts equal ones together, knows about it.
+    """
     posterior = posterior_of(fit)
     slope = flatten_draws(posterior["coefficient_standardized"])
     of_doctor = np.asarray(fit.design.doctor_level, dtype=bool)
@@ -119,21 +125,33 @@ def read_predictor(fit: Fit, *, comparison: HospitalComparison = "within") -> Pr
     hospital = None
     if "hospital_effect" in posterior:
         hospital = flatten_draws(posterior["hospital_effect"])
+    matrix_of_doctors = matrix[rows][:, of_doctor]
+    matrix = matrix[:, ~of_doctor] if of_doctor.any() else matrix
+    if fit.model.offset is not None:
+        matrix = np.asfortranarray(np.column_stack([matrix, fit.model.offset]))
     return Predictor(
         family=fit.model.family,
-        matrix=matrix[:, ~of_doctor] if of_doctor.any() else matrix,
-        slope=slope[~of_doctor],
+        matrix=matrix,
+        slope=slope_of_cases(fit, slope),
         intercept=flatten_draws(posterior["intercept_standardized"])[0],
         sd_doctor=flatten_draws(posterior["sd_doctor"])[0],
         hospital=hospital,
         hospital_code=None if hospital is None else fit.cases.hospital_code,
         effect=flatten_draws(posterior["doctor_effect"]),
-        doctor_matrix=matrix[rows][:, of_doctor],
+        doctor_matrix=matrix_of_doctors,
         doctor_slope=slope[of_doctor],
         doctor_code=code,
         weight=fit.model.trials if fit.model.trials is not None else fit.model.exposure,
         comparison=comparison,
     )
+
+
+def slope_of_cases(fit: Fit, slope: Array) -> Array:
+    """Slopes (term, sample) of what cases bring: the case mix, and 1 for an offset."""
+    kept = np.asarray(slope[~np.asarray(fit.design.doctor_level, dtype=bool)])
+    if fit.model.offset is None:
+        return kept
+    return np.concatenate([kept, np.ones((1, kept.shape[1]), kept.dtype)])
 
 
 def doctor_effects(fit: Fit) -> Array:

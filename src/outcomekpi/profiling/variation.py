@@ -148,7 +148,10 @@ def _residual_variance(fit: Fit) -> NDArray[np.float64] | float:
         return float(LOGISTIC_VARIANCE)
     if family == "gaussian":
         return np.asarray(flatten_draws(posterior["sd_residual"])[0] ** 2)
-    exposure = 1.0 if fit.model.exposure is None else float(fit.model.exposure.mean())
+    exposure = 1.0 if fit.model.exposure is None else fit.model.exposure
+    if fit.model.offset is not None:  # the mean count of cases whose published risk is right
+        exposure = exposure * np.exp(fit.model.offset)
+    exposure = float(np.mean(exposure))
     mean = exposure * np.exp(flatten_draws(posterior["intercept_standardized"])[0])
     inverse = 1 / mean
     if "dispersion" in posterior:

@@ -155,7 +155,7 @@ class CompiledLogisticKernel:
         beta = beta.astype(result.dtype)
 
         def work(block: Block) -> None:
-            result[block.rows] = _odds(beta, self.rows.x[:, block.rows])
+            result[block.rows] = _odds(beta, self.rows, block)
 
         in_threads(work, list(self.rows.blocks))
         return result
@@ -245,16 +245,19 @@ class CompiledLogisticKernel:
         betas = betas.astype(self.rows.x.dtype)
 
         def work(block: Block) -> None:
-            self._partition(block, _odds(betas, self.rows.x[:, block.rows]), factors, result)
+            self._partition(block, _odds(betas, self.rows, block), factors, result)
 
         in_threads(work, list(self.rows.blocks))
         return result
 
 
-def _odds(betas: NDArray[np.floating], x: NDArray[np.floating]) -> Array:
-    """Return exp(x'beta), in the precision of x, without overflow."""
+def _odds(betas: NDArray[np.floating], rows: Rows, block: Block) -> Array:
+    """Return exp(x'beta + offset) of a block, in the precision of x, without overflow."""
+    x = rows.x[:, block.rows]
     limit = 80.0 if x.dtype == np.float32 else 300.0
     eta = betas @ x
+    if rows.offset is not None:
+        eta += rows.offset[block.rows]
     np.clip(eta, -limit, limit, out=eta)
     odds: Array = np.exp(eta, out=eta)
     return odds

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.adjustment.model import Model
+from outcomekpi.adjustment.offset_levels import overall_level
 from outcomekpi.adjustment.posterior import PosteriorSamples, chains_for
 from outcomekpi.adjustment.quadrature.curves import tabulate_curves
 from outcomekpi.adjustment.quadrature.effects import draw_conditionals
@@ -124,6 +125,8 @@ def _start(target: Target, model: Model) -> Array:
     rate = rows.y_doctor.sum() / size
     theta = np.zeros(rows.n_columns + 1)
     theta[0] = np.log(rate) if model.family == "poisson" else np.log(rate) - np.log1p(-rate)
+    if rows.offset is not None and model.offset is not None:
+        theta[0] = overall_level(model.family, model.outcome, model.trials, model.offset)
     theta[-1] = np.log(min(_START_SIGMA, getattr(model.priors.sd_doctor, "upper", 1.0) / 2))
     return theta
 

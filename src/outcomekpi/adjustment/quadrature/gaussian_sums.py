@@ -178,7 +178,7 @@ class Sums:
 
 
 def sum_cases(model: Model) -> Sums:
-    """Sum the cases of a model in two passes.
+    """Sum the cases of a model in two passes; a published offset is taken off the outcome first.
 
     Raises
     ------
@@ -187,6 +187,7 @@ def sum_cases(model: Model) -> Sums:
         residual SD has no posterior.
     """
     code, matrix = model.doctor_code, model.matrix
+    measured = model.outcome if model.offset is None else model.outcome - model.offset
     counts = np.bincount(code, minlength=model.n_doctors).astype(np.float64)
     divisor = np.maximum(counts, 1.0)
 
@@ -200,7 +201,7 @@ def sum_cases(model: Model) -> Sums:
     within = _within_columns(matrix, counts, means[:, 1:-1])
     constant = np.diag(within) == 0.0
 
-    first = model.outcome - model.outcome.mean()
+    first = measured - measured.mean()
     deviation = first - doctor_means(first)[code]
     crossed = np.where(constant, 0.0, matrix.T @ deviation)
     slopes, _, rank, _ = np.linalg.lstsq(within, crossed, _RANK)
@@ -225,7 +226,7 @@ def sum_cases(model: Model) -> Sums:
     rough = products[-1, -1] / freedom if freedom > 0 else total / code.size
     return Sums(
         n_cases=code.size,
-        offset=np.concatenate(([model.outcome.mean() + level], slopes)),
+        offset=np.concatenate(([measured.mean() + level], slopes)),
         within=products,
         counts=counts,
         means=means,

@@ -1,8 +1,8 @@
 """Likelihood kernels: sums over the rows of each doctor, at many values of his effect.
 
-A kernel turns fixed effects into the *size* of every row, E = exp(x'beta) (times the exposure
-for counts), once; any value u of a doctor's effect then costs multiplications only, because
-exp(x'beta + u) = E exp(u). The effects come in as F = exp(u).
+A kernel turns fixed effects into the *size* of every row, E = exp(x'beta + offset) (times the
+exposure for counts), once; any value u of a doctor's effect then costs multiplications only,
+because exp(x'beta + offset + u) = E exp(u). The effects come in as F = exp(u).
 """
 
 from collections.abc import Iterator
@@ -113,7 +113,8 @@ class LogisticKernel:
 
     def sizes(self, beta: Array) -> Array:
         """Return the odds of every row at u = 0."""
-        return clipped_exp(beta.astype(self.rows.x.dtype) @ self.rows.x)
+        eta = beta.astype(self.rows.x.dtype) @ self.rows.x
+        return clipped_exp(eta if self.rows.offset is None else eta + self.rows.offset)
 
     def _weight(self, block: Block) -> Array | float:
         return 1.0 if self.rows.weight is None else self.rows.weight[block.rows]
@@ -179,8 +180,11 @@ class LogisticKernel:
         for block in self.rows.blocks:
             x = np.ascontiguousarray(self.rows.x[:, block.rows])
             for part in _theta_chunks(betas.shape[0], factors.shape[1] * x.shape[1]):
+                eta = betas[part] @ x
+                if self.rows.offset is not None:
+                    eta += self.rows.offset[block.rows]
                 result[part, :, block.doctors] = self._block_partition(
-                    block, clipped_exp(betas[part] @ x), factors[part, :, block.doctors]
+                    block, clipped_exp(eta), factors[part, :, block.doctors]
                 )
         return result
 

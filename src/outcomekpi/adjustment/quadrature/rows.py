@@ -49,11 +49,14 @@ class Rows:
     ----------
     x : (column, row), first row ones for the intercept; single precision above 50,000 rows,
         where it moves the posterior by less than 1e-6 of its standard deviations
-    weight : (row,) trials (binomial) or exposure (counts), or None for 1 everywhere
+    weight : (row,) trials (binomial) or exposure times exp(offset) (counts), or None for 1
+        everywhere
     starts, counts : (doctor,), first row and number of rows
     y_doctor : (doctor,), events
     xty : (column,), sum of events times covariates
     blocks : doctors in cache-sized runs
+    offset : (row,), in the precision of ``x``; None without one, and for counts, in whose weight
+        it is
     """
 
     x: NDArray[np.floating]
@@ -63,6 +66,7 @@ class Rows:
     y_doctor: Array
     xty: Array
     blocks: tuple[Block, ...]
+    offset: NDArray[np.floating] | None = None
 
     @property
     def n_doctors(self) -> int:
@@ -113,16 +117,25 @@ def sort_rows(model: Model) -> Rows:
     else:
         for column in columns:
             lay_out(column)
-    weight = model.trials if model.trials is not None else model.exposure
+    weight, offset = _weight_and_offset(model)
     return Rows(
         x=x,
         weight=None if weight is None else np.ascontiguousarray(weight[order]),
+        offset=None if offset is None else np.ascontiguousarray(offset[order], dtype=dtype),
         starts=starts,
         counts=counts,
         y_doctor=np.add.reduceat(outcome, starts),
         xty=xty,
         blocks=_cut_blocks(starts, counts),
     )
+
+
+def _weight_and_offset(model: Model) -> tuple[Array | None, Array | None]:
+    """Trials or exposure, and the offset; for counts an offset is a factor of the exposure."""
+    if model.offset is None or model.family != "poisson":
+        return (model.trials if model.trials is not None else model.exposure), model.offset
+    factor = np.exp(model.offset)
+    return factor if model.exposure is None else model.exposure * factor, None
 
 
 def _stable_order(code: Index) -> Index | slice:

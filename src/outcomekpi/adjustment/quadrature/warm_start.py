@@ -38,6 +38,7 @@ def some_doctors(model: Model) -> Model | None:
         outcome=model.outcome[rows],
         trials=part(model.trials),
         exposure=part(model.exposure),
+        offset=part(model.offset),
         matrix=model.matrix[rows],
         doctor_code=position[model.doctor_code[rows]],
         n_doctors=n_chosen,
