@@ -49,8 +49,8 @@ class Provenance:
     data_hash, spec_hash : first 16 hexadecimal digits of the SHA-256 of the cases (see
         :func:`outcomekpi.fingerprints.hash_cases`) and of the specification as Python prints it
     seconds : wall time of the fit
-    model : of a hierarchical model ``engine, family, doctor_effects, levels``, and ``sampler``
-        where one ran; empty for other results
+    model : of a hierarchical model ``engine, family, doctor_effects, levels``, ``sampler`` where
+        one ran, and ``offset`` where a published risk entered; empty for other results
     """
 
     created: str

@@ -16,13 +16,15 @@ from outcomekpi.adjustment.model import Model
 from outcomekpi.adjustment.priors import Flat, Normal, Priors, SDPrior
 from outcomekpi.adjustment.spec import DoctorEffects, Family, ModelSpec
 from outcomekpi.cases import Cases
+from outcomekpi.offsets import check_offset_scale, published
 from outcomekpi.origins import Provenance
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "fit_to_tree", "tree_to_fit"]
 
 FORMAT = "outcomekpi fit"
-FORMAT_VERSION = 1
-KEPT_ROLES = ("outcome", "doctor", "hospital", "trials", "exposure")
+FORMAT_VERSION = 2
+"""Newest version that is read: 1, and 2 of fits with an offset, which a reader of 1 would miss."""
+KEPT_ROLES = ("outcome", "doctor", "hospital", "trials", "exposure", "offset")
 NEEDED = ("intercept_standardized", "coefficient_standardized", "doctor_effect", "sd_doctor")
 DOCUMENTS = ("spec", "model", "cases", "diagnostics", "provenance")
 _PRIORS = {kind.__name__: kind for kind in (Normal, Flat, *get_args(SDPrior))}
@@ -46,7 +48,8 @@ def fit_to_tree(fit: Fit) -> xr.DataTree:
     )
     groups["labels"] = _labels(fit.cases)
     tree = xr.DataTree.from_dict(groups)
-    tree.attrs = {"format": FORMAT, "format_version": FORMAT_VERSION, "engine": fit.engine}
+    version = 1 if fit.cases.offset is None else FORMAT_VERSION
+    tree.attrs = {"format": FORMAT, "format_version": version, "engine": fit.engine}
     for name, document in _documents(fit).items():
         tree.attrs[name] = json.dumps(document, ensure_ascii=False)
     return tree
@@ -78,6 +81,7 @@ def _documents(fit: Fit) -> dict[str, dict[str, Any]]:
             "direction": cases.direction,
             "event": None if cases.event is None else str(cases.event),
             "missing": cases.missing,
+            "offset_scale": cases.offset_scale,
         },
         "diagnostics": {
             name: value if isinstance(value, str) else float(value)
@@ -163,10 +167,15 @@ def _read_cases(tree: xr.DataTree, document: Mapping[str, Any]) -> Cases:
         hospitals = pd.Index(labels["hospitals"].to_numpy(), dtype="str")
         hospital_code = _codes(constants["hospital_code"], hospitals)
     outcome = tree["observed_data"]["outcome"].to_numpy()
-    trials, exposure = (
-        constants[name].to_numpy() if name in constants else None for name in ("trials", "exposure")
+    trials, exposure, offset = (
+        constants[name].to_numpy() if name in constants else None
+        for name in ("trials", "exposure", "offset")
     )
+    scale = document.get("offset_scale")  # files of version 1 may lack it
+    check_offset_scale(document["roles"].get("offset"), scale)
     columns: dict[str, Any] = {"outcome": outcome, "trials": trials, "exposure": exposure}
+    if offset is not None and scale is not None:
+        columns["offset"] = published(offset, scale, exposure)
     columns["doctor"] = pd.Categorical.from_codes(doctor_code, categories=doctors)
     if hospitals is not None and hospital_code is not None:
         columns["hospital"] = pd.Categorical.from_codes(
@@ -187,6 +196,8 @@ def _read_cases(tree: xr.DataTree, document: Mapping[str, Any]) -> Cases:
         event=document["event"],
         log=tuple(str(entry) for entry in labels["log"].to_numpy()),
         missing=document["missing"],
+        offset=offset,
+        offset_scale=scale,
     )
 
 
@@ -223,4 +234,5 @@ def _read_model(cases: Cases, design: Design, document: Mapping[str, Any]) -> Mo
         n_hospitals=0 if cases.hospitals is None else len(cases.hospitals),
         priors=_priors_from_json(document["priors"]),
         doctor_effects=_choice(document["doctor_effects"], DoctorEffects),
+        offset=cases.offset,
     )

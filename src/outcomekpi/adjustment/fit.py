@@ -157,7 +157,7 @@ def fit(
             spec,
             seed=seed,
             seconds=perf_counter() - began,
-            model=_describe(model, chosen, samples.diagnostics),
+            model=_describe(model, chosen, samples.diagnostics) | _describe_offset(cases),
         ),
     )
 
@@ -174,6 +174,12 @@ def _describe(
         "doctor_effects": model.doctor_effects,
         "levels": "doctor" if model.hospital_code is None else "doctor, hospital",
     }
+
+
+def _describe_offset(cases: Cases) -> dict[str, str]:
+    if cases.offset is None:
+        return {}
+    return {"offset": f"{cases.roles['offset']} ({cases.offset_scale}), slope 1"}
 
 
 def _choose_engine(engine: Engine, model: Model) -> Engine:

@@ -38,7 +38,7 @@ def save_fit(fit: Fit, path: str | Path) -> Path:
     Notes
     -----
     The file holds all draws at full precision, the standardized design matrix, outcome, trials,
-    exposure, the labels of doctors and hospitals, specification, priors, diagnostics and
+    exposure, offset, the labels of doctors and hospitals, specification, priors, diagnostics and
     provenance. It does not hold patient identifiers, periods or the columns of the input table.
     It is still data about patients: the standardized covariates of each case are in it.
     ``xarray`` and ArviZ open it without this package.
@@ -74,7 +74,7 @@ def load_fit(path: str | Path) -> Fit:
     -------
     Fit that standardizes, ranks and classifies as the saved one did. ``design.recipe`` is None:
     other cases cannot be predicted with it, which :func:`replay_design` says. ``cases.frame``
-    holds outcome, doctor, hospital, trials and exposure only
+    holds outcome, doctor, hospital, trials, exposure and offset only
 
     Raises
     ------
