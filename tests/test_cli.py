@@ -198,6 +198,26 @@ def test_every_option_reaches_the_model(run, frame):
     assert json.loads((out / "provenance.json").read_text())["seed"] == 5
 
 
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_a_published_risk_reaches_the_model_and_the_screen(run, frame, tmp_path, format):
+    table = frame.assign(euroscore=1 / (1 + np.exp(7.0 - 0.08 * frame["age"])))
+    if format == "parquet":
+        table.to_parquet(tmp_path / "cases.parquet")
+        table = None
+    code, stdout, _, out = run(
+        table,
+        *("--offset", "euroscore", "--offset-scale", "probability", "--adjust", "sex"),
+        name=f"cases.{format}",
+    )
+    assert code == 0
+    assert "relative to 'euroscore'" in stdout
+    assert "(offset) holds probabilities; their log odds enter the linear predictor" in stdout
+    saved = load_fit(out / "fit.nc")
+    np.testing.assert_allclose(saved.cases.offset, 0.08 * frame["age"] - 7.0, rtol=1e-9)
+    record = json.loads((out / "provenance.json").read_text())
+    assert record["model"]["offset"] == "euroscore (probability), slope 1"
+
+
 def test_a_wider_level_widens_every_interval(run, frame):
     widths = []
     for level in (".5", ".99"):
@@ -380,6 +400,26 @@ REFUSALS = {
     "benchmark in percent": ({}, None, ("--benchmark", "23"), ["benchmark", "Did you mean 0.23"]),
     "threshold in percent": ({}, None, ("--threshold", "5"), ["threshold", "Did you mean 0.05"]),
     "infinite benchmark": ({}, None, ("--benchmark", "inf"), ["benchmark", "inf"]),
+    "published risk without its scale": (
+        {}, change(risk=0.2), ("--offset", "risk"),
+        ["--offset risk needs --offset-scale SCALE", "'probability': a probability"],
+    ),
+    "scale of nothing": (
+        {}, None, ("--offset-scale", "probability"),
+        ["--offset-scale probability says", "Name it with --offset COLUMN"],
+    ),
+    "misspelt scale": (
+        {}, change(risk=0.2), ("--offset", "risk", "--offset-scale", "probabilty"),
+        ["--offset-scale must be one of", "Did you mean 'probability'"],
+    ),
+    "published risk in percent": (
+        {}, change(risk=lambda f: f["age"] / 2), ("--offset", "risk", "--offset-scale",
+        "probability"), ["'risk' (offset)", "Divide the column by 100", "in line 2"],
+    ),
+    "expected counts of single patients": (
+        {}, change(risk=0.2), ("--offset", "risk", "--offset-scale", "expected_count"),
+        ["--offset-scale expected_count is for", "declare --offset-scale probability"],
+    ),
     "draws that are no number": ({}, None, ("--draws", "many"), ["--draws", "'many'"]),
     "no draws": ({}, None, ("--draws", "0"), ["--draws", "'0'"]),
     "negative seed": ({}, None, ("--seed=-1",), ["--seed", "'-1'"]),

@@ -89,7 +89,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     judgment = evaluate_file(
         options.data,
         roles={role: column for role, column in named.items() if column is not None},
-        reading={name: getattr(options, name) for name in ("direction", "event", "missing")},
+        reading={
+            name: getattr(options, name)
+            for name in ("direction", "event", "missing", "offset_scale")
+        },
         spec=ModelSpec(case_mix=options.adjust, family=options.family),
         choices=Choices(
             rule=FlagRule(threshold=options.threshold, probability=options.probability),

@@ -32,6 +32,7 @@ ROLES = {
     "hospital": "the hospital that each doctor belongs to",
     "patient": "patient identifier, checked for duplicates",
     "period": "time label of each case",
+    "offset": "a published risk of each case, which enters with slope 1; needs --offset-scale",
 }
 
 
@@ -85,6 +86,12 @@ def add_evaluate(commands: "argparse._SubParsersAction[Parser]", run: Run) -> No
     for role, meaning in ROLES.items():
         needed = role in ("outcome", "doctor")
         roles.add_argument(f"--{role}", metavar="COLUMN", required=needed, help=meaning)
+    roles.add_argument(
+        "--offset-scale",
+        metavar="SCALE",
+        help="what that column holds: probability, expected_count, expected_value or "
+        "linear_predictor",
+    )
     model = parser.add_argument_group("model")
     add = model.add_argument
     add("--adjust", metavar="FORMULA", help='case mix, e.g. "age + sex + bs(charlson, df=4)"')

@@ -92,7 +92,7 @@ def evaluate_file(
     ----------
     path : CSV or Parquet file
     roles : role -> column, as :meth:`Cases.from_frame` names them
-    reading : its ``direction``, ``event`` and ``missing``
+    reading : its ``direction``, ``event``, ``missing`` and ``offset_scale``
     spec, choices : the model, and everything else that was chosen
     out : folder to write
     """

@@ -9,8 +9,8 @@ from outcomekpi.tables import CSV_SUFFIXES
 __all__ = ["reword"]
 
 ARGUMENTS = (
-    "benchmark|completion|counts|direction|draws|engine|event|family|level|missing|model|reading|"
-    "seed|threshold"
+    "benchmark|completion|counts|direction|draws|engine|event|family|level|missing|model|offset|"
+    "offset_scale|reading|seed|threshold"
 )
 TARGET = "--target COLUMN (or one share)"
 CROSSED = r"--lower must lie below --upper; got --lower \1 and --upper "
@@ -31,6 +31,9 @@ REPLACEMENTS = (
     (r"^cycle_length must", "--cycle-length must"),
     (r"\bcycle_length='([\w-]+)'", r"--cycle-length \1"),
     (r"\bLeave target out\b", "Leave out --target"),
+    (r"\boffset_scale=\.\.\.", "--offset-scale SCALE"),
+    (r"\boffset=\.\.\.", "--offset COLUMN"),
+    (r"\boffset_scale\b", "--offset-scale"),
     (r"^cycle_order (must|runs)", r"--cycle-order \1"),
     (r" to Cases\.from_frame\b", ""),
     (r"\bThe outcome is named in Cases\.from_frame", "The outcome is named by --outcome"),
@@ -72,5 +75,5 @@ def reword(message: str, *, data: Path | None = None) -> str:
 
 
 def _option(found: re.Match[str]) -> str:
-    name, value = found[1].replace("case_mix", "adjust"), found[2]
+    name, value = found[1].replace("case_mix", "adjust").replace("_", "-"), found[2]
     return f"--{name} {shlex.quote(value[1:-1]) if value[0] in '\'"' else value}"

@@ -184,7 +184,7 @@ def _gather(
             ]
         ),
         "checks": describe_checks(fit, checks, with_tables=mask.below is None),
-        "model": passages.describe_model(fit, rates),
+        "model": passages.describe_model(fit, rates, level=level),
         "terms": passages.describe_terms(fit, level=level),
         "terms_note": passages.describe_scale(fit, level=level),
         "priors": passages.describe_priors(fit),

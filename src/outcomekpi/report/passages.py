@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.adjustment.fit import Fit
+from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.standardization import StandardizedRates
 from outcomekpi.report.answer import rule_in_words
@@ -11,6 +12,11 @@ from outcomekpi.report.bar import Bar
 from outcomekpi.report.cells import PlainTable, plain_table
 from outcomekpi.report.masking import Mask
 from outcomekpi.report.numbers import RateStyle, count, decimal, percent, plural
+from outcomekpi.report.published_risk import (
+    add_published_risk,
+    count_published_risk,
+    explain_published_risk,
+)
 
 __all__ = [
     "describe_cases",
@@ -68,7 +74,11 @@ def describe_question(
             "Judged are",
             f"the {len(rates.cases):,} values of {roles['doctor']}, called doctors here",
         ),
-        ("Adjusted for", fit.spec.case_mix or f"nothing: {style.noun}s are compared as they are"),
+        (
+            "Adjusted for",
+            add_published_risk(fit, fit.spec.case_mix)
+            or f"nothing: {style.noun}s are compared as they are",
+        ),
     ]
     if fit.spec.doctor_level:
         facts.append(("Shrunken towards doctors alike in", fit.spec.doctor_level))
@@ -110,6 +120,7 @@ def describe_cases(fit: Fit, rates: StandardizedRates, *, style: RateStyle, mask
     if rates.family != "gaussian":
         facts.append(("Events", count(float(rates.observed.sum()))))
     facts.append((f"Overall {style.noun}", _with_unit(style, rates.reference_rate)))
+    facts += count_published_risk(fit)
     visible = cases[~mask.cases.to_numpy()]
     if len(visible):
         low, middle, high = (float(x) for x in np.quantile(visible, [0.0, 0.5, 1.0]))
@@ -127,7 +138,9 @@ def _with_unit(style: RateStyle, value: float) -> str:
     return f"{style.write(value)} {style.unit}"
 
 
-def describe_model(fit: Fit, rates: StandardizedRates) -> list[str]:
+def describe_model(
+    fit: Fit, rates: StandardizedRates, *, level: float = DEFAULT_LEVEL
+) -> list[str]:
     """Say in sentences what the model is and how it was computed."""
     spec, model = fit.spec, fit.model
     spread = "normal" if model.doctor_effects == "normal" else "Student-t"
@@ -149,6 +162,7 @@ def describe_model(fit: Fit, rates: StandardizedRates) -> list[str]:
             "Doctor means of the covariates were added (Mundlak terms), so that differences "
             "between the doctors' patients are not taken for effects of the covariates."
         )
+    sentences += explain_published_risk(fit, level=level)
     sentences.append(
         f"The posterior was computed by {engine}; every number in this report is read from the "
         f"same {draws:,} draws. {_method(rates)}"

@@ -4,6 +4,7 @@ from outcomekpi.adjustment.fit import Fit
 from outcomekpi.profiling.standardization import StandardizedRates
 from outcomekpi.report.bar import Bar
 from outcomekpi.report.numbers import RateStyle, percent
+from outcomekpi.report.published_risk import add_published_risk
 
 __all__ = ["explain_words", "state_limits"]
 
@@ -65,9 +66,10 @@ def _of(bar: Bar, style: RateStyle) -> str:
 
 def state_limits(fit: Fit, rates: StandardizedRates) -> list[str]:
     """State what the data and the model cannot say."""
+    adjusted = add_published_risk(fit, fit.spec.case_mix)
     known = (
-        f"Only the case mix that was recorded is adjusted for ({fit.spec.case_mix})."
-        if fit.spec.case_mix
+        f"Only the case mix that was recorded is adjusted for ({adjusted})."
+        if adjusted
         else "Nothing was adjusted for: a doctor who takes on sicker patients looks worse here."
     )
     lines = [
