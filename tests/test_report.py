@@ -226,6 +226,16 @@ def test_all_priors_that_were_used_are_printed(tmp_path):
         assert str(prior) in page
 
 
+def test_a_prior_that_looks_at_the_data_is_not_called_one_from_before(tmp_path):
+    cases = ok.datasets.load_synthetic_cases()
+    page = written(ok.fit(cases, ok.ModelSpec(), draws=400), tmp_path)
+    assert "centered at the rate observed in these very cases" in page
+    assert "before the data" not in page.split("<h3>Priors</h3>")[1]
+    apart = ok.ModelSpec(priors=ok.Priors(intercept=ok.Normal(-2.0, 1.0)))
+    page = written(ok.fit(cases, apart, draws=400), tmp_path)
+    assert "is centered at" not in page
+
+
 def test_what_was_excluded_is_told(tmp_path):
     frame = ok.datasets.load_synthetic_cases().frame.copy()
     frame.loc[frame.index[:7], "died"] = np.nan

@@ -20,7 +20,7 @@ class StartingPoint:
 
     Attributes
     ----------
-    intercept : link of the overall rate; with an offset, the level that adds up to the events
+    intercept : link of the observed rate; with an offset, the level that adds up to the events
     sd_doctor, sd_hospital, sd_residual : moment estimates, kept away from zero
     doctor_centering : (doctor,), in [0, 1]; near 1 where his own cases say most about him
     hospital_centering : (hospital,), the same for hospitals

@@ -131,7 +131,7 @@ def overall_rate(cases: Cases) -> float:
 
 
 def _resolve_priors(priors: Priors, family: Family, cases: Cases) -> Priors:
-    """Put numbers in place of "link of the overall rate" and of the Gaussian scale."""
+    """Put numbers in place of "link of the observed rate" and of the Gaussian scale."""
     left = cases.outcome if cases.offset is None else cases.outcome - cases.offset
     unit = float(left.std()) if family == "gaussian" else 1.0
     intercept, coefficient = priors.intercept, priors.coefficient

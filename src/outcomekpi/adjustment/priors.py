@@ -41,7 +41,7 @@ class Flat:
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """Normal prior; ``mean=None`` stands for the link of the overall rate (intercepts only)."""
+    """Normal prior; ``mean=None`` stands for the link of the observed rate (intercepts only)."""
 
     mean: float | None
     sd: float
@@ -50,7 +50,7 @@ class Normal:
         _require_positive(self, sd=self.sd)
 
     def __str__(self) -> str:
-        center = "link of the overall rate" if self.mean is None else f"{self.mean:.4g}"
+        center = "link of the observed rate" if self.mean is None else f"{self.mean:.4g}"
         return f"Normal({center}, sd {self.sd:.4g})"
 
 
@@ -179,7 +179,8 @@ class Priors:
     Attributes
     ----------
     intercept : prior of the linear predictor of an average case of an average doctor;
-        ``Normal(None, sd)`` centers it at the link of the overall rate
+        ``Normal(None, sd)``, the default, centers it at the link of the rate that was observed,
+        or with an offset where the published risk adds up to the events: it looks at the data
     coefficient : prior of each slope, per standard deviation of its column
     sd_doctor, sd_hospital : priors of the standard deviations between doctors and hospitals
     sd_residual : prior of the residual SD (Gaussian family)
@@ -187,8 +188,15 @@ class Priors:
 
     Notes
     -----
+    Not everything here was assumed before the data were seen. The default prior of the intercept
+    is centered at the observed level, and covariates are standardized by the mean and SD that they
+    have in the cases. With a posterior SD of s on the logit scale, the centering moves the
+    intercept by the share s² / 2.5² towards the observed level, .2 % at s = .1; name a mean,
+    ``Normal(-2.0, 1.0)``, to keep it apart from the data.
+
     For the Gaussian family every scale below is multiplied by the standard deviation of the
-    outcome, so that the defaults are as weak there as on the logit and log scales.
+    outcome (less the offset), so that the defaults are as weak there as on the logit and log
+    scales: these too come from the data.
     """
 
     intercept: Normal | Flat = field(default_factory=lambda: Normal(None, 2.5))

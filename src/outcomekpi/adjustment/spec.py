@@ -20,19 +20,21 @@ class ModelSpec:
     ----------
     case_mix : right-hand side of a formula in formulaic's grammar, e.g.
         ``"age + sex + bs(charlson, df=4)"``; None adjusts for nothing
-    family : None chooses binomial where cases have trials, Poisson where they have exposure,
-        Bernoulli otherwise
+    family : None chooses binomial where cases have trials, Poisson where they have exposure or an
+        offset of expected counts, Gaussian where it holds expected values, Bernoulli otherwise
     doctor_level : formula over one row per doctor (columns that are constant within each
         doctor, and ``cases``, his caseload); shrinks doctors towards others like them
         (Silber 2010) and never enters the expected events
     mundlak : add the doctor means of the case-mix columns, which splits each slope into a part
         within and a part between doctors
     doctor_effects : distribution of the doctor effects; "student_t" runs by NUTS only
-    priors : see :class:`Priors`
+    priors : see :class:`Priors`; the default centers the intercept's at the observed level
 
     Notes
     -----
-    Doctors are nested in hospitals whenever the cases name a hospital column.
+    Doctors are nested in hospitals whenever the cases name a hospital column, and judged relative
+    to a published risk whenever they name an ``offset``, which enters with slope 1 whatever the
+    case mix.
 
     Examples
     --------

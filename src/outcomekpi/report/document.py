@@ -188,6 +188,7 @@ def _gather(
         "terms": passages.describe_terms(fit, level=level),
         "terms_note": passages.describe_scale(fit, level=level),
         "priors": passages.describe_priors(fit),
+        "priors_note": passages.describe_centering(fit),
         "glossary": explain_words(rates, style=style, level=level, bar=bar),
         "limits": state_limits(fit, rates),
         "provenance": passages.describe_provenance(fit),

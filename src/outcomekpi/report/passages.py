@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.adjustment.fit import Fit
+from outcomekpi.adjustment.priors import Normal
 from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.standardization import StandardizedRates
@@ -20,6 +21,7 @@ from outcomekpi.report.published_risk import (
 
 __all__ = [
     "describe_cases",
+    "describe_centering",
     "describe_model",
     "describe_priors",
     "describe_provenance",
@@ -226,6 +228,25 @@ def describe_priors(fit: Fit) -> PlainTable:
     return plain_table(
         pd.DataFrame(rows, columns=["parameter", "prior", "what it is about"]), index=False
     )
+
+
+def describe_centering(fit: Fit) -> str:
+    """Say which parts of the priors were assumed beforehand, and which look at the data."""
+    told = "What was assumed beside the data."
+    given = fit.spec.priors.intercept
+    if isinstance(given, Normal) and given.mean is None:
+        level = "the rate observed in these very cases"
+        if fit.model.family == "gaussian":
+            level = "the mean observed in these very cases"
+        if fit.cases.offset is not None:
+            level = f"the level at which {fit.cases.roles['offset']} adds up to what was observed"
+        told += (
+            f" The intercept's prior is centered at {level}, so that it was not fixed before they "
+            "were seen; it is wide enough to hardly matter."
+        )
+    if fit.model.family == "gaussian":
+        told += " All scales are multiples of the SD of the outcome."
+    return f"{told} Covariates are standardized inside, so that one prior fits all."
 
 
 def describe_provenance(fit: Fit) -> Facts:
