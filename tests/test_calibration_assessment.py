@@ -444,6 +444,60 @@ def test_wrong_subgroups_are_refused(subgroups, bands, message):
         read_subgroups(subgroups, frame=frame, n_rows=3, bands=bands)
 
 
+# One center
+
+
+def test_a_single_center_gets_intervals_over_patients_and_is_told_so():
+    rate, outcome, _ = make_world(n=3000)
+    found = assess_predictions(rate, outcome=outcome, doctor=None, subgroups={"risk": rate},
+                               replicates=400)  # fmt: skip
+    assert found.clusters == "patient"
+    assert "clustering by doctor is not possible" in found.log[0]
+    assert "3,000 cases of 1 doctor," in repr(found)
+    frame = found.to_frame().set_index(["subgroup", "measure"])
+    assert (
+        np.isfinite(frame[["lower", "upper"]].drop("brier", level=1, errors="ignore")).any().all()
+    )
+    # O - E of independent patients: an SD of sqrt(sum p (1 - p)), within the error of 400 replicates
+    lower, upper = (np.log(numbers(found, column=name)["oe"]) for name in ("lower", "upper"))
+    wanted = 2 * 1.96 * np.sqrt((rate * (1 - rate)).sum()) / outcome.sum()
+    assert upper - lower == pytest.approx(wanted, rel=0.12)
+    tests = found.tests_frame().set_index("test")
+    assert np.isnan(tests.loc["Spiegelhalter z", "p_clustered"]).all()
+    assert np.isfinite(tests.loc["Spiegelhalter z", "p_value"]).all()
+    assert 0.0 < tests.loc["same O/E", "p_clustered"] <= 1.0
+
+
+def test_one_label_throughout_is_a_single_center_and_no_label_at_all_the_same():
+    rate, outcome, _ = make_world(n=800)
+    one = assess_predictions(rate, outcome=outcome, doctor=["A"] * 800, replicates=100)
+    none = assess_predictions(rate, outcome=outcome, doctor=None, replicates=100)
+    pd.testing.assert_frame_equal(one.to_frame(), none.to_frame())
+    assert one.doctor_shift()["doctor"].unique().tolist() == ["A"]
+
+
+def test_the_spread_between_doctors_is_refused_where_there_is_one():
+    rate, outcome, _ = make_world(n=800)
+    with pytest.raises(SpecError, match="no others to differ from"):
+        assess_predictions(rate, outcome=outcome, doctor=None, replicates=100).across_doctors()
+
+
+def test_many_patients_of_one_center_share_weights_at_random(monkeypatch):
+    from outcomekpi.adjustment import calibration_input
+
+    rate, outcome, _ = make_world(n=6000)
+    whole = assess_predictions(rate, outcome=outcome, doctor=None, replicates=400)
+    monkeypatch.setattr(calibration_input, "MOST_CLUSTERS", 1000)
+    shared = assess_predictions(rate, outcome=outcome, doctor=None, replicates=400)
+    for name in ("oe", "slope", "c_statistic"):
+        widths = [
+            numbers(one, column="upper")[name] - numbers(one, column="lower")[name]
+            for one in (whole, shared)
+        ]
+        assert widths[1] == pytest.approx(widths[0], rel=0.15)  # 400 replicates: 3.5 % each
+        assert numbers(shared)[name] == pytest.approx(numbers(whole)[name], rel=1e-12)
+
+
 # Bad input
 
 
@@ -456,7 +510,7 @@ def test_wrong_subgroups_are_refused(subgroups, bands, message):
         ({"probability": [np.nan, 0.3, 0.4, 0.5, 0.2, 0.3, 0.1, 0.5]}, "missing.*1 of 8"),
         ({"outcome": [0, 1, 2, 0, 1, 0, 1, 0]}, "only 0 and 1.*index 2.*trials"),
         ({"outcome": [0] * 8}, "no events"),
-        ({"doctor": ["a"] * 8}, "two doctors or more"),
+        ({"doctor": ["a"] * 8, "trials": [1, 2] * 4}, "4 of 8.*index 1.*one row per patient"),
         ({"doctor": ["a", None] * 4}, "doctor.*missing"),
         ({"trials": [1, 1, 1, 1, 0, 1, 1, 1]}, "trials must be whole numbers.*index 4"),
         ({"trials": [1] * 8, "outcome": [0, 1, 2, 0, 1, 0, 1, 0]}, "up to the trials"),

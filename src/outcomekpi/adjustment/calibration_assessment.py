@@ -139,7 +139,7 @@ def assess_predictions(
     probability: ArrayLike,
     *,
     outcome: ArrayLike,
-    doctor: ArrayLike,
+    doctor: ArrayLike | None,
     trials: ArrayLike | None = None,
     subgroups: Subgroups = None,
     bands: Bands = 4,
@@ -155,7 +155,9 @@ def assess_predictions(
     ----------
     probability : (case,), predicted probability of the event, between 0 and 1
     outcome : (case,), 0 or 1; with ``trials``, events
-    doctor : (case,), label of the doctor, or of whatever the cases are clustered by
+    doctor : (case,), label of the doctor, or of whatever the cases are clustered by. None, or the
+        same label throughout, for a single center: intervals then resample patients, hold chance
+        among them alone, and say nothing about other doctors or centers
     trials : (case,), patients of an aggregated row
     subgroups : a Series, a table, or a mapping from names to (case,) values
     bands : bands of equal size that a subgroup of numbers is cut into; or column -> the edges
@@ -174,7 +176,7 @@ def assess_predictions(
     ------
     CasesError
         Arrays of different lengths, missing values, probabilities that are none (percent, exactly
-        0 or 1), outcomes other than 0 and 1 or above their trials, fewer than two doctors.
+        0 or 1), outcomes other than 0 and 1 or above their trials, trials of a single doctor.
     SpecError
         A subgroup or an option that cannot be used.
 
@@ -201,7 +203,7 @@ def assess_predictions(
         is_fitted=False,
         doctors=doctors,
         direction=direction,
-        clusters="doctor",
+        clusters="doctor" if len(doctors) > 1 else "patient",
         thresholds=_thresholds(thresholds, given),
         loess=loess,
         replicates=_replicates(replicates),

@@ -29,6 +29,7 @@ __all__ = ["Plan", "assemble"]
 
 Array = NDArray[np.float64]
 
+PATIENT = "patient"
 POINTS = 60
 HISTOGRAM_BINS = 40
 EDGE = 0.005  # the curve is drawn between these quantiles of the predictions
@@ -96,7 +97,7 @@ def assemble(given: Predicted, groupings: tuple[Grouping, ...], plan: Plan) -> C
     tests = [one.tests.assign(subgroup=k[0], group=k[1]) for k, one in looked.items()]
     tables = [one.risk_groups.assign(subgroup=k[0], group=k[1]) for k, one in looked.items()]
     measures = np.stack([one.measures for one in looked.values()], axis=1)
-    alike = [_same_oe(grouping, groups, measures) for grouping in groupings]
+    alike = [_same_oe(grouping, groups, measures, int(n_clusters[0])) for grouping in groupings]
     columns = ["subgroup", "group", "test", "statistic", "df", "p_value", "p_clustered"]
     return Calibration(
         prediction=plan.prediction,
@@ -117,7 +118,7 @@ def assemble(given: Predicted, groupings: tuple[Grouping, ...], plan: Plan) -> C
         histogram=np.stack([_histogram(part, edges) for part in parts.values()]),
         histogram_edges=edges,
         shift=_shift(parts, looked, groupings, plan) if len(given.probability) == 1 else None,
-        doctor_sums=_sums(given, looked[("all", "all")]),
+        doctor_sums=None if plan.clusters == PATIENT else _sums(given, looked[("all", "all")]),
         clusters=plan.clusters,
         n_clusters=n_clusters,
         effective=np.array([effective_clusters(p.cluster, p.size) for p in parts.values()]),
@@ -170,27 +171,31 @@ def _test(part: Predicted, draw: int, plan: Plan) -> tuple[pd.DataFrame, pd.Data
     rate = part.probability[draw]
     z = spiegelhalter(rate, part.outcome, part.size, part.cluster)
     chi = hosmer_lemeshow(rate, part.outcome, part.size, fitted=plan.is_fitted)
+    clustered = np.nan if plan.clusters == PATIENT else z.p_clustered
     rows = [
-        ("Spiegelhalter z", z.z, np.nan, z.p_value, z.p_clustered),
+        ("Spiegelhalter z", z.z, np.nan, z.p_value, clustered),
         ("Hosmer-Lemeshow", chi.chi_square, float(chi.df), chi.p_value, np.nan),
     ]
     names = ["test", "statistic", "df", "p_value", "p_clustered"]
     return pd.DataFrame(rows, columns=names), chi.table.reset_index(names="tenth")
 
 
-def _same_oe(grouping: Grouping, groups: pd.DataFrame, measures: Array) -> pd.DataFrame:
+def _same_oe(
+    grouping: Grouping, groups: pd.DataFrame, measures: Array, n_clusters: int
+) -> pd.DataFrame:
     """Wald test that the groups of one subgroup share one O/E, with the covariance over doctors.
 
     Notes
     -----
     W/(G - 1) against an F distribution with G - 1 and J - G + 1 degrees of freedom times
-    (J - 1)/(J - G + 1), Hotelling's approximation, J the doctors.
+    (J - 1)/(J - G + 1), Hotelling's approximation, J the doctors (hospitals, patients) whom the
+    replicates resample.
     """
     at = np.flatnonzero(groups["subgroup"] == grouping.name)
     with np.errstate(divide="ignore"):
         log_oe = np.log(measures[:, at, 0])
     contrast = log_oe[:, 1:] - log_oe[:, :1]
-    n_doctors, df = int(groups["doctors"].iloc[0]), contrast.shape[1]
+    df = contrast.shape[1]
     row: dict[str, object] = {
         "subgroup": grouping.name,
         "group": "all",
@@ -200,13 +205,13 @@ def _same_oe(grouping: Grouping, groups: pd.DataFrame, measures: Array) -> pd.Da
         "p_value": np.nan,
         "p_clustered": np.nan,
     }
-    if np.isfinite(contrast).all() and n_doctors > df + 1:
-        spread = (n_doctors + 1) / (n_doctors - 1)
+    if np.isfinite(contrast).all() and n_clusters > df + 1:
+        spread = (n_clusters + 1) / (n_clusters - 1)
         covariance = np.atleast_2d(np.cov(contrast[1:], rowvar=False)) * spread
         wald = float(contrast[0] @ np.linalg.pinv(covariance) @ contrast[0])
-        rest = n_doctors - df
+        rest = n_clusters - df
         row["statistic"] = wald
-        row["p_clustered"] = float(fdtrc(df, rest, wald / df * rest / (n_doctors - 1)))
+        row["p_clustered"] = float(fdtrc(df, rest, wald / df * rest / (n_clusters - 1)))
     return pd.DataFrame([row])
 
 
@@ -301,8 +306,14 @@ def _sums(given: Predicted, whole: _Looked) -> DoctorSums | None:
 
 
 def _notes(groups: pd.DataFrame, n_clusters: NDArray[np.intp], plan: Plan) -> tuple[str, ...]:
-    """Say which numbers are missing, and why."""
+    """Say what intervals cannot hold, and which numbers are missing, and why."""
     notes = []
+    if plan.clusters == PATIENT:
+        notes.append(
+            "All cases are of one doctor or center: clustering by doctor is not possible. "
+            "Intervals resample patients; they hold chance among these patients and say nothing "
+            "about other doctors or centers."
+        )
     names = (groups["subgroup"] + " " + groups["group"]).replace("all all", "all cases")
     rare = np.minimum(groups["events"], groups["cases"] - groups["events"]) < FEWEST_EVENTS
     if rare.any():

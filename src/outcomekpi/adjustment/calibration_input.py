@@ -14,6 +14,10 @@ __all__ = ["read_predictions"]
 
 Array = NDArray[np.float64]
 
+MOST_CLUSTERS = 20_000
+"""Patients of a single center beyond these share a weight at random: they are alike, and a
+bootstrap of so many random groups has the variance of one of patients."""
+
 
 def read_predictions(
     probability: Any, outcome: Any, doctor: Any, trials: Any
@@ -25,7 +29,8 @@ def read_predictions(
     CasesError
         See ``assess_predictions``.
     """
-    columns = {"probability": probability, "outcome": outcome, "doctor": doctor}
+    columns = {"probability": probability, "outcome": outcome}
+    columns["doctor"] = np.full(np.shape(probability), "all") if doctor is None else doctor
     if trials is not None:
         columns["trials"] = trials
     series = {name: pd.Series(np.asarray(values), name=name) for name, values in columns.items()}
@@ -53,17 +58,32 @@ def read_predictions(
         raise CasesError(f"The outcome has {kind}: there is nothing to compare predictions with.")
     labels = read_labels(series["doctor"], "doctor")
     _refuse(labels.code < 0, "doctor", "name a doctor in every row", "Leave those rows out")
-    if len(labels.names) < 2:
-        raise CasesError("Intervals over doctors need two doctors or more; found 1.")
+    cluster, n_clusters = labels.code, len(labels.names)
+    if n_clusters == 1:
+        cluster, n_clusters = _patients(size)
     given = Predicted(
         probability=rate[None, :],
         outcome=events,
         size=size,
         doctor=labels.code,
-        cluster=labels.code,
-        n_clusters=len(labels.names),
+        cluster=cluster,
+        n_clusters=n_clusters,
     )
     return given, pd.Index(labels.names, name="doctor")
+
+
+def _patients(size: Array) -> tuple[NDArray[np.intp], int]:
+    """Return the number of each patient of a single center, and how many numbers there are."""
+    _refuse(
+        size != 1,
+        "trials",
+        "be 1 in every row of a single doctor, whose intervals resample patients",
+        "Give one row per patient, or name the doctors",
+    )
+    order: NDArray[np.intp] = np.arange(size.size)
+    if size.size <= MOST_CLUSTERS:
+        return order, size.size
+    return np.random.default_rng(0).permutation(order) % MOST_CLUSTERS, MOST_CLUSTERS
 
 
 def _check_probability(rate: Array) -> None:

@@ -16,6 +16,7 @@ from outcomekpi.adjustment.calibration_intervals import (
 )
 from outcomekpi.adjustment.calibration_numbers import DISTANCES, IDEAL, MEASURES, SCALES
 from outcomekpi.adjustment.calibration_shift import DoctorShift, shift_frame
+from outcomekpi.columns import count_of
 from outcomekpi.errors import SpecError, did_you_mean
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.origins import Provenance
@@ -68,8 +69,10 @@ class Calibration:
     risk_groups : one row per tenth of predicted risk of each group of cases
     histogram, histogram_edges : (group, bin), patients by predicted probability
     shift : expected events of each doctor after recalibration; None for "case mix and doctor"
-    doctor_sums : cases added up by doctor and predicted risk; None for "case mix and doctor"
-    clusters : "doctor" or "hospital", what the replicates resample
+    doctor_sums : cases added up by doctor and predicted risk; None for "case mix and doctor", and
+        for one doctor
+    clusters : "doctor" or "hospital", what the replicates resample; "patient" where all cases are
+        of one doctor, so that clustering is not possible
     n_clusters : (group,), doctors (hospitals) who have cases in it
     effective : (group,), how many of equal caseload would say as much
     seed : of the replicates
@@ -183,8 +186,8 @@ class Calibration:
         -------
         DataFrame with columns ``subgroup, group, test, statistic, df, p_value, p_clustered``.
         Spiegelhalter's z and Hosmer and Lemeshow's chi-square take the cases as independent in
-        ``p_value``; ``p_clustered`` allows for doctors. "same O/E" tests whether all groups of a
-        subgroup have the same O/E
+        ``p_value``; ``p_clustered`` allows for doctors, and is missing for one doctor. "same O/E"
+        tests whether all groups of a subgroup have the same O/E
         """
         return self.tests.copy()
 
@@ -223,8 +226,13 @@ class Calibration:
         Raises
         ------
         SpecError
-            Predictions that hold the doctor's own effect.
+            Predictions that hold the doctor's own effect, or cases of one doctor only.
         """
+        if self.clusters == "patient":
+            raise SpecError(
+                "All cases are of one doctor or center: there are no others to differ from. Assess "
+                "the cases of several together, with doctor=... telling whose they are."
+            )
         if self.doctor_sums is None:
             raise SpecError(OWN.format("the spread of calibration"))
         return across_frame(compare_clusters(self.doctor_sums), level=level)
@@ -290,9 +298,10 @@ class Calibration:
         names = {"O/E": "oe", "slope": "slope", "C": "c_statistic", "ICI": "ici"}
         parts = [self._say(label, name) for label, name in names.items()]
         n_subgroups = self.groups["subgroup"].nunique() - 1
+        said = ", ".join(part for part in parts if part)
         return (
             f"Calibration ({self.prediction}): {first['cases']:,.0f} cases of "
-            f"{first['doctors']:,} doctors, {', '.join(part for part in parts if part)}, "
+            f"{count_of(int(first['doctors']), 'doctor')}, {said}, "
             f"{n_subgroups} subgroup{'' if n_subgroups == 1 else 's'}"
         )
 
