@@ -285,6 +285,85 @@ def test_hrrp_refuses_what_cannot_be(change, error, words):
         programs.hrrp_adjustment([[1.2], [1.0], [0.8]], **(asked | change))
 
 
+# Three hospitals of the supplemental file that CMS published with the final rule of FY 2027 (CCN
+# 010005, 010006 and 010021; AMI, COPD, HF, pneumonia, CABG, THA/TKA): discharges, ratio, median of
+# the peers, share of the DRG payments, and the reduction in percent. 0 stands for "." in the file.
+PUBLISHED = {
+    "discharges": [
+        [14, 220, 199, 461, 0, 28],
+        [444, 340, 601, 948, 114, 49],
+        [1, 32, 27, 92, 0, 0],
+    ],
+    "excess_ratio": [
+        [0.9872, 0.9537, 0.9649, 0.8939, np.nan, 1.0291],
+        [0.9993, 1.1965, 1.0899, 1.0362, 1.1884, 0.8781],
+        [0.9978, 0.9975, 0.9682, 0.9822, np.nan, np.nan],
+    ],
+    "peer_medians": [
+        [0.9955, 0.9954, 0.9928, 0.9945, 0.9837, 0.9942],
+        [0.9955, 0.9954, 0.9928, 0.9945, 0.9837, 0.9942],
+        [0.9963, 0.9976, 1.0027, 0.9941, 1.0056, 0.9914],
+    ],
+    "payments": [
+        [0.0038, 0.0283, 0.0328, 0.0817, 0, 0.0037],
+        [0.0395, 0.0155, 0.0325, 0.0648, 0.0251, 0.0059],
+        [0.0018, 0.0239, 0.0217, 0.1151, 0, 0],
+    ],
+    "factor": [0.9999, 0.9863, 1.0000],
+}
+
+
+def test_hrrp_gives_the_factors_that_cms_published():
+    asked = {name: PUBLISHED[name] for name in ("discharges", "payments", "peer_medians")}
+    found = programs.hrrp_adjustment(
+        PUBLISHED["excess_ratio"], total_payments=[1.0] * 3, neutrality_modifier=0.9628, **asked
+    )
+    # to the four decimals that factors and medians are published with
+    np.testing.assert_allclose(found["factor"], PUBLISHED["factor"], atol=5e-5)
+    assert found["conditions"].tolist() == [1, 5, 0]
+    assert found["peer_group"].isna().all()
+
+
+def test_published_medians_serve_a_single_hospital():
+    one = {name: [PUBLISHED[name][1]] for name in ("discharges", "payments")}
+    found = programs.hrrp_adjustment(
+        [PUBLISHED["excess_ratio"][1]],
+        total_payments=[1.0],
+        neutrality_modifier=0.9628,
+        peer_medians=PUBLISHED["peer_medians"][1],
+        **one,
+    )
+    assert found["factor"].item() == pytest.approx(0.9863, abs=5e-5)
+
+
+def test_the_medians_of_all_hospitals_are_the_same_published_or_computed(rng):
+    ratio, discharges, payments, total, dual = hospitals(rng)
+    asked = {"discharges": discharges, "payments": payments, "total_payments": total}
+    computed = programs.hrrp_adjustment(ratio, dual_share=dual, **asked)
+    medians = programs.hrrp_peer_medians(
+        ratio, peer_group=computed["peer_group"], counts=discharges >= 25
+    )
+    published = programs.hrrp_adjustment(ratio, peer_medians=medians, **asked)
+    for name in ("conditions", "excess_payments", "factor"):
+        np.testing.assert_allclose(published[name], computed[name])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({}, SpecError, "got neither"),
+        ({"dual_share": [0.1] * 3, "peer_medians": [1.0]}, SpecError, "got both"),
+        ({"peer_medians": [1.0, 1.0]}, SpecError, r"got shape \(2,\)"),
+        ({"peer_medians": [[1.0], [np.nan], [1.0]]}, CasesError, "1 are missing.*hospital 1"),
+        ({"peer_medians": [-1.0]}, CasesError, "not negative"),
+    ],
+)
+def test_hrrp_takes_medians_from_one_place(change, error, words):
+    asked = {"discharges": [[30]] * 3, "payments": [[10.0]] * 3, "total_payments": [100.0] * 3}
+    with pytest.raises(error, match=words):
+        programs.hrrp_adjustment([[1.2], [1.0], [0.8]], **(asked | change))
+
+
 def test_hrrp_refuses_a_ratio_to_nothing():
     with pytest.raises(CasesError, match="expected must be positive"):
         programs.hrrp_excess_ratio([1.0], [0.0])

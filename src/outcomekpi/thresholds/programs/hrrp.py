@@ -143,7 +143,8 @@ def hrrp_adjustment(
     discharges: ArrayLike,
     payments: ArrayLike,
     total_payments: ArrayLike,
-    dual_share: ArrayLike,
+    dual_share: ArrayLike | None = None,
+    peer_medians: ArrayLike | None = None,
     minimum_discharges: float = 25,
     groups: int = 5,
     neutrality_modifier: float = 1.0,
@@ -158,7 +159,11 @@ def hrrp_adjustment(
     payments : (hospital, condition), base operating payments of the condition (amount per
         admission times admissions)
     total_payments : (hospital,), base operating payments of all discharges
-    dual_share : (hospital,), fraction, for the peer groups
+    dual_share : (hospital,), fraction, for peer groups and medians among the hospitals given here,
+        who should then be all of the program
+    peer_medians : (hospital, condition), or (condition,) for hospitals of one peer group: the
+        published median of each hospital's peers, in place of ``dual_share``; any number of
+        hospitals, one as well
     minimum_discharges : with fewer discharges a condition does not count
     groups : number of peer groups
     neutrality_modifier : factor that keeps total savings at what they were without peer groups
@@ -166,14 +171,15 @@ def hrrp_adjustment(
 
     Returns
     -------
-    DataFrame, one row per hospital: ``peer_group``, ``conditions`` (that count and lie above the
-    peer median), ``excess_payments``, ``ratio`` (before the floor), ``factor``, ``penalty`` (in
-    the unit of the payments)
+    DataFrame, one row per hospital: ``peer_group`` (missing with published medians),
+    ``conditions`` (that count and lie above the peer median), ``excess_payments``, ``ratio``
+    (before the floor), ``factor``, ``penalty`` (in the unit of the payments)
 
     Raises
     ------
     SpecError
-        Tables of different shape, or a floor that is no factor.
+        Tables of different shape, a floor that is no factor, or not exactly one of ``dual_share``
+        and ``peer_medians``.
     CasesError
         Negative or missing numbers, payments of conditions above the total, too few hospitals.
 
@@ -183,7 +189,8 @@ def hrrp_adjustment(
     discharges; factor = max(floor, 1 − excess payments / total payments). The regulation writes
     ERR − median; that a condition below the median earns nothing back, and that hospitals with
     too few discharges do not enter the median, is [K]. The neutrality modifier is published with
-    each rule; 1 leaves it out.
+    each rule; 1 leaves it out. With ``total_payments`` of 1, ``payments`` are the published ratios
+    of DRG payments.
 
     References
     ----------
@@ -203,8 +210,18 @@ def hrrp_adjustment(
     total = as_counts("total_payments", total_payments)
     _check_shapes(ratio, seen, paid, total)
     counts = (seen >= minimum_discharges) & ~np.isnan(ratio)
-    peer_group = hrrp_peer_groups(dual_share, groups=groups)
-    above = ratio - hrrp_peer_medians(ratio, peer_group=peer_group, counts=counts)
+    if (dual_share is None) == (peer_medians is None):
+        raise SpecError(
+            "Give dual_share, for medians among these hospitals, or peer_medians, the published "
+            f"ones; got {'neither' if dual_share is None else 'both'}."
+        )
+    peer_group: NDArray[np.generic] = np.full(len(ratio), np.nan)
+    if dual_share is not None:
+        peer_group = hrrp_peer_groups(dual_share, groups=groups)
+        medians = hrrp_peer_medians(ratio, peer_group=peer_group, counts=counts)
+    else:
+        medians = _published(peer_medians, counts)
+    above = ratio - medians
     excess = np.where(counts, np.maximum(above, 0.0), 0.0)
     owed = neutrality_modifier * (paid * excess).sum(axis=1)
     unbounded = 1.0 - owed / total
@@ -221,6 +238,25 @@ def hrrp_adjustment(
         },
         index=index,
     )
+
+
+def _published(peer_medians: ArrayLike | None, counts: NDArray[np.bool_]) -> Floats:
+    """Return the published medians of every hospital, there wherever a condition counts."""
+    given = as_counts("peer_medians", np.asarray(peer_medians, dtype=np.float64), missing=True)
+    if given.shape not in (counts.shape, counts.shape[1:]):
+        raise SpecError(
+            f"peer_medians must be (hospital, condition), {counts.shape}, or one for each of the "
+            f"{counts.shape[1]} conditions; got shape {given.shape}."
+        )
+    medians = np.broadcast_to(given, counts.shape)
+    absent = counts & np.isnan(medians)
+    if absent.any():
+        hospital, condition = (int(at[0]) for at in np.nonzero(absent))
+        raise CasesError(
+            f"peer_medians must hold a median wherever a condition counts; {int(absent.sum())} "
+            f"are missing, the first of hospital {hospital}, condition {condition}."
+        )
+    return medians
 
 
 def _check_shapes(ratio: Floats, seen: Floats, paid: Floats, total: Floats) -> None:
