@@ -95,9 +95,7 @@ def build_design(cases: Cases, spec: ModelSpec) -> tuple[Design, Cases]:
     -----
     Column x becomes (x - m) / s with m = sum(w x) / W and s^2 = sum(w (x - m)^2) / (W - 1), where
     w are the patients of a row (``trials``, else 1) and W their sum: how patients are aggregated
-    into rows changes nothing.
-
-    Formulas are evaluated as Python. Never use one from somebody you do not trust.
+    into rows changes nothing. docs/methods/cases.md lists the functions that a formula may use.
     """
     case_mix, doctor_level = _parse(cases, spec)
     traits = [name for name in doctor_level.columns if name != CASELOAD]

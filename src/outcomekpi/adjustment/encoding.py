@@ -152,7 +152,7 @@ def _run(formula: ParsedFormula, step: Any) -> Any:
             f"{formula.argument}={formula.text!r} meets categories that were not there when the "
             f"model was fitted: {unknown}. Leave out these cases, or fit the model with them."
         ) from error
-    except Exception as error:  # a formula runs arbitrary Python
+    except Exception as error:  # arithmetic of a formula can go wrong in many ways
         reason = first_line(error)
         if "extend beyond upper and/or lower bounds" in str(error):
             reason = (

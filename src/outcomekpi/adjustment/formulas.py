@@ -1,22 +1,30 @@
 """Formulas: what may be written in one, and which columns it uses.
 
-A formula is evaluated as Python by formulaic. Only names of columns and of known functions are
-let through, but that is no sandbox: never use a formula from somebody you do not trust.
+formulaic evaluates a formula as Python. It gets to see only columns, numbers, arithmetic and the
+functions listed in ``formula_functions``; whatever else a formula holds is refused before.
 """
 
-import ast
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from outcomekpi.adjustment.formula_arguments import RefusedExpression
+from outcomekpi.adjustment.formula_expressions import (
+    BACKTICKED,
+    check_made_names,
+    read_expression,
+)
+from outcomekpi.adjustment.formula_terms import check_operators
 from outcomekpi.columns import list_values
 from outcomekpi.errors import FormulaError, did_you_mean
 
 __all__ = ["ParsedFormula", "first_line", "parse_formula"]
 
 NAME = re.compile(r"[^\W\d][\w.]*")
-BACKTICKED = re.compile(r"`([^`]*)`")
-BUILTINS = frozenset({"abs", "float", "int", "len", "max", "min", "round"})
+LONGEST = 20_000
+"""Characters of a formula that is more than a sum of columns."""
+LONGEST_SHOWN = 300
 COLOR = re.compile(r"\x1b?\[[0-9;]*m|[⧛⧚\x1b]")
 
 
@@ -65,7 +73,8 @@ def parse_formula(text: str | None, columns: Sequence[object], *, argument: str)
     if "|" in bare:
         raise FormulaError(
             f"{argument} must be one sum of terms, without '|'; got {text!r}. Doctors and hospitals"
-            " have their random effects in the model already: name them in Cases.from_frame."
+            " have their random effects in the model already: name them in Cases.from_frame. An "
+            "'or' of conditions is np.logical_or(a, b)."
         )
     plain = _plain_names(text)
     if plain is None:
@@ -106,35 +115,30 @@ def _require_column(name: str, columns: Sequence[object], argument: str, text: s
 
 
 def _parse_by_formulaic(text: str, columns: Sequence[object], argument: str) -> ParsedFormula:
-    from formulaic import Formula
-    from formulaic.errors import FormulaicError
-
-    try:
-        formula = Formula(text)
-    except (FormulaicError, SyntaxError, ValueError) as error:
-        odd = [str(c) for c in columns if not NAME.fullmatch(str(c)) and str(c) in text]
-        hint = f" Write `{odd[0]}` in backticks: it has blanks or signs." if odd else ""
-        if odd and "`" in odd[0]:
-            hint = f" Rename the column {odd[0]!r}: a name must not hold backticks."
-        raise FormulaError(
-            f"{argument}={text!r} cannot be read as a formula: {first_line(error)}{hint} "
-            "A formula joins terms by '+', such as 'age + sex + bs(charlson, df=4)'."
-        ) from error
-    terms = list(formula)
+    terms = _read_terms(text, columns, argument)
     if not any(str(term) == "1" for term in terms):
         raise FormulaError(
             f"{argument}={text!r} removes the intercept. The model always has one: it is the rate "
             "of an average case. Leave out '0', '-1' or '+0'."
         )
-    used: list[str] = []
-    bare: list[str] = []
-    for factor in (factor for term in terms for factor in term.factors):
-        if factor.eval_method.value == "lookup":
-            _require_column(factor.expr, columns, argument, text)
-            used.append(factor.expr)
-            bare.append(factor.expr)
-        elif factor.eval_method.value == "python":
-            used += _columns_in_expression(factor.expr, columns, argument, text)
+    factors = [factor for term in terms for factor in term.factors]
+    bare = [factor.expr for factor in factors if factor.eval_method.value == "lookup"]
+    used, functions = [], set()
+    try:
+        for factor in factors:
+            if factor.eval_method.value == "lookup":
+                used.append(factor.expr)
+            elif factor.eval_method.value == "python":
+                expression = read_expression(factor.expr)
+                used += expression.columns
+                functions |= set(expression.functions)
+        python = [factor.expr for factor in factors if factor.eval_method.value == "python"]
+        check_made_names(python, used)
+    except RefusedExpression as error:
+        raise FormulaError(f"{argument}={_shorten(text)!r} {error}") from error
+    for name in used:
+        _require_column(name, columns, argument, text)
+    _check_uses(used, functions, argument, text)
     return ParsedFormula(
         argument=argument,
         text=text,
@@ -144,58 +148,44 @@ def _parse_by_formulaic(text: str, columns: Sequence[object], argument: str) -> 
     )
 
 
-def _columns_in_expression(
-    expression: str, columns: Sequence[object], argument: str, text: str
-) -> list[str]:
-    """Names of the columns in a Python expression; anything else unknown is refused."""
-    from formulaic.transforms import TRANSFORMS
+def _read_terms(text: str, columns: Sequence[object], argument: str) -> list[Any]:
+    from formulaic import Formula
 
-    quoted: dict[str, str] = {}
-
-    def hide(match: re.Match[str]) -> str:
-        return quoted.setdefault(match[1], f"quoted_{len(quoted)}_")
-
-    source = BACKTICKED.sub(hide, expression)
-    original = {alias: name for name, alias in quoted.items()}
+    if len(text) > LONGEST:
+        raise FormulaError(
+            f"{argument} must have at most {LONGEST:,} characters where it is more than a sum of "
+            f"columns; got {len(text):,}. Compute what is long as a column of the table."
+        )
     try:
-        nodes = list(ast.walk(ast.parse(source, mode="eval")))
-    except SyntaxError as error:
+        check_operators(text)
+        return list(Formula(text))
+    except RefusedExpression as error:
+        raise FormulaError(f"{argument}={_shorten(text)!r} {error}") from error
+    except Exception as error:  # whatever formulaic trips over, the formula cannot be read
+        odd = [str(c) for c in columns if not NAME.fullmatch(str(c)) and str(c) in text]
+        hint = f" Write `{odd[0]}` in backticks: it has blanks or signs." if odd else ""
+        if odd and "`" in odd[0]:
+            hint = f" Rename the column {odd[0]!r}: a name must not hold backticks."
         raise FormulaError(
-            f"{argument}={text!r} holds {expression!r}, which is not a Python expression: "
-            f"{error.msg}."
+            f"{argument}={_shorten(text)!r} cannot be read as a formula: {first_line(error)}{hint} "
+            "A formula joins terms by '+', such as 'age + sex + bs(charlson, df=4)'."
         ) from error
-    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
-    used = []
-    for node in nodes:
-        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
-            raise FormulaError(
-                f"{argument}={text!r} must not reach for {node.attr!r}: use functions only."
-            )
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Q" and node.args:
-            used.append(str(ast.literal_eval(node.args[0])))
-        if not isinstance(node, ast.Name):
-            continue
-        name = original.get(node.id, node.id)
-        if id(node) in called or (name in TRANSFORMS and name not in columns):
-            _require_function(name, TRANSFORMS, argument, text)
-        else:
-            used.append(name)
-    for name in used:
-        _require_column(name, columns, argument, text)
-    return used
 
 
-def _require_function(name: str, known: Iterable[str], argument: str, text: str) -> None:
-    if name == "lag":
+def _check_uses(used: list[str], functions: set[str], argument: str, text: str) -> None:
+    if not used:
         raise FormulaError(
-            f"{argument}={text!r} uses lag(), which depends on the order of the rows. "
-            "Compute the earlier value as a column of the table."
+            f"{argument}={_shorten(text)!r} uses no column. Name one, or leave {argument} out."
         )
-    if name not in known and name not in BUILTINS:
+    for name in functions & set(used):
         raise FormulaError(
-            f"{argument}={text!r} uses the function {name!r}, which is not known."
-            f"{did_you_mean(name, known)} Known are np.log and the like, bs, cr, poly, C and I."
+            f"{argument}={_shorten(text)!r} uses {name!r} as a function and as a column. Rename "
+            "the column."
         )
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def first_line(error: BaseException) -> str:

@@ -75,8 +75,7 @@ class BeforeAfter:
 
     Notes
     -----
-    docs/methods/before_after.md has the formulas and the measured coverage. Formulas of the case
-    mix are evaluated as Python: never use one from somebody you do not trust.
+    docs/methods/before_after.md has the formulas and the measured coverage.
 
     References
     ----------
