@@ -193,14 +193,6 @@ def test_a_prior_of_an_unknown_kind_is_refused_and_not_looked_up(tmp_path):
         load_fit(path)
 
 
-def test_a_code_without_a_label_is_refused(tmp_path):
-    path = save_fit(make_fit(draws=8), tmp_path / "fit.nc")
-    with h5py.File(path, "r+") as file:
-        file["constant_data/doctor_code"][0] = 99
-    with pytest.raises(StorageError, match="labels that are not listed"):
-        load_fit(path)
-
-
 @pytest.mark.parametrize("family", ["binomial", "gaussian"])
 def test_a_loaded_fit_judges_doctors_as_the_saved_one(tmp_path, family):
     fit = make_fit(family, nested=True)

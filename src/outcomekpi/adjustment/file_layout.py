@@ -11,6 +11,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from outcomekpi.adjustment.design import Design
+from outcomekpi.adjustment.file_checks import (
+    check_cases,
+    check_design,
+    check_diagnostics,
+    check_draws,
+    check_outcome,
+)
 from outcomekpi.adjustment.fit import Engine, Fit
 from outcomekpi.adjustment.model import Model
 from outcomekpi.adjustment.priors import Flat, Normal, Priors, SDPrior
@@ -23,9 +30,8 @@ __all__ = ["FORMAT", "FORMAT_VERSION", "fit_to_tree", "tree_to_fit"]
 
 FORMAT = "outcomekpi fit"
 FORMAT_VERSION = 2
-"""Newest version that is read: 1, and 2 of fits with an offset, which a reader of 1 would miss."""
+"""2 is sealed by a checksum; nothing in version 1 was ever released."""
 KEPT_ROLES = ("outcome", "doctor", "hospital", "trials", "exposure", "offset")
-NEEDED = ("intercept_standardized", "coefficient_standardized", "doctor_effect", "sd_doctor")
 DOCUMENTS = ("spec", "model", "cases", "diagnostics", "provenance")
 _PRIORS = {kind.__name__: kind for kind in (Normal, Flat, *get_args(SDPrior))}
 
@@ -48,8 +54,7 @@ def fit_to_tree(fit: Fit) -> xr.DataTree:
     )
     groups["labels"] = _labels(fit.cases)
     tree = xr.DataTree.from_dict(groups)
-    version = 1 if fit.cases.offset is None else FORMAT_VERSION
-    tree.attrs = {"format": FORMAT, "format_version": version, "engine": fit.engine}
+    tree.attrs = {"format": FORMAT, "format_version": FORMAT_VERSION, "engine": fit.engine}
     for name, document in _documents(fit).items():
         tree.attrs[name] = json.dumps(document, ensure_ascii=False)
     return tree
@@ -119,13 +124,21 @@ def tree_to_fit(tree: xr.DataTree) -> Fit:
         for name, node in tree.children.items()
         if name not in ("design", "labels")
     }
-    _check_parts(groups["posterior"], cases, design)
+    _check_rows(cases, design)
+    model = _read_model(cases, design, parts["model"])
+    check_design(design)
+    check_cases(cases)
+    check_outcome(model)
+    check_draws(groups["posterior"], cases, design, model)
+    check_diagnostics(parts["diagnostics"])
+    if spec.family not in (None, model.family) or spec.doctor_effects != model.doctor_effects:
+        raise ValueError("the specification and the model disagree")
     return Fit(
         draws=xr.DataTree.from_dict(groups),
         cases=cases,
         spec=spec,
         design=design,
-        model=_read_model(cases, design, parts["model"]),
+        model=model,
         engine=_choice(tree.attrs["engine"], Engine),
         diagnostics=parts["diagnostics"],
         provenance=Provenance(**parts["provenance"]),
@@ -134,6 +147,9 @@ def tree_to_fit(tree: xr.DataTree) -> Fit:
 
 def _priors_from_json(document: Mapping[str, Mapping[str, Any]]) -> Priors:
     """Rebuild priors by name from the known kinds; no other name is ever looked up."""
+    wanted = {field.name for field in fields(Priors)}
+    if set(document) != wanted:
+        raise ValueError(f"priors of {sorted(document)}, not of {sorted(wanted)}")
     found: dict[str, Any] = {}
     for name, entry in document.items():
         numbers = dict(entry)
@@ -167,11 +183,13 @@ def _read_cases(tree: xr.DataTree, document: Mapping[str, Any]) -> Cases:
         hospitals = pd.Index(labels["hospitals"].to_numpy(), dtype="str")
         hospital_code = _codes(constants["hospital_code"], hospitals)
     outcome = tree["observed_data"]["outcome"].to_numpy()
+    if outcome.ndim != 1 or not outcome.size:
+        raise ValueError("there are no outcomes")
     trials, exposure, offset = (
         constants[name].to_numpy() if name in constants else None
         for name in ("trials", "exposure", "offset")
     )
-    scale = document.get("offset_scale")  # files of version 1 may lack it
+    scale = document.get("offset_scale")
     check_offset_scale(document["roles"].get("offset"), scale)
     columns: dict[str, Any] = {"outcome": outcome, "trials": trials, "exposure": exposure}
     if offset is not None and scale is not None:
@@ -202,20 +220,16 @@ def _read_cases(tree: xr.DataTree, document: Mapping[str, Any]) -> Cases:
 
 
 def _codes(values: xr.DataArray, labels: pd.Index) -> NDArray[np.intp]:
-    code = values.to_numpy().astype(np.intp)
+    found = values.to_numpy()
+    if found.dtype.kind not in "iu" or found.ndim != 1:
+        raise ValueError(f"{values.name} holds no codes")
+    code = found.astype(np.intp)
     if code.size and (code.min() < 0 or code.max() >= len(labels)):
         raise ValueError(f"{values.name} points to labels that are not listed")
     return code
 
 
-def _check_parts(posterior: xr.Dataset, cases: Cases, design: Design) -> None:
-    absent = [name for name in NEEDED if name not in posterior]
-    if absent:
-        raise ValueError(f"the draws lack {', '.join(absent)}")
-    wanted = {"doctor": len(cases.doctors), "term": len(design.terms)}
-    found = {name: posterior.sizes[name] for name in wanted}
-    if found != wanted:
-        raise ValueError(f"the draws have {found}, the cases and the design {wanted}")
+def _check_rows(cases: Cases, design: Design) -> None:
     n_cases = {cases.outcome.size, cases.doctor_code.size, len(design.matrix)}
     if len(n_cases) > 1:
         raise ValueError(f"outcome, doctors and design hold {sorted(n_cases)} cases")

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from outcomekpi.adjustment.file_layout import FORMAT, FORMAT_VERSION, fit_to_tree, tree_to_fit
+from outcomekpi.adjustment.file_seal import check_seal, seal
 from outcomekpi.adjustment.fit import Fit
-from outcomekpi.errors import OutcomeKPIError, StorageError
+from outcomekpi.errors import StorageError
 from outcomekpi.tables import replacing
 
 __all__ = ["load_fit", "save_fit"]
@@ -41,7 +43,9 @@ def save_fit(fit: Fit, path: str | Path) -> Path:
     exposure, offset, the labels of doctors and hospitals, specification, priors, diagnostics and
     provenance. It does not hold patient identifiers, periods or the columns of the input table.
     It is still data about patients: the standardized covariates of each case are in it.
-    ``xarray`` and ArviZ open it without this package.
+    ``xarray`` and ArviZ open it without this package. A checksum stands after the last byte of
+    the NetCDF file: it finds damage and edits, and is no signature against somebody who makes up
+    a file and its checksum.
 
     Examples
     --------
@@ -60,6 +64,7 @@ def save_fit(fit: Fit, path: str | Path) -> Path:
     tree = fit_to_tree(fit)
     with replacing(target) as partial:
         tree.to_netcdf(partial, engine="h5netcdf", encoding=_encoding(tree))
+        seal(partial)
     return target
 
 
@@ -79,8 +84,8 @@ def load_fit(path: str | Path) -> Fit:
     Raises
     ------
     StorageError
-        There is no such file, it is damaged, it is not a saved fit, or a newer version of the
-        package wrote it.
+        There is no such file, it is damaged or was changed, it is not a saved fit, it holds what
+        no fit can (a negative SD, draws that are no numbers), or another version wrote it.
 
     Examples
     --------
@@ -93,32 +98,62 @@ def load_fit(path: str | Path) -> Fit:
     if not source.is_file():
         raise StorageError(f"There is no file {str(source)!r} to load a fit from.")
     try:
-        tree = xr.load_datatree(source, engine="h5netcdf")
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        state = check_seal(source)
+    except OSError as error:
+        raise StorageError(f"{str(source)!r} cannot be opened: {error.strerror}.") from error
+    if state == "changed":
         raise StorageError(
-            f"{str(source)!r} cannot be read as a NetCDF file ({error}). It may be damaged, or "
-            "something else; save the fit again."
-        ) from error
+            f"{str(source)!r} is damaged or was changed after it was saved: its checksum does not "
+            "fit. Load a copy, or fit the model and save it again."
+        )
+    tree = _read_tree(source)
     _check_format(tree.attrs, source)
+    if state == "none":
+        raise StorageError(
+            f"{str(source)!r} is damaged or was changed after it was saved: it has lost its "
+            "checksum. Load a copy, or fit the model and save it again."
+        )
     try:
         return tree_to_fit(tree)
-    except (KeyError, ValueError, TypeError, IndexError, OutcomeKPIError) as error:
+    except Exception as error:  # what is no fit can go wrong in any way
         raise StorageError(
             f"{str(source)!r} says that it is a saved fit, but its content is damaged "
-            f"({type(error).__name__}: {error}). Save the fit again."
+            f"({type(error).__name__}: {_in_one_line(error)}). Load a copy, or fit the model and "
+            "save it again."
         ) from error
+
+
+def _read_tree(source: Path) -> xr.DataTree:
+    try:
+        return xr.load_datatree(source, engine="h5netcdf")
+    except Exception as error:  # the libraries below raise whatever they trip over
+        raise StorageError(
+            f"{str(source)!r} cannot be read as a NetCDF file ({_in_one_line(error)}). It may be "
+            "damaged, or something else; save the fit again."
+        ) from error
+
+
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _check_format(attrs: Mapping[Any, Any], source: Path) -> None:
-    if attrs.get("format") != FORMAT:
+    mark = attrs.get("format")
+    if not isinstance(mark, str) or mark != FORMAT:
         raise StorageError(
             f"{str(source)!r} is not a fit saved by outcomekpi: it lacks the mark {FORMAT!r}."
         )
-    version = int(attrs.get("format_version", 0))
-    if version > FORMAT_VERSION:
+    found = attrs.get("format_version")
+    version = int(found) if isinstance(found, int | np.integer) else None
+    if version is not None and version > FORMAT_VERSION:
         raise StorageError(
             f"{str(source)!r} is in format version {version}; this version of outcomekpi reads "
-            f"up to {FORMAT_VERSION}. Update outcomekpi."
+            f"{FORMAT_VERSION}. Update outcomekpi."
+        )
+    if version != FORMAT_VERSION:
+        raise StorageError(
+            f"{str(source)!r} is in format version {found!s:.20}, which has no checksum; this "
+            f"version of outcomekpi reads {FORMAT_VERSION}. Fit the model and save it again."
         )
 
 
