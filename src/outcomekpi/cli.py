@@ -7,9 +7,9 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from outcomekpi.commands.arguments import (
     PROGRAM,
@@ -22,6 +22,9 @@ from outcomekpi.commands.arguments import (
 )
 from outcomekpi.commands.pilot_arguments import add_pilot
 from outcomekpi.errors import OutcomeKPIError, OutcomeKPIWarning
+
+if TYPE_CHECKING:
+    from outcomekpi.commands.folder import Claim
 
 __all__ = ["main"]
 
@@ -37,11 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv : arguments without the program's name; those of the process unless given
     """
     data: Path | None = None
+    claim: Claim | None = None
     try:
         options = build_parser().parse_args(argv)
         data = getattr(options, "data", None)
         command: Callable[[argparse.Namespace], None] = options.command
-        with _notes_on_screen(), _ended_by_signal():
+        with _notes_on_screen(), _ended_by_signal(), _claimed(options.out) as claim:
             command(options)
             sys.stdout.flush()
     except BrokenPipeError:
@@ -50,13 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OutcomeKPIError as error:
         return _fail(_reworded(str(error), data))
     except KeyboardInterrupt:
-        _fail("Interrupted; nothing was written.")
+        _fail(f"Interrupted; {_say_written(claim)}.")
         return EXIT_INTERRUPTED
     except MemoryError:
         return _fail("There is not enough memory for this table and this number of draws.")
     except Exception as error:
         return _fail(
-            f"This should not have happened, and nothing was written ({type(error).__name__}: "
+            f"This should not have happened, and {_say_written(claim)} ({type(error).__name__}: "
             f"{error}). Please report it with the command and the kind of table that you used."
         )
     return 0
@@ -133,6 +137,18 @@ def _demo(options: argparse.Namespace) -> None:
     from outcomekpi.commands.demonstration import demonstrate
 
     demonstrate(options.out)
+
+
+def _claimed(out: Path) -> "AbstractContextManager[Claim]":
+    from outcomekpi.commands.folder import claim_folder
+
+    return claim_folder(out)
+
+
+def _say_written(claim: "Claim | None") -> str:
+    if claim is not None and claim.is_published:
+        return f"the results in {str(claim.folder)!r} are complete"
+    return "nothing was written"
 
 
 @contextmanager

@@ -18,6 +18,7 @@ __all__ = [
     "add_thresholds",
     "read_count",
     "read_number",
+    "read_path",
     "read_seed",
 ]
 
@@ -81,7 +82,7 @@ def add_evaluate(commands: "argparse._SubParsersAction[Parser]", run: Run) -> No
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("data", metavar="DATA", type=Path, help="CSV (UTF-8 or GB18030) or Parquet file")
+    add("data", metavar="DATA", type=read_path, help="CSV (UTF-8 or GB18030) or Parquet file")
     roles = parser.add_argument_group("columns")
     for role, meaning in ROLES.items():
         needed = role in ("outcome", "doctor")
@@ -120,7 +121,9 @@ def add_evaluate(commands: "argparse._SubParsersAction[Parser]", run: Run) -> No
         "--probability", metavar="P", type=read_number, default=0.95, help="needed for a flag (.95)"
     )
     add("--level", metavar="P", type=read_number, default=0.95, help="of intervals (.95)")
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--out", metavar="DIR", type=read_path, required=True, help="folder to write"
+    )
     parser.set_defaults(command=run)
 
 
@@ -136,7 +139,7 @@ def add_thresholds(commands: "argparse._SubParsersAction[Parser]", run: Run) -> 
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("data", metavar="DATA", type=Path, help="CSV (UTF-8 or GB18030) or Parquet file")
+    add("data", metavar="DATA", type=read_path, help="CSV (UTF-8 or GB18030) or Parquet file")
     columns = parser.add_argument_group("columns")
     for role, meaning in HISTORY_ROLES.items():
         needed = role in ("indicator", "cycle", "denominator")
@@ -148,7 +151,9 @@ def add_thresholds(commands: "argparse._SubParsersAction[Parser]", run: Run) -> 
     add("--cycle-order", metavar="CYCLE", nargs="+", help="oldest first, where names do not tell")
     _add_review_rule(parser.add_argument_group("the rule as written"))
     _add_review_judgment(parser.add_argument_group("the Bayesian review"))
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--out", metavar="DIR", type=read_path, required=True, help="folder to write"
+    )
     parser.set_defaults(command=run)
 
 
@@ -201,8 +206,17 @@ def add_demo(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
         "else a small synthetic set.",
         allow_abbrev=False,
     )
-    parser.add_argument("out", metavar="DIR", type=Path, nargs="?", default=Path("outcomekpi-demo"))
+    parser.add_argument(
+        "out", metavar="DIR", type=read_path, nargs="?", default=Path("outcomekpi-demo")
+    )
     parser.set_defaults(command=run)
+
+
+def read_path(text: str) -> Path:
+    """Read the name of a file or folder that was typed; nothing is not the current folder."""
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"wanted a name, found {text!r}")
+    return Path(text)
 
 
 def read_number(text: str) -> float:

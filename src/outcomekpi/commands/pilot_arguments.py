@@ -2,9 +2,8 @@
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
-from outcomekpi.commands.arguments import Parser, read_count, read_number, read_seed
+from outcomekpi.commands.arguments import Parser, read_count, read_number, read_path, read_seed
 
 __all__ = ["add_pilot"]
 
@@ -86,7 +85,7 @@ def add_pilot(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "data", metavar="DATA", type=Path, nargs="?", help="CSV or Parquet; none: figures"
+        "data", metavar="DATA", type=read_path, nargs="?", help="CSV or Parquet; none: figures"
     )
     _add_figures(parser.add_argument_group("published figures"))
     _add_design(parser)
@@ -103,7 +102,7 @@ def add_pilot(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
         help="no placebos, no cluster left out: the effect is estimated once",
     )
     add("--title", metavar="TEXT", help="heading of the report")
-    add("--out", metavar="DIR", type=Path, required=True, help="folder to write")
+    add("--out", metavar="DIR", type=read_path, required=True, help="folder to write")
     parser.set_defaults(command=run)
 
 
@@ -188,7 +187,7 @@ def _add_selection(group: "argparse._ArgumentGroup") -> None:
 
 
 def _add_program(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--program", metavar="TOML", type=Path, help="file with these facts")
+    group.add_argument("--program", metavar="TOML", type=read_path, help="file with these facts")
     for name, words in FACTS.items():
         group.add_argument(f"--{name}", metavar="TEXT", help=words)
     group.add_argument(
