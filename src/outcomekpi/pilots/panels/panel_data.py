@@ -9,13 +9,13 @@ import pandas as pd
 from outcomekpi.columns import count_of, describe_row, list_values, read_labels, read_numbers
 from outcomekpi.errors import CasesError, did_you_mean
 from outcomekpi.pilots.panels.panel_times import PanelTimes, read_panel_times
+from outcomekpi.pilots.percent_check import check_percentages, is_percent
 
 __all__ = ["Control", "PanelColumns", "PanelData", "PanelGaps", "Rows", "read_panel"]
 
 Rows = Literal["unit_periods", "patients"]
 PanelGaps = Literal["error", "drop_units"]
 Control = Literal["never_treated", "not_yet_treated"]
-PERCENT = ("%", "percent", "percentage points", "百分比")
 HUNDRED = 100.0
 
 
@@ -167,7 +167,7 @@ def _word(columns: PanelColumns) -> str:
     said = columns.outcome_unit
     if said is None:
         return f"units of {columns.outcome}"
-    return "percentage points" if said.lower() in PERCENT else said
+    return "percentage points" if is_percent(said) else said
 
 
 def _check_columns(data: object, columns: PanelColumns) -> pd.DataFrame:
@@ -215,18 +215,18 @@ def _labels(table: pd.DataFrame, name: str, role: str) -> tuple[list[str], np.nd
 def _read_outcome(table: pd.DataFrame, columns: PanelColumns) -> tuple[np.ndarray, bool]:
     values = read_numbers(table[columns.outcome], "outcome")
     _refuse(np.isinf(values), table, columns.outcome, "outcome", "hold finite numbers")
-    said = (columns.outcome_unit or "").lower()
     if columns.trials is not None:
         trials = read_numbers(table[columns.trials], "trials")
         _refuse(~(trials > 0), table, columns.trials, "trials", "hold numbers above 0")
         _refuse(values < 0, table, columns.outcome, "outcome", "count events: numbers from 0")
         _refuse(values > trials, table, columns.outcome, "outcome", "hold no more than trials")
         return values / trials, True
-    if said in PERCENT:
-        wrong = (values < 0) | (values > HUNDRED)
-        _refuse(wrong, table, columns.outcome, "outcome", "hold percentages from 0 to 100")
     binary = bool(np.isin(values[np.isfinite(values)], (0.0, 1.0)).all())
-    return values, binary and columns.rows == "patients"
+    if binary and columns.rows == "patients":
+        return values, True
+    if is_percent(columns.outcome_unit):
+        check_percentages(values, index=table.index, column=columns.outcome)
+    return values, False
 
 
 def _refuse(wrong: np.ndarray, table: pd.DataFrame, name: str, role: str, wanted: str) -> None:

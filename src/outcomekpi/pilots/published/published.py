@@ -85,6 +85,7 @@ class PublishedFigures:
         _check_counts(self)
         _check_reading(self)
         _check_range(self)
+        _check_percent(self)
         _check_possible(self)
 
     @property
@@ -237,6 +238,38 @@ def _check_range(figures: PublishedFigures) -> None:
             "No proportion can rise by more than 100 percentage points; change is "
             f"{describe_change(figures)}."
         )
+
+
+def _check_percent(figures: PublishedFigures) -> None:
+    """Refuse fractions among figures that were said to be in percent."""
+    if figures.unit == "fraction":
+        return
+    levels = {n: getattr(figures, n) for n in ("before", "after")}
+    given = {name: value for name, value in levels.items() if value is not None}
+    small = {name: value for name, value in given.items() if 0 < value < 1}
+    wrong = dict(small) if len(small) == len(given) else {}
+    if len(given) == 2 and len(small) == 1:
+        name, value = next(iter(small.items()))
+        other = next(one / 100 for key, one in given.items() if key != name)
+        # .68 beside 43 is 68 %, .9 beside 2.4 is .9 %: whichever odds are nearer
+        distance = np.abs(_log_odds(np.array([value, value / 100])) - _log_odds(np.array(other)))
+        wrong = small if distance[0] <= distance[1] else {}
+    if figures.change is not None and 0 < abs(figures.change) < 1:
+        wrong["change"] = figures.change
+    if wrong:
+        name, value = next(iter(wrong.items()))
+        found = ", ".join(f"{key} {one:g}" for key, one in wrong.items())
+        raise CasesError(
+            f"Figures were said to be in percent (unit='percent'), and {found} can be a fraction: "
+            f"{100 * value:g} % or {value:g} %? Write every figure in percent, as {name} "
+            f"{100 * value:g}; or, if it is {value:g} %, leave out unit='percent' and write every "
+            f"figure as a fraction, as {name} {value / 100:g}."
+        )
+
+
+def _log_odds(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(share) - np.log1p(-share))
 
 
 def _check_possible(figures: PublishedFigures) -> None:

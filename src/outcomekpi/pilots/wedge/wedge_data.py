@@ -20,7 +20,7 @@ from outcomekpi.columns import (
     to_floats,
 )
 from outcomekpi.errors import CasesError, did_you_mean
-from outcomekpi.pilots.series.series_data import PERCENT
+from outcomekpi.pilots.percent_check import check_percentages, is_percent
 from outcomekpi.pilots.wedge.wedge_model import Sample
 
 __all__ = ["WedgeColumns", "WedgeFamily", "WedgeRows", "read_moments", "read_wedge"]
@@ -285,9 +285,10 @@ def _read_outcome(
         wanted = "hold 0 and 1 (or name trials=..., or family='gaussian' for means)"
         _refuse(wrong, table, columns.outcome, "outcome", wanted)
         return outcome, trials, "patients"
-    if (columns.measured_in or "").lower() in PERCENT:
-        wrong = (outcome < 0) | (outcome > 100)
-        _refuse(wrong, table, columns.outcome, "outcome", "hold percentages from 0 to 100")
+    if is_percent(columns.measured_in):
+        check_percentages(
+            outcome, index=table.index, column=columns.outcome, option="measured_in='%'"
+        )
     if columns.patients is not None:
         trials = _read_size(table, columns.patients, "patients")
     elif not single.all():
