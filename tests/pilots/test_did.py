@@ -254,14 +254,12 @@ def test_the_counterfactual_is_the_observed_mean_less_the_effect():
     assert (table["lower"] <= table["counterfactual"]).all()
 
 
-def test_a_selection_on_the_baseline_is_named_as_a_threat():
-    program = Program(selected_on_baseline=True)
-    named = compare_pilot(made_panel(start=2), design(), program=program).threats_frame().index
+def test_regression_to_the_mean_is_a_threat_unless_nobody_was_chosen_by_a_baseline():
+    said = Program(selected_on_baseline=False)
+    named = compare_pilot(made_panel(start=2), design()).threats_frame().index
     assert "regression to the mean" in named
-    assert (
-        "regression to the mean"
-        not in compare_pilot(made_panel(start=2), design()).threats_frame().index
-    )
+    denied = compare_pilot(made_panel(start=2), design(), program=said).threats_frame().index
+    assert "regression to the mean" not in denied
 
 
 def test_the_verdict_follows_the_direction():

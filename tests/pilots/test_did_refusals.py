@@ -249,3 +249,50 @@ def test_an_error_of_a_library_becomes_one_of_ours_with_its_reason():
     wanted = "cannot be estimated from these data: no units left"
     with pytest.raises(EngineError, match=wanted), heard([]):
         raise ValueError("no units\n left")
+
+
+def flat_before(shift=0.0):
+    """Three times before the start at which every unit has the same outcome."""
+    frame = longer_panel(n_treated=10, n_controls=10)
+    frame.loc[frame["year"] < 2004, "rate"] = 0.0
+    frame.loc[(frame["year"] == 2003) & (frame["start"] > 0), "rate"] = shift
+    return frame
+
+
+def test_a_change_before_the_start_that_is_the_same_for_everyone_is_one():
+    frame = flat_before()
+    effect = compare_pilot(frame, design(estimator="callaway_santanna"))
+    after = frame[frame["year"] >= 2004].groupby("start")["rate"].mean()
+    assert effect.main.value == pytest.approx(after[2004] - after[0])
+    table = effect.findings.tables["event_study"].set_index("time")
+    assert (table.loc[[-3, -2], ["mean", "lower", "upper"]] == 0).all(axis=None)
+    assert effect.findings.tables["counterfactual"].notna().all(axis=None)
+    assert "at -3 from the start is the same for every unit" in effect.findings.facts["pre_trend"]
+    assert effect.findings.withheld == ""
+
+
+def test_a_departure_before_the_start_without_any_spread_is_certain():
+    effect = compare_pilot(flat_before(1.0), design(estimator="callaway_santanna"))
+    assert "stood 1 units of rate above their own earlier ones" in effect.verdict()
+
+
+def across_zero(**changes):
+    frame = made_panel(n_times=6, start=4)
+    frame["year"] -= 2004
+    frame["start"] = np.where(frame["start"] > 0, 0.0, np.nan)
+    return frame.assign(**changes)
+
+
+def test_a_start_of_zero_is_a_time_where_the_times_run_across_it():
+    wanted = compare_pilot(made_panel(n_times=6, start=4), design()).main
+    for start in (lambda f: f["start"], lambda f: f["start"].map({0.0: "0"}).fillna("never")):
+        found = compare_pilot(across_zero(start=start), design()).main
+        assert found.value == pytest.approx(wanted.value)
+
+
+def test_a_start_of_zero_that_may_be_a_time_or_never_is_refused():
+    for first in (0, -3):
+        frame = across_zero(start=lambda f: f["start"].fillna(1.0))
+        frame["year"] += first + 3
+        with pytest.raises(CasesError, match="0 may be that time, or mean never"):
+            compare_pilot(frame, design())

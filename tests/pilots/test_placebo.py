@@ -111,15 +111,15 @@ def test_other_panels_are_cut_before_the_first_start_and_stay_complete():
     pytest.importorskip("diff_diff")
     from outcomekpi.pilots.panels.did import DifferenceInDifferences
 
-    frame = pd.DataFrame({"ward": np.repeat(range(16), 6), "year": np.tile(range(6), 16)})
-    frame["start"] = np.where(frame["ward"] < 8, np.where(frame["ward"] < 4, 3, 4), 0)
+    frame = pd.DataFrame({"ward": np.repeat(range(16), 6), "year": np.tile(range(1, 7), 16)})
+    frame["start"] = np.where(frame["ward"] < 8, np.where(frame["ward"] < 4, 4, 5), 0)
     after = (frame["start"] > 0) & (frame["year"] >= frame["start"])
     frame["rate"] = np.random.default_rng(5).normal(size=96) + 9 * after
     design = DifferenceInDifferences(outcome="rate", unit="ward", time="year", start="start")
     made = list(placebo_starts(design, frame, count=5))
     assert [words for words, _, _ in made] == ["start 1 period earlier", "start 2 periods earlier"]
     for _, _, rows in made:
-        assert rows["year"].max() == 2
+        assert rows["year"].max() == 3
         assert rows["ward"].nunique() == 16
     words, fake, rows = made[1]
     found = reestimate("placebo start", words, fake, rows, program=Program(), draws=200, seed=1)

@@ -174,6 +174,12 @@ def _add_selection(group: "argparse._ArgumentGroup") -> None:
         help="whether they entered because their baseline was extreme; yes makes the correction "
         "compulsory",
     )
+    add(
+        "--selected-in",
+        metavar="TIME",
+        nargs="+",
+        help="did, synthetic: times by which units were chosen; they are left out",
+    )
     add("--cutoff", metavar="N", type=read_number, help="that the baseline had to pass")
     add("--side", metavar="above|below", help="where those who entered lay")
     add("--second-baseline", metavar="COLUMN", help="another reading before, not used to select")

@@ -38,7 +38,7 @@ PATIENTS = {
 }
 PANEL = {
     **{name: name for name in ("outcome", "unit", "time", "start", "trials", "rows", "gaps")},
-    **{name: name for name in ("outcome_unit", "direction")},
+    **{name: name for name in ("outcome_unit", "direction", "selected_in")},
 }
 
 
@@ -139,6 +139,8 @@ def build_design(options: argparse.Namespace) -> Design:
     }
     if "covariates" in fields:
         fields["covariates"] = _read_columns(str(fields["covariates"]))
+    if "selected_in" in fields:
+        fields["selected_in"] = tuple(fields["selected_in"])
     if "outcome_range" in fields:
         fields["outcome_range"] = tuple(fields["outcome_range"])
     if "season" in given:

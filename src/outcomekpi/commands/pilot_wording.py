@@ -45,6 +45,11 @@ NAMES = "|".join(sorted(OPTIONS, key=len, reverse=True))
 SENTENCES = (
     (r" Got reading=None\.", ""),
     (r"\bselected_on_baseline=True\b", "--selected-on-baseline"),
+    (r"\bselected_on_baseline=False\b", "--selected-on-baseline no"),
+    (r"\bselected_in=\(\.\.\.\)", "--selected-in TIME"),
+    (r"\bselected_in=(?=\s)", "--selected-in"),
+    (r"(?<!--)\bselected_in\b", "--selected-in"),
+    (r" with selection=(?=[,.])", " with --cutoff and --side"),
     (r"\bunit='percent'", "--percent"),
     (r"\breading='levels'", "--reading levels"),
     (r"\bpass selection=BaselineSelection\(cutoff=\.\.\., side=\.\.\., population="

@@ -81,7 +81,11 @@ class PilotEffect:
     def verdict(self, *, level: float = DEFAULT_LEVEL) -> str:
         """Say the strongest thing that this rung of evidence allows."""
         return word_verdict(
-            self.design.rung, self.main, direction=self.findings.direction, level=level
+            self.design.rung,
+            self.main,
+            direction=self.findings.direction,
+            level=level,
+            withheld=self.findings.withheld,
         )
 
     def __repr__(self) -> str:

@@ -54,6 +54,7 @@ class Findings:
     tables : name -> table for plots and reports; see each design for its names
     facts : item of the checklist -> answer (None: not applicable); what is absent is missing
     direction : whether higher or lower outcomes are better, or None
+    withheld : why the rung's claim must not be made of the main effect; empty where it may
     """
 
     estimand: str
@@ -65,6 +66,7 @@ class Findings:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     facts: Mapping[str, Fact] = field(default_factory=dict)
     direction: Direction | None = None
+    withheld: str = ""
 
 
 class Design(Protocol):

@@ -49,7 +49,12 @@ CLAIMS: dict[Rung, tuple[str, str]] = {
 
 
 def word_verdict(
-    rung: Rung, estimate: Estimate, *, direction: Direction | None, level: float
+    rung: Rung,
+    estimate: Estimate,
+    *,
+    direction: Direction | None,
+    level: float,
+    withheld: str = "",
 ) -> str:
     """Say what the main estimate shows, in the words of its rung.
 
@@ -59,6 +64,7 @@ def word_verdict(
     estimate : the main effect
     direction : whether higher or lower is better; None leaves out better and worse
     level : probability of the interval
+    withheld : why the claim must not be made; empty where it may
     """
     claim, caution = CLAIMS[rung]
     lower, upper = estimate.interval(level=level)
@@ -68,6 +74,8 @@ def word_verdict(
     if clear is None:
         return f"The figures say {claim} ({number}; no interval can be given). {caution}"
     span = f"{number}, {level:.0%} interval {lower:.4g} to {upper:.4g}"
+    if withheld:
+        return f"These data do not show {claim} ({span}): {withheld}"
     if not clear:
         return (
             f"These data do not show {claim} ({span}); they do not show that there is none "

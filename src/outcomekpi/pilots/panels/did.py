@@ -20,6 +20,7 @@ from outcomekpi.pilots.panels.did_options import (
     check_did_options,
 )
 from outcomekpi.pilots.panels.panel_data import Control, PanelColumns, PanelGaps, Rows, read_panel
+from outcomekpi.pilots.panels.selected_periods import check_selected_in
 from outcomekpi.pilots.program import Program
 
 __all__ = ["DifferenceInDifferences"]
@@ -33,8 +34,8 @@ class DifferenceInDifferences:
     ----------
     outcome : column of the mean, rate or count of a unit and period, or of a patient's outcome
     unit, time : columns; a row is a unit at a time, or a patient of it
-    start : column of the first time with the program, the same in all rows of a unit; empty, 0 or
-        "never" where it never came
+    start : column of the first time with the program, the same in all rows of a unit; empty or
+        "never" where it never came, or 0 where 0 is no time
     estimator : "callaway_santanna" compares each start with units not (yet) treated; "2x2" takes
         before and after of one start; "etwfe", extended two-way fixed effects, has families;
         "event_study" averages effects over times since the start (Sun and Abraham)
@@ -49,6 +50,8 @@ class DifferenceInDifferences:
     control : "never_treated" or "not_yet_treated"
     covariates : columns of numbers known before the program
     gaps : "error" refuses units without a row or outcome at some time, "drop_units" leaves them out
+    selected_in : times by which units were chosen for the program because they were extreme; they
+        are left out, so that nothing is compared with them
     outcome_unit : in words; "%" checks that outcomes lie in 0 to 100
     direction : whether "higher" or "lower" is better; None words no side
 
@@ -67,8 +70,8 @@ class DifferenceInDifferences:
     Examples
     --------
     >>> import numpy as np, pandas as pd, outcomekpi as ok
-    >>> frame = pd.DataFrame({"ward": np.repeat(range(20), 4), "year": np.tile(range(4), 20)})
-    >>> frame["start"] = np.where(frame["ward"] < 10, 2, 0)
+    >>> frame = pd.DataFrame({"ward": np.repeat(range(20), 4), "year": np.tile(range(1, 5), 20)})
+    >>> frame["start"] = np.where(frame["ward"] < 10, 3, 0)
     >>> frame["rate"] = np.random.default_rng(1).normal(size=80) + 9 * (frame.eval("0<start<=year"))
     >>> design = ok.DifferenceInDifferences(outcome="rate", unit="ward", time="year", start="start")
     >>> bool(ok.compare_pilot(frame, design).main.excludes_null(level=0.95))
@@ -90,6 +93,7 @@ class DifferenceInDifferences:
     control: Control = "never_treated"
     covariates: tuple[str, ...] = ()
     gaps: PanelGaps = "error"
+    selected_in: tuple[object, ...] = ()
     outcome_unit: str | None = None
     direction: Direction | None = None
 
@@ -113,8 +117,10 @@ class DifferenceInDifferences:
         CasesError
             The data are no panel with controls; the message names the design that would fit.
         SpecError
-            The extra ``did`` is not installed.
+            The extra ``did`` is not installed; the program chose its units by their baseline, and
+            the periods that did so are not named.
         """
+        check_selected_in(self.selected_in, program)
         answer = self._answer(data, draws, rng)
         missing = bound_missing(
             data, answer.panel, answer.columns, answer.options, draws=draws, rng=rng
@@ -148,6 +154,7 @@ class DifferenceInDifferences:
             rows=self.rows,
             gaps=self.gaps,
             outcome_unit=self.outcome_unit,
+            selected_in=self.selected_in,
         )
 
     def _options(self) -> DidOptions:

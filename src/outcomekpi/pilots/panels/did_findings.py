@@ -22,6 +22,13 @@ from outcomekpi.pilots.panels.panel_facts import (
 )
 from outcomekpi.pilots.panels.parallel_bounds import bound_parallel_trends
 from outcomekpi.pilots.panels.pre_trend import PreTrendTest, assess_pre_trend
+from outcomekpi.pilots.panels.selection_signs import (
+    SelectionSigns,
+    check_selection_signs,
+    doubt_selection,
+    fear_return,
+    find_selection_signs,
+)
 from outcomekpi.pilots.program import Program
 
 __all__ = ["describe_effect"]
@@ -54,6 +61,7 @@ def describe_effect(
     """
     found = _sensitivity(answer)
     naive = measure_naive(answer.panel)
+    signs = find_selection_signs(answer.panel)
     starts = answer.panel.starts
     when = answer.panel.times[starts[0] - 1]
     if len(starts) > 1:
@@ -67,11 +75,15 @@ def describe_effect(
         estimates=answer.estimates,
         naive=naive,
         assumptions=_assumptions(answer),
-        checks=_checks(answer, found),
-        threats=_threats(answer, found, program, missing),
+        checks=(
+            check_selection_signs(signs, answer.panel, program),
+            *_checks(answer, found),
+        ),
+        threats=_threats(answer, found, signs, program, missing),
         tables=_tables(answer, found),
         facts=_facts(answer, found, naive),
         direction=answer.options.direction,
+        withheld=doubt_selection(signs, answer.panel, program),
     )
 
 
@@ -114,6 +126,11 @@ def _assumptions(answer: DidAnswer) -> tuple[str, ...]:
         "Nobody changed before the start because the start was known (no anticipation).",
         "The program did not reach the controls (no spillover).",
         "Nothing else happened to the treated alone at the same time.",
+        *(
+            ["What was chance in the periods that chose the units is not in the other ones."]
+            if answer.columns.selected_in
+            else []
+        ),
     )
 
 
@@ -180,6 +197,7 @@ def _pre_trend_words(answer: DidAnswer, test: PreTrendTest) -> str:
 def _threats(
     answer: DidAnswer,
     found: Sensitivity,
+    signs: SelectionSigns,
     program: Program,
     missing: tuple[float, float] | None,
 ) -> tuple[Threat, ...]:
@@ -211,17 +229,7 @@ def _threats(
             handled=program.measurement_changes or "",
         ),
     ]
-    if program.selected_on_baseline:
-        threats.append(
-            Threat(
-                name="regression to the mean",
-                direction="towards benefit",
-                tipping=f"a return of the treated by {amount} towards their own mean, because an "
-                "extreme period got them chosen, leaves no effect",
-                handled="controls that were not extreme do not show it; leave out the periods on "
-                "which units were chosen and compare",
-            )
-        )
+    threats += fear_return(main, signs, answer.columns, program)
     before, after = answer.panel.missing["treated"]
     if after > before:
         told = (
@@ -303,7 +311,7 @@ def _counterfactual(answer: DidAnswer) -> pd.DataFrame:
     treated = panel.scaled().query("treated == 1").groupby("time")["outcome"].mean()
     if events is None:
         return pd.DataFrame()
-    events = events.loc[treated.index - start]
+    events = events.reindex(treated.index - start)
     observed = treated.to_numpy()
     without = observed - events["mean"].to_numpy()
     frame = pd.DataFrame(

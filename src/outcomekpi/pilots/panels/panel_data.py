@@ -9,6 +9,7 @@ import pandas as pd
 from outcomekpi.columns import count_of, describe_row, list_values, read_labels, read_numbers
 from outcomekpi.errors import CasesError, did_you_mean
 from outcomekpi.pilots.panels.panel_times import PanelTimes, read_panel_times
+from outcomekpi.pilots.panels.selected_periods import leave_out_selected
 from outcomekpi.pilots.percent_check import check_percentages, is_percent
 
 __all__ = ["Control", "PanelColumns", "PanelData", "PanelGaps", "Rows", "read_panel"]
@@ -24,7 +25,8 @@ class PanelColumns:
     """Which column is what, and what a row is.
 
     ``fill`` is the value that missing outcomes of the treated after the start are given, to see
-    what they could have done; None leaves them out.
+    what they could have done; None leaves them out. ``selected_in`` are times by which units were
+    chosen, which are left out.
     """
 
     outcome: str
@@ -38,6 +40,7 @@ class PanelColumns:
     gaps: PanelGaps = "error"
     outcome_unit: str | None = None
     fill: float | None = None
+    selected_in: tuple[object, ...] = ()
 
     def named(self) -> dict[str, str]:
         """Role -> column, of the roles that were named."""
@@ -124,7 +127,9 @@ def read_panel(data: object, columns: PanelColumns) -> PanelData:
     """
     table = _check_columns(data, columns)
     unit = _labels(table, columns.unit, "unit")
-    times = read_panel_times(table[columns.time], table[columns.start])
+    times = read_panel_times(
+        table[columns.time], table[columns.start], selected=columns.selected_in
+    )
     name = columns.cluster or columns.unit
     cluster = unit if name == columns.unit else _labels(table, name, "cluster")
     outcome, is_share = _read_outcome(table, columns)
@@ -143,6 +148,7 @@ def read_panel(data: object, columns: PanelColumns) -> PanelData:
     _check_constant(rows, unit[0], "start", columns.start, times.labels)
     _check_constant(rows, unit[0], "cluster", name, ())
     _check_every_period(rows, unit[0], columns, times)
+    rows, times, left_out = leave_out_selected(rows, times)
     missing = _count_missing(rows)
     if columns.fill is not None:
         lost = ~np.isfinite(rows["outcome"]) & (rows["start"] > 0) & (rows["time"] >= rows["start"])
@@ -159,7 +165,7 @@ def read_panel(data: object, columns: PanelColumns) -> PanelData:
         is_share=is_share,
         word="percentage points" if is_share else _word(columns),
         missing=missing,
-        notes=notes,
+        notes=(*left_out, *notes),
     )
 
 

@@ -10,9 +10,9 @@ from outcomekpi.columns import describe_row, holds_numbers, holds_text, list_val
 from outcomekpi.errors import CasesError
 from outcomekpi.pilots.series.series_times import DATE_TEXT, QUARTER_TEXT
 
-__all__ = ["PanelTimes", "read_panel_times"]
+__all__ = ["PanelTimes", "find_never", "read_panel_times"]
 
-NEVER = ("", "0", "never", "none")
+NEVER = ("", "never", "none", "nan", "nat")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,25 +24,31 @@ class PanelTimes:
     labels : (time,), how each time is written, in order
     time : (row,), position of each row's time
     start : (row,), position of the first time with the program; 0 for never
+    selected : positions of the times by which units were chosen
     """
 
     labels: tuple[str, ...]
     time: NDArray[np.intp]
     start: NDArray[np.intp]
+    selected: tuple[int, ...] = ()
 
 
-def read_panel_times(time: pd.Series, start: pd.Series) -> PanelTimes:
+def read_panel_times(
+    time: pd.Series, start: pd.Series, *, selected: tuple[object, ...] = ()
+) -> PanelTimes:
     """Put times and starts on one grid.
 
     Parameters
     ----------
     time : numbers, dates, or text that is a number, a date or a quarter
-    start : the same; empty, 0 or "never" where the program never came
+    start : the same; empty or "never" where the program never came, or 0 where that is no time
+    selected : times by which units were chosen, as in ``time``
 
     Raises
     ------
     CasesError
-        Times missing, unreadable or unevenly spaced; a start outside the data or between times.
+        Times missing, unreadable or unevenly spaced; a start outside the data or between times; a
+        0 that may be a time or "never"; a selecting time that is not in the data.
     """
     missing = time.isna().to_numpy()
     if missing.any():
@@ -50,10 +56,13 @@ def read_panel_times(time: pd.Series, start: pd.Series) -> PanelTimes:
             f"Column {time.name!r} (time) must hold a time in each row. "
             f"{describe_row(time.index, missing)}. Correct the table."
         )
-    never = _never(start)
+    never = find_never(start, time)
     known = start[~never]
-    both = _read(pd.concat([time.astype(object), known.astype(object)]), time, start)
-    values, starts = both[: len(time)], both[len(time) :]
+    named = pd.Series(list(selected), dtype=object, name="selected_in")
+    parts = [time.astype(object), known.astype(object), named]
+    values, starts, chosen = np.split(
+        _read(pd.concat(parts), time, start), np.cumsum([len(time), len(known)])
+    )
     grid = np.unique(values)
     if grid.size < 2:
         raise CasesError(
@@ -64,16 +73,47 @@ def read_panel_times(time: pd.Series, start: pd.Series) -> PanelTimes:
     _check_inside(starts, grid, known, labels)
     position = np.zeros(len(time), dtype=np.intp)
     position[~never] = np.searchsorted(grid, starts) + 1
-    return PanelTimes(labels=labels, time=np.searchsorted(grid, values) + 1, start=position)
+    _check_selected(chosen, grid, selected, labels)
+    return PanelTimes(
+        labels=labels,
+        time=np.searchsorted(grid, values) + 1,
+        start=position,
+        selected=tuple(int(one) + 1 for one in np.unique(np.searchsorted(grid, chosen))),
+    )
 
 
-def _never(start: pd.Series) -> NDArray[np.bool_]:
+def find_never(start: pd.Series, time: pd.Series) -> NDArray[np.bool_]:
+    """Where the program never came: no start, the word never, or 0 where 0 is no time.
+
+    Parameters
+    ----------
+    start : (row,), first time with the program
+    time : times of the data, of any length
+
+    Raises
+    ------
+    CasesError
+        Starts of 0 and none that are empty, in data whose times run across 0: both readings are
+        possible, and they compare other units.
+    """
     empty = start.isna().to_numpy()
+    zero = np.zeros(len(start), dtype=np.bool_)
     if holds_numbers(start):
-        return np.asarray(empty | (start.astype(float).fillna(0.0) == 0).to_numpy())
-    if holds_text(start):
+        zero = (start.astype(float).fillna(1.0) == 0).to_numpy()
+    elif holds_text(start):
         texts = start.astype(object).where(~start.isna(), "").astype(str).str.strip().str.lower()
-        return np.asarray(empty | texts.isin(NEVER).to_numpy())
+        empty = empty | texts.isin(NEVER).to_numpy()
+        zero = (pd.to_numeric(texts, errors="coerce") == 0).to_numpy()
+    numbers = pd.to_numeric(time.astype(str).str.strip(), errors="coerce")
+    if not zero.any() or not (numbers.min() <= 0 <= numbers.max()):
+        return np.asarray(empty | zero)
+    if not empty.any():
+        raise CasesError(
+            f"Column {start.name!r} (start) holds 0 in {int(zero.sum()):,} rows, the times of "
+            f"column {time.name!r} run from {numbers.min():g} to {numbers.max():g}, and no start "
+            "is empty: 0 may be that time, or mean never. Leave start empty where the program "
+            "never came; or number the periods 1, 2, 3, ..."
+        )
     return np.asarray(empty)
 
 
@@ -147,4 +187,21 @@ def _check_inside(
             f"Column {known.name!r} (start) must hold the first time with the program, one of the "
             f"times in the data. {int(between.sum()):,} rows do not: {odd}. Round them up to the "
             "next time."
+        )
+
+
+def _check_selected(
+    chosen: NDArray[np.float64],
+    grid: NDArray[np.float64],
+    selected: tuple[object, ...],
+    labels: tuple[str, ...],
+) -> None:
+    absent = ~np.isin(chosen, grid)
+    if absent.any():
+        names = list_values(
+            one for one, is_absent in zip(selected, absent, strict=True) if is_absent
+        )
+        raise CasesError(
+            f"selected_in must name times in the data, which run from {labels[0]} to "
+            f"{labels[-1]}; {names} is none of them."
         )

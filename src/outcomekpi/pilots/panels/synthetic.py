@@ -8,6 +8,7 @@ import numpy as np
 from outcomekpi.cases import Direction
 from outcomekpi.columns import count_of, list_values
 from outcomekpi.errors import CasesError, check_choice
+from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.findings import Findings, Rung
 from outcomekpi.pilots.panels.did_options import check_panel_options
 from outcomekpi.pilots.panels.panel_data import (
@@ -17,7 +18,12 @@ from outcomekpi.pilots.panels.panel_data import (
     Rows,
     read_panel,
 )
-from outcomekpi.pilots.panels.synthetic_findings import SyntheticAnswer, describe_synthetic
+from outcomekpi.pilots.panels.selected_periods import check_selected_in
+from outcomekpi.pilots.panels.synthetic_findings import (
+    SyntheticAnswer,
+    describe_synthetic,
+    state_effect,
+)
 from outcomekpi.pilots.panels.synthetic_fit import SyntheticMethod, fit_synthetic, run_placebos
 from outcomekpi.pilots.program import Program
 
@@ -32,7 +38,7 @@ class SyntheticControl:
 
     Attributes
     ----------
-    outcome, unit, time, start, trials, rows, gaps, outcome_unit, direction : as in
+    outcome, unit, time, start, trials, rows, gaps, selected_in, outcome_unit, direction : as in
         :class:`DifferenceInDifferences`; one start for all treated units
     method : "sdid", synthetic difference in differences: controls and times before are weighed,
         and a constant distance is allowed; "sc", synthetic control: controls are weighed to lie on
@@ -53,8 +59,8 @@ class SyntheticControl:
     Examples
     --------
     >>> import numpy as np, pandas as pd, outcomekpi as ok
-    >>> frame = pd.DataFrame({"site": np.repeat(range(12), 8), "year": np.tile(range(8), 12)})
-    >>> frame["start"] = np.where(frame["site"] == 0, 5, 0)
+    >>> frame = pd.DataFrame({"site": np.repeat(range(12), 8), "year": np.tile(range(1, 9), 12)})
+    >>> frame["start"] = np.where(frame["site"] == 0, 6, 0)
     >>> frame["rate"] = np.random.default_rng(1).normal(size=96) + 9 * frame.eval("0<start<=year")
     >>> design = ok.SyntheticControl(outcome="rate", unit="site", time="year", start="start")
     >>> bool(ok.compare_pilot(frame, design).main.excludes_null(level=0.95))
@@ -71,6 +77,7 @@ class SyntheticControl:
     trials: str | None = None
     rows: Rows = "unit_periods"
     gaps: PanelGaps = "error"
+    selected_in: tuple[object, ...] = ()
     outcome_unit: str | None = None
     direction: Direction | None = None
 
@@ -95,8 +102,22 @@ class SyntheticControl:
         CasesError
             The data are no panel with controls, or not more controls than treated units.
         SpecError
-            The extra ``did`` is not installed.
+            The extra ``did`` is not installed; the program chose its units by their baseline, and
+            the periods that did so are not named.
         """
+        check_selected_in(self.selected_in, program)
+        return describe_synthetic(self._answer(data, rng), program)
+
+    def main_effect(self, data: object, *, draws: int, rng: np.random.Generator) -> Estimate:
+        """Estimate the main effect alone: for placebos and left-out units.
+
+        Parameters
+        ----------
+        data, draws, rng : as for :meth:`estimate`
+        """
+        return state_effect(self._answer(data, rng))
+
+    def _answer(self, data: object, rng: np.random.Generator) -> SyntheticAnswer:
         panel = read_panel(data, self._columns())
         _check_panel(panel)
         wide = panel.scaled().pivot(index="time", columns="unit", values="outcome")
@@ -108,7 +129,7 @@ class SyntheticControl:
         placebos = run_placebos(
             outcomes, before, method=self.method, n_treated=len(treated), rng=rng
         )
-        answer = SyntheticAnswer(
+        return SyntheticAnswer(
             panel=panel,
             columns=self._columns(),
             method=self.method,
@@ -119,7 +140,6 @@ class SyntheticControl:
             treated=mean,
             names=[panel.units[one] for one in controls],
         )
-        return describe_synthetic(answer, program)
 
     def _columns(self) -> PanelColumns:
         return PanelColumns(
@@ -131,6 +151,7 @@ class SyntheticControl:
             rows=self.rows,
             gaps=self.gaps,
             outcome_unit=self.outcome_unit,
+            selected_in=self.selected_in,
         )
 
 

@@ -21,6 +21,13 @@ from outcomekpi.pilots.panels.panel_facts import (
     measure_naive,
     spell_interval,
 )
+from outcomekpi.pilots.panels.selection_signs import (
+    SelectionSigns,
+    check_selection_signs,
+    doubt_selection,
+    fear_return,
+    find_selection_signs,
+)
 from outcomekpi.pilots.panels.synthetic_fit import (
     Placebos,
     SyntheticFit,
@@ -29,7 +36,7 @@ from outcomekpi.pilots.panels.synthetic_fit import (
 )
 from outcomekpi.pilots.program import Program
 
-__all__ = ["SyntheticAnswer", "describe_synthetic"]
+__all__ = ["SyntheticAnswer", "describe_synthetic", "state_effect"]
 
 Floats = NDArray[np.float64]
 METHODS: dict[SyntheticMethod, str] = {
@@ -84,14 +91,8 @@ class SyntheticAnswer:
 def describe_synthetic(answer: SyntheticAnswer, program: Program) -> Findings:
     """Put together everything that was found."""
     panel = answer.panel
-    kind = "each control" if answer.placebos.is_exhaustive else "random choices of controls"
-    main = Estimate(
-        name="average departure from the weighted controls",
-        unit=panel.word,
-        value=answer.fit.effect,
-        se=answer.placebos.error,
-        origin=f"normal, placebo error of {kind} ({len(answer.placebos.fits):,})",
-    )
+    main = state_effect(answer)
+    signs = find_selection_signs(panel)
     naive = measure_naive(panel)
     left_out = _leave_one_out(answer)
     backdated = _backdate(answer)
@@ -109,11 +110,24 @@ def describe_synthetic(answer: SyntheticAnswer, program: Program) -> Findings:
             "The program did not reach the controls (no spillover).",
             "The noise of treated and controls is alike (placebo error).",
         ),
-        checks=(_check_fit(answer),),
-        threats=_threats(main, program),
+        checks=(_check_fit(answer), check_selection_signs(signs, panel, program)),
+        threats=_threats(main, signs, answer.columns, program),
         tables=_tables(answer, left_out, backdated),
         facts=_facts(answer, main, naive, left_out, backdated),
         direction=answer.direction,
+        withheld=doubt_selection(signs, panel, program),
+    )
+
+
+def state_effect(answer: SyntheticAnswer) -> Estimate:
+    """Put the average departure into an estimate."""
+    kind = "each control" if answer.placebos.is_exhaustive else "random choices of controls"
+    return Estimate(
+        name="average departure from the weighted controls",
+        unit=answer.panel.word,
+        value=answer.fit.effect,
+        se=answer.placebos.error,
+        origin=f"normal, placebo error of {kind} ({len(answer.placebos.fits):,})",
     )
 
 
@@ -233,7 +247,9 @@ def _facts(
     }
 
 
-def _threats(main: Estimate, program: Program) -> tuple[Threat, ...]:
+def _threats(
+    main: Estimate, signs: SelectionSigns, columns: PanelColumns, program: Program
+) -> tuple[Threat, ...]:
     amount = f"{main.value:.4g} {main.unit}"
     threats = [
         Threat(
@@ -255,14 +271,4 @@ def _threats(main: Estimate, program: Program) -> tuple[Threat, ...]:
             handled=program.measurement_changes or "",
         ),
     ]
-    if program.selected_on_baseline:
-        threats.append(
-            Threat(
-                name="regression to the mean",
-                direction="towards benefit",
-                tipping=f"a return of the treated by {amount} towards their own mean, because an "
-                "extreme period got them chosen, leaves no effect",
-                handled="weights from many times before the start carry less of it",
-            )
-        )
-    return tuple(threats)
+    return (*threats, *fear_return(main, signs, columns, program))

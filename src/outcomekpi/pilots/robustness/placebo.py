@@ -13,6 +13,7 @@ from outcomekpi.columns import count_of, label_text, list_values
 from outcomekpi.errors import CasesError, OutcomeKPIError, OutcomeKPIWarning, SpecError
 from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.findings import Design
+from outcomekpi.pilots.panels.panel_times import find_never
 from outcomekpi.pilots.program import Program
 from outcomekpi.pilots.wedge.wedge_data import read_moments
 
@@ -27,7 +28,6 @@ __all__ = [
 
 GOOD_SIDE = 8
 """Points on each side of a placebo start of a series, where there are enough."""
-NEVER = ("", "0", "never", "nan", "nat", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -149,10 +149,16 @@ def _panel_starts(
     Clusters of a stepped wedge keep their own rows before their start, and their order. Other
     panels are cut before the first start, so that they stay complete, and have one placebo start.
     """
+    selected = getattr(design, "selected_in", ())
+    if selected:
+        # periods that chose the units are no placebos; they may lie after a start that was none
+        chosen = read_moments(pd.Series(list(selected), dtype=object), "selected_in")
+        data = data[~read_moments(data[time], "time").isin(chosen).to_numpy()]
+        design = replace(design, selected_in=())  # type: ignore[type-var]
     moments = read_moments(data[time], "time")
     order = pd.Index(np.unique(moments.to_numpy()))
     position = order.get_indexer(pd.Index(moments.to_numpy()))
-    first = _first_position(data[start], order)
+    first = _first_position(data[start], data[time], order)
     treated = first < len(order)
     if not treated.any():
         return
@@ -174,10 +180,9 @@ def _panel_starts(
         yield words, design, fake
 
 
-def _first_position(starts: pd.Series, order: pd.Index) -> NDArray[np.intp]:
+def _first_position(starts: pd.Series, times: pd.Series, order: pd.Index) -> NDArray[np.intp]:
     """Position of the first time with the program, for each row; the number of times for never."""
-    written = starts.map(lambda one: label_text(one).strip().lower())
-    never = (written.isin(NEVER) | starts.isna()).to_numpy()
+    never = find_never(starts, times)
     first = np.full(len(starts), len(order), dtype=np.intp)
     if not never.all():
         known = read_moments(starts[~never], "start")
