@@ -193,7 +193,8 @@ def _read_events(events: Any, degrees_of_freedom: float, unit: str) -> EventStud
     """Read the container of an event study; None where it has no joint covariance."""
     if events.vcov is None or events.vcov_index is None:
         return None
-    kept = ~np.asarray(events.is_reference) & np.isfinite(events.se) & (np.asarray(events.se) > 0)
+    # a change that is the same for every unit has no error, and is a change all the same
+    kept = ~np.asarray(events.is_reference) & np.isfinite(events.se)
     times = np.asarray(events.event_time)[kept].astype(np.intp)
     where = {int(label): place for place, label in enumerate(events.vcov_index)}
     order = [where[int(time)] for time in times]

@@ -93,8 +93,11 @@ class EventStudy:
         if wanted != self.times.tolist():
             return f"the times since the start have holes: {self.times.tolist()}"
         sd = np.sqrt(np.diag(self.covariance))
-        if not np.isfinite(sd).all() or (sd <= 0).any():
+        if not np.isfinite(sd).all():
             return "a coefficient has no standard error"
+        if (sd <= 0).any():
+            when = int(self.times[int((sd <= 0).argmax())])
+            return f"the change at {when} from the start is the same for every unit: no error"
         values = np.linalg.eigvalsh(self.covariance / np.outer(sd, sd))
         if values[0] < SMALLEST_EIGENVALUE:
             return "there are too few clusters for a joint covariance of all coefficients"
