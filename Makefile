@@ -32,7 +32,7 @@ validate: $(VENV)/.stamp ## Run the long statistical studies and write their tab
 	$(PY) benchmarks/series_coverage.py
 	$(PY) benchmarks/before_after.py
 	$(PY) benchmarks/did_few_clusters.py
-	$(PY) benchmarks/selected_units.py
+	$(PY) benchmarks/selected_panels.py
 	$(PY) benchmarks/regression_to_mean.py
 	$(PY) benchmarks/aggregates_coverage.py
 	$(PY) benchmarks/stepped_wedge.py

@@ -305,7 +305,8 @@ def spoil(**change):
     ("frame", "message"),
     [
         (spoil(start=1), "DifferenceInDifferences|InterruptedSeries"),
-        (spoil(start=0), "No cluster starts"),
+        (spoil(start=np.nan), "No cluster starts"),
+        (spoil(start=0), "0 may be that time, or mean never"),
         (spoil(start=lambda f: f["start"] - 1, period=lambda f: f["period"] + 0), "never|every"),
         (spoil(start=lambda f: np.arange(len(f)) % 3 + 1), "same in all rows of a cluster"),
         (spoil(period="spring"), "order of such labels"),

@@ -187,10 +187,9 @@ def _find_cut(sides: list[_Sides]) -> BaselineCut | None:
     """First cut, the last period before a start first, then the average, then earlier ones."""
     tried = sum(len(one.times) + (len(one.times) > 1) for one in sides)
     for one in sides:
-        looks: list[tuple[str | None, Floats, Floats]] = [
-            (time, one.treated[:, place], one.controls[:, place])
-            for place, time in enumerate(one.times)
-        ][::-1]
+        looks: list[tuple[str | None, Floats, Floats]] = []
+        for place, time in reversed(list(enumerate(one.times))):
+            looks.append((time, one.treated[:, place], one.controls[:, place]))
         if len(one.times) > 1:
             looks.insert(1, (None, one.treated.mean(axis=1), one.controls.mean(axis=1)))
         count, chosen = one.treated.shape[0] + one.controls.shape[0], one.treated.shape[0]

@@ -9,6 +9,7 @@ from outcomekpi.cases import Direction
 from outcomekpi.errors import SpecError, check_choice
 from outcomekpi.pilots.findings import Findings, Rung
 from outcomekpi.pilots.program import Program
+from outcomekpi.pilots.wedge.start_order import check_start_order, doubt_start_order
 from outcomekpi.pilots.wedge.wedge_answer import (
     WedgeCorrelation,
     WedgeInference,
@@ -39,7 +40,8 @@ class SteppedWedge:
         a cluster and period
     unit : column of the clusters
     time : column of numbers, dates, or text such as "2024-07" or "2024Q3"
-    start : column of the first time with the program of the row's cluster; empty or 0 for never
+    start : column of the first time with the program of the row's cluster; empty for never, or 0
+        where 0 is no time
     trials : column of the denominators, where rows count events
     patients : column of the number of patients behind each mean, where rows are means
     event : value of the outcome that counts, where it is text
@@ -158,14 +160,16 @@ class SteppedWedge:
             effect=self.effect, correlation=self.correlation, inference=self.inference
         )
         answer = answer_wedge(read_wedge(data, columns), columns, options, draws=draws, rng=rng)
+        order = check_start_order(answer.rows, answer.test, program)
         return Findings(
             estimand=state_wedge_estimand(answer),
             estimates=answer.estimates,
             naive=answer.naive,
             assumptions=state_wedge_assumptions(answer),
-            checks=check_wedge(answer),
+            checks=(*check_wedge(answer), order),
             threats=list_wedge_threats(answer, program),
             tables=tabulate_wedge(answer),
             facts=list_wedge_facts(answer),
             direction=self.direction,
+            withheld=doubt_start_order(order, program),
         )

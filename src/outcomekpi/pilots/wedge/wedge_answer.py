@@ -124,7 +124,7 @@ def answer_wedge(
     scale = 100.0 if binary else 1.0
     unit = "percentage points" if binary else columns.measured_in or "units of the outcome"
     assignments, complete = draw_assignments(rows.first, most=draws, rng=rng)
-    periods = len(rows.times)
+    periods = int(rows.seen.sum())
     test = StartTest(
         sample=rows.sample,
         variance=variance,
@@ -231,11 +231,15 @@ def _relative(
 
 def _others(fit: WedgeFit, terms: WedgeTerms, scale: float, unit: str) -> tuple[Estimate, ...]:
     """First and longest exposure, where the effect may change over time."""
-    longest = terms.effects.shape[0]
-    if longest < 2 or (terms.effects == terms.effects[0]).all():
+    count = terms.effects.shape[0]
+    if count < 2 or (terms.effects == terms.effects[0]).all():
         return ()
-    names = {0: "effect in the first period with the program"}
-    names[longest - 1] = f"effect in period {longest} with the program"
+    names = {
+        place: f"effect in period {terms.exposures[place]} with the program"
+        for place in (0, count - 1)
+    }
+    if terms.exposures[0] == 1:
+        names[0] = "effect in the first period with the program"
     return tuple(
         effect_estimate(fit, terms.effects[place], name=name, scale=scale, unit=unit)
         for place, name in names.items()

@@ -20,8 +20,10 @@ from outcomekpi.columns import (
     to_floats,
 )
 from outcomekpi.errors import CasesError, did_you_mean
+from outcomekpi.pilots.panels.panel_times import find_never
 from outcomekpi.pilots.percent_check import check_percentages, is_percent
 from outcomekpi.pilots.wedge.wedge_model import Sample
+from outcomekpi.pilots.wedge.wedge_periods import fill_periods
 
 __all__ = ["WedgeColumns", "WedgeFamily", "WedgeRows", "read_moments", "read_wedge"]
 
@@ -60,7 +62,7 @@ class WedgeRows:
     Attributes
     ----------
     clusters : (cluster,), names
-    labels : (time,), numbers or dates in order
+    labels : (time,), numbers or dates in order, of every period, whether or not it has a row
     times : (time,), the same as text
     first : (cluster,), position of the first period with the program; number of periods for never
     size : (cluster, time), patients (1 for a mean without a number); 0 where there is no cell
@@ -89,6 +91,11 @@ class WedgeRows:
         return np.asarray(np.maximum(position[None, :] - self.first[:, None] + 1, 0))
 
     @property
+    def seen(self) -> NDArray[np.bool_]:
+        """(time,), whether any cluster has a cell in the period."""
+        return np.asarray(self.sample.present.any(axis=0))
+
+    @property
     def has_within(self) -> bool:
         """Whether the spread of patients within cells is known."""
         return self.sample.within_degrees > 0
@@ -108,7 +115,7 @@ def read_wedge(data: object, columns: WedgeColumns) -> WedgeRows:
     _refuse(labels.code < 0, table, columns.unit, "unit", "name a cluster in each row")
     moment = read_moments(table[columns.time], "time")
     _refuse(moment.isna().to_numpy(), table, columns.time, "time", "hold a time in each row")
-    order = pd.Index(np.unique(moment.to_numpy()))
+    order = fill_periods(pd.Index(np.unique(moment.to_numpy())), columns.time)
     period = order.get_indexer(pd.Index(moment.to_numpy()))
     first = _first_periods(table, columns, labels.code, labels.names, order)
     outcome, trials, rows = _read_outcome(table, columns, labels.code, period)
@@ -233,18 +240,15 @@ def _first_periods(
     order: pd.Index,
 ) -> NDArray[np.intp]:
     """Position of each cluster's first period with the program."""
-    starts = read_moments(table[columns.start], "start")
+    never = find_never(table[columns.start], table[columns.time])
+    starts = read_moments(table[columns.start].where(~never), "start")
+    never = np.asarray(never | starts.isna().to_numpy())
     numeric = pd.api.types.is_numeric_dtype(starts)
-    if numeric and float(np.nan_to_num(starts).max(initial=0)) == 0:
-        never = np.ones(len(starts), dtype=np.bool_)
-    elif numeric != pd.api.types.is_numeric_dtype(order):
+    if not never.all() and numeric != pd.api.types.is_numeric_dtype(order):
         raise CasesError(
             f"Columns {columns.time!r} (time) and {columns.start!r} (start) must hold the same "
             "kind of times; one holds numbers, the other dates."
         )
-    else:
-        zero = (starts == 0).to_numpy() & (float(order[0]) > 0) if numeric else False
-        never = np.asarray(starts.isna().to_numpy() | zero)
     position = np.full(len(starts), len(order), dtype=np.intp)
     position[~never] = order.searchsorted(starts[~never].to_numpy(), side="left")
     lowest = np.full(len(names), len(order), dtype=np.intp)

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from outcomekpi.checks import CheckResult
-from outcomekpi.columns import count_of
+from outcomekpi.columns import count_of, list_values
 from outcomekpi.errors import CasesError
 from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.findings import Fact, Threat
@@ -123,7 +123,16 @@ def list_wedge_threats(answer: WedgeAnswer, program: Program) -> tuple[Threat, .
     size = f"{answer.main.value:.3g} {answer.unit}"
     steps = float(answer.rows.exposure[answer.rows.exposure > 0].mean())
     each = f"{answer.main.value / steps:.3g} {answer.unit}"
+    chosen = Threat(
+        name="regression to the mean",
+        direction="either",
+        tipping=f"clusters that start early because they were extreme returning by {size} more "
+        "than the others",
+        handled="what all clusters have in common cancels; see the check of the start times "
+        "against the baseline",
+    )
     return (
+        *((chosen,) if program.selected_on_baseline is not False else ()),
         Threat(
             name="history",
             direction="either",
@@ -156,13 +165,15 @@ def list_wedge_facts(answer: WedgeAnswer) -> dict[str, Fact]:
     rows, main = answer.rows, answer.main
     low, high = main.interval(level=DEFAULT_LEVEL)
     count, periods = rows.first.size, len(rows.times)
+    empty = [time for time, is_seen in zip(rows.times, rows.seen, strict=True) if not is_seen]
     starts = rows.first[rows.first < periods]
     patients = f", {rows.size.sum():,.0f} patients" if rows.rows != "means" else ""
     waves = np.unique(starts).size
     never = int((rows.first == periods).sum())
     facts: dict[str, Fact] = {
         "units": f"{count:,} clusters, {periods} periods, {int(rows.sample.present.sum()):,} "
-        f"cells{patients}; rows are {rows.rows}",
+        f"cells{patients}; rows are {rows.rows}"
+        + (f"; no row at {list_values(empty)}, which passed all the same" if empty else ""),
         "points": f"{int((rows.exposure == 0)[rows.sample.present].sum()):,} cells before and "
         f"{int((rows.exposure > 0)[rows.sample.present].sum()):,} after the start of their cluster",
         "program_dates": f"{waves} waves from {rows.times[int(starts.min())]} to "
@@ -248,20 +259,21 @@ def tabulate_wedge(answer: WedgeAnswer) -> Mapping[str, pd.DataFrame]:
 
 def _counterfactual(answer: WedgeAnswer) -> pd.DataFrame:
     rows, fit = answer.rows, answer.fit
-    weights = rows.size / rows.size.sum(axis=0)
-    fitted = np.einsum("it,itp->tp", weights, answer.terms.values)
+    seen = rows.seen
+    weights = rows.size[:, seen] / rows.size[:, seen].sum(axis=0)
+    fitted = np.einsum("it,itp->tp", weights, answer.terms.values[:, seen])
     without = fitted * (answer.terms.effects == 0).all(axis=0)
     found = np.array([fit.contrast(row) for row in without])
     half = stdtrit(np.minimum(found[:, 2], 1e9), 0.5 + DEFAULT_LEVEL / 2.0) * found[:, 1]
     frame = pd.DataFrame(
         {
-            "time": rows.labels,
-            "observed": (weights * rows.sample.mean).sum(axis=0),
+            "time": rows.labels[seen],
+            "observed": (weights * rows.sample.mean[:, seen]).sum(axis=0),
             "fitted": fitted @ fit.coefficients,
             "counterfactual": found[:, 0],
             "lower": found[:, 0] - half,
             "upper": found[:, 0] + half,
-            "after": (rows.exposure > 0).any(axis=0),
+            "after": (rows.exposure > 0).any(axis=0)[seen],
         }
     )
     numbers = ["observed", "fitted", "counterfactual", "lower", "upper"]
@@ -286,7 +298,7 @@ def _event_study(answer: WedgeAnswer) -> pd.DataFrame:
     spans = [one.interval(level=DEFAULT_LEVEL) for one in ends]
     frame = pd.DataFrame(
         {
-            "time": [-1, *range(len(ends))],
+            "time": [-1, *(terms.exposures - 1)],
             "mean": [0.0, *(one.value for one in ends)],
             "lower": [0.0, *(low for low, _ in spans)],
             "upper": [0.0, *(high for _, high in spans)],

@@ -20,13 +20,15 @@ class WedgeTerms:
 
     Attributes
     ----------
-    values : (cluster, time, term), one term for each period, then those of the program
-    effects : (exposure, term), weights of the effect after 1, 2, ... periods with the program
+    values : (cluster, time, term), one term for each period with cells, then those of the program
+    effects : (exposure, term), weights of the effect in each period with the program that is seen
+    exposures : (exposure,), which period with the program that is: 1, 2, ...
     cells : (exposure,), number of cells with that exposure
     """
 
     values: Floats
     effects: Floats
+    exposures: NDArray[np.intp]
     cells: NDArray[np.intp]
 
     @property
@@ -53,23 +55,27 @@ def build_terms(
         The cells do not tell the terms apart.
     """
     clusters, times = exposure.shape
-    longest = int(exposure[present].max())
-    steps = np.arange(1, longest + 1)
+    seen = np.unique(exposure[present])
+    seen = seen[seen > 0]
+    longest = int(exposure.max())
     if model == "constant":
-        shapes = np.ones((longest, 1))
+        shapes = np.ones((seen.size, 1))
     elif model == "linear":
-        shapes = np.column_stack([np.ones(longest), steps - 1.0])
+        shapes = np.column_stack([np.ones(seen.size), seen - 1.0])
     else:
-        shapes = np.eye(longest)
-    program = np.vstack([np.zeros(shapes.shape[1]), shapes])[np.minimum(exposure, longest)]
-    periods = np.broadcast_to(np.eye(times), (clusters, times, times))
-    values = np.concatenate([periods, program], axis=2)
-    effects = np.hstack([np.zeros((longest, times)), shapes])
+        shapes = np.eye(seen.size)
+    program = np.zeros((longest + 1, shapes.shape[1]))
+    program[seen] = shapes
+    in_use = present.any(axis=0)
+    periods = np.broadcast_to(np.eye(times)[:, in_use], (clusters, times, int(in_use.sum())))
+    values = np.concatenate([periods, program[exposure]], axis=2)
+    effects = np.hstack([np.zeros((seen.size, int(in_use.sum()))), shapes])
     rank = int(np.linalg.matrix_rank(values[present]))
     if rank < values.shape[2]:
         raise CasesError(
-            f"The {int(present.sum())} cells of clusters and periods cannot tell {times} periods "
-            f"and {shapes.shape[1]} term(s) of the program apart ({rank} can be told). "
+            f"The {int(present.sum())} cells of clusters and periods cannot tell "
+            f"{int(in_use.sum())} periods and {shapes.shape[1]} term(s) of the program apart "
+            f"({rank} can be told). "
             + (
                 "Some period has only cells with the program, or only without: leave it out."
                 if model == "constant"
@@ -81,5 +87,5 @@ def build_terms(
             f"{int(present.sum())} cells are too few for {values.shape[2]} terms and their noise. "
             "Use effect='constant', or longer periods."
         )
-    cells = np.bincount(exposure[present], minlength=longest + 1)[1 : longest + 1]
-    return WedgeTerms(values=values, effects=effects, cells=cells)
+    cells = np.bincount(exposure[present], minlength=longest + 1)[seen]
+    return WedgeTerms(values=values, effects=effects, exposures=seen, cells=cells)

@@ -1,6 +1,6 @@
 """Measure how often the check for selected units fails, with and without selection.
 
-Run: ``python benchmarks/selected_units.py`` (about 6 minutes of one core);
+Run: ``python benchmarks/selected_panels.py`` (about 8 minutes of one core);
 ``--replicates 100`` sets the number of panels of each row.
 """
 
@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import ttest_ind
 
+from outcomekpi.pilots.comparison import compare_pilot
 from outcomekpi.pilots.panels.panel_data import PanelData
 from outcomekpi.pilots.panels.selection_signs import find_selection_signs
+from outcomekpi.pilots.wedge.stepped_wedge import SteppedWedge
 
-REPLICATES = 500
+REPLICATES = 300
 SEED = 20261
 LEVEL_SD, NOISE_SD, AFTER = 15.0, 10.0, 2
 PAGE = Path(__file__).with_suffix(".md")
@@ -79,6 +81,26 @@ def selected(rng, count, share, before, rho, by, strict=True):
     return judge(readings, seen >= np.quantile(seen, 1 - share), before)
 
 
+def wedge(rng, clusters, early, strict):
+    """Judge a stepped wedge whose clusters start by lot, or the highest first."""
+    periods, waves = early + 5, 4
+    readings = made_readings(rng, clusters, periods - AFTER, 0.0)
+    seen = readings[:, :early].mean(axis=1) if strict else rng.normal(size=clusters)
+    rank = np.argsort(np.argsort(-seen))
+    frame = pd.DataFrame(
+        {
+            "y": readings.ravel(),
+            "unit": np.repeat(np.arange(clusters), periods),
+            "time": np.tile(np.arange(1, periods + 1), clusters),
+            "start": np.repeat(early + 1 + rank * waves // clusters, periods),
+        }
+    )
+    design = SteppedWedge(outcome="y", unit="unit", time="time", start="start", effect="constant")
+    effect = compare_pilot(frame, design, draws=1000, seed=int(rng.integers(1e9)))
+    failed = bool(effect.findings.withheld)
+    return failed, False, failed, bool(effect.main.excludes_null(level=0.95))
+
+
 def row(found, *cells):
     """Shares of what was judged, as cells of a table."""
     stands_out, cut, either, claimed = np.array(found, dtype=bool).T
@@ -110,16 +132,24 @@ def main():
                 found = [selected(rng, units, 0.25, before, rho, by, strict) for _ in range(count)]
                 words = by if strict else f"{by}, loosely"
                 some.append(row(found, str(units), words, str(before), f"{rho:g}"))
-    PAGE.write_text(write_page(count, none, some), "utf-8")
+    stairs = []
+    for clusters in (12, 24):
+        for early in (1, 2):
+            for strict in (False, True):
+                found = [wedge(rng, clusters, early, strict) for _ in range(count)]
+                shares = row(found, "").split(" | ")[3:]
+                order = "highest first" if strict else "lot"
+                stairs.append(f"| {clusters} | {early} | {order} | " + " | ".join(shares))
+    PAGE.write_text(write_page(count, none, some, stairs), "utf-8")
 
 
-def write_page(count, none, some):
-    """Put the two tables into words."""
+def write_page(count, none, some, stairs):
+    """Put the tables into words."""
     error = 100 * np.sqrt(0.05 * 0.95 / count)
     shares = "stands out | cut | check fails | effect at 5 % | effect, check passed"
     parts = (
         "# Units chosen by their baseline: how often the check sees it",
-        f"Written by `python benchmarks/selected_units.py` ({count:,} panels a row, seed {SEED}; "
+        f"Written by `python benchmarks/selected_panels.py` ({count:,} panels a row, seed {SEED}; "
         f"Monte Carlo standard error at 5 %: {error:.1f} points). No program does anything: levels "
         f"of units N(140, {LEVEL_SD:g}), readings with SD {NOISE_SD:g} and autocorrelation rho, "
         f"{AFTER} periods after the start. Percent of panels in which: the last period before the "
@@ -135,13 +165,18 @@ def write_page(count, none, some):
         "*Loosely*: by the reading plus as much noise again. With one period before the start a "
         "loose choice cannot be seen. What was chosen by the last but one period and compared with "
         "the last one has little regression to the mean left.",
+        "## Stepped wedges",
+        "| clusters | periods before the first start | start by | check fails | effect at 5 % | "
+        "effect, check passed |",
+        "Four waves; the check compares the order of the starts with the means before the first.",
     )
-    head, intro, title, first, words, other, second, last = parts
-    tables = [
-        "\n".join([one, "|" + "---|" * (one.count("|") - 1), *rows])
-        for one, rows in ((first, none), (second, some))
+    rows = {3: none, 6: some, 9: stairs}
+    page = [
+        "\n".join([one, "|" + "---|" * (one.count("|") - 1), *rows[place]])
+        if place in rows
+        else one
+        for place, one in enumerate(parts)
     ]
-    page = [head, intro, title, tables[0], words, other, tables[1], last]
     return "\n\n".join(page) + "\n"
 
 
