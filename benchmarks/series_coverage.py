@@ -15,14 +15,21 @@ from scipy.special import expit, stdtrit
 
 from outcomekpi.pilots.series.bayesian_series import fit_posterior
 from outcomekpi.pilots.series.series_effects import realized_weights
+from outcomekpi.pilots.series.series_forecast import fit_forecast
 from outcomekpi.pilots.series.series_model import (
     SeriesModel,
-    fit_forecast,
     fit_model,
+    level_loads,
+    model_working,
     pair_with_control,
     weigh,
 )
-from outcomekpi.pilots.series.structural_series import DEFAULT_PRIOR, fit_structural
+from outcomekpi.pilots.series.series_wandering import choose_method, judge_wandering
+from outcomekpi.pilots.series.structural_series import (
+    DEFAULT_PRIOR,
+    WANDERING_PRIOR,
+    fit_structural,
+)
 from outcomekpi.pilots.series.working_series import WorkingSeries
 
 REPLICATES = 1000
@@ -45,10 +52,13 @@ class World:
     phi: tuple[float, ...]
     controlled: bool = False
     step: float | None = None
+    walk: bool = False
 
     @property
     def noise(self):
         """Words of the column of noise."""
+        if self.walk:
+            return "random walk"
         if self.step is not None:
             return f"step {self.step:g}"
         return ", ".join(f"{value:g}" for value in self.phi)
@@ -76,7 +86,9 @@ def make_model(family, length, method, order):
 
 
 def noise(world, rng):
-    """Autoregressive noise of variance 1, begun in its stationary state."""
+    """Autoregressive noise of variance 1, begun in its stationary state; a walk has steps of 1."""
+    if world.walk:
+        return rng.standard_normal(world.length).cumsum()
     phi, burn = np.array(world.phi), 200
     values = np.zeros(burn + world.length)
     shocks = rng.standard_normal(values.size)
@@ -116,20 +128,50 @@ def contrasts(model):
     return np.array([[0, 0, 1, 0], [0, 0, 0, 1], average])
 
 
-def cover(fit, weights, level=LEVEL):
-    """Whether the interval of a combination holds 0."""
+NONE = (np.nan, np.nan)
+
+
+def span(fit, weights, level=LEVEL):
+    """Interval of a combination."""
     value, error, degrees = fit.contrast(weights)
-    return abs(value) <= stdtrit(min(degrees, 1e9), 0.5 + level / 2) * error
+    half = stdtrit(min(degrees, 1e9), 0.5 + level / 2) * error
+    return value - half, value + half
 
 
 def judge(model):
-    """Whether each interval of a model holds 0; the forecast by REML alone."""
+    """Interval of each effect of a model; of the forecast by REML alone."""
     fit = fit_model(model)
-    held = [cover(fit, weights) for weights in contrasts(model)]
+    spans = [span(fit, weights) for weights in contrasts(model)]
     forecast = fit_forecast(model) if model.method == "reml" else None
     if forecast is None:
-        return [*held, np.nan]
-    return [*held, cover(forecast.fit, realized_weights(model, forecast))]
+        return [*spans, NONE]
+    return [*spans, span(forecast.fit, realized_weights(model, forecast))]
+
+
+def judge_default(model):
+    """The same for the default: REML, or a level that wanders about the trend."""
+    if choose_method("auto", judge_wandering(model)) == "reml":
+        return judge(model)
+    return judge_trend(model)
+
+
+def judge_trend(model):
+    """The same for a level that wanders about the trend."""
+    model = replace(model, method="structural_trend")
+    working = model_working(model)
+    rows, response, missing = weigh(model.terms, working, model.offset, model.used)
+    loads = level_loads(working, model.used)[0]
+    posterior = fit_structural(rows, response, missing=missing, loads=loads)
+    spans = [
+        posterior.interval(weights, prior=WANDERING_PRIOR, level=LEVEL)
+        for weights in contrasts(model)
+    ]
+    ahead = fit_forecast(model)
+    if ahead is None:
+        return [*spans, NONE]
+    whole = fit_structural(ahead.rows, ahead.response, missing=ahead.missing, loads=ahead.loads)
+    weights = realized_weights(model, ahead)
+    return [*spans, whole.interval(weights, prior=WANDERING_PRIOR, level=LEVEL)]
 
 
 def judge_bayes(model):
@@ -140,15 +182,15 @@ def judge_bayes(model):
     spans = [
         posterior.interval(weights, prior="uniform", level=LEVEL) for weights in contrasts(model)
     ]
-    return [lower <= 0 <= upper for lower, upper in spans] + [np.nan]
+    return [*spans, NONE]
 
 
 def judge_structural(model):
     """The same for a wandering level without slope change, under the default prior."""
     terms = model.terms[:, [0, 2]]
     posterior = fit_structural(terms, model.outcome)
-    lower, upper = posterior.interval(np.array([0, 1.0]), prior=DEFAULT_PRIOR, level=LEVEL)
-    return [lower <= 0 <= upper, np.nan, lower <= 0 <= upper, np.nan]
+    found = posterior.interval(np.array([0, 1.0]), prior=DEFAULT_PRIOR, level=LEVEL)
+    return [found, NONE, found, NONE]
 
 
 def judge_newey_west(model):
@@ -162,14 +204,16 @@ def judge_newey_west(model):
     free = y.size - x.shape[1]
     covariance = bread @ meat @ bread * y.size / free
     beta = bread @ x.T @ y
-    held = []
+    spans = []
     for weights in contrasts(model):
-        error = np.sqrt(weights @ covariance @ weights)
-        held.append(abs(weights @ beta) <= stdtrit(free, 0.5 + LEVEL / 2) * error)
-    return [*held, np.nan]
+        half = stdtrit(free, 0.5 + LEVEL / 2) * np.sqrt(weights @ covariance @ weights)
+        spans.append((weights @ beta - half, weights @ beta + half))
+    return [*spans, NONE]
 
 
 SPECIAL = {
+    "auto": judge_default,
+    "structural_trend": judge_trend,
     "bayes": judge_bayes,
     "structural": judge_structural,
     "newey_west": judge_newey_west,
@@ -177,14 +221,14 @@ SPECIAL = {
 
 
 def measure(world, methods, replicates, rng):
-    """Coverage of every method on the same series, method -> (effect,)."""
+    """Intervals of every method on the same series, method -> (series, effect, 2)."""
     models = {
         (name, order): make_model(
             world.family, world.length, "reml" if name in SPECIAL else name, order
         )
         for name, order in methods
     }
-    held = {key: [] for key in models}
+    spans = {key: [] for key in models}
     for _ in range(replicates):
         series = simulate(world, rng)
         for key, model in models.items():
@@ -192,8 +236,20 @@ def measure(world, methods, replicates, rng):
             if world.controlled:
                 size = filled.size
                 filled = pair_with_control(filled, series[1], size)
-            held[key].append(SPECIAL.get(key[0], judge)(filled))
-    return {key: np.mean(np.array(rows, dtype=float), axis=0) for key, rows in held.items()}
+            spans[key].append(SPECIAL.get(key[0], judge)(filled))
+    return {key: np.array(rows, dtype=float) for key, rows in spans.items()}
+
+
+def coverage(spans):
+    """(effect,), share of intervals that hold 0; nan where there are none."""
+    held = np.where(np.isnan(spans[..., 0]), np.nan, (spans[..., 0] <= 0) & (spans[..., 1] >= 0))
+    return held.mean(axis=0)
+
+
+def widths(spans):
+    """Median and 95th percentile of the width of the average effect's interval, as text."""
+    wide = spans[:, EFFECTS.index("average effect"), 1] - spans[:, 2, 0]
+    return f"{np.median(wide):.1f} / {np.quantile(wide, 0.95):.1f}"
 
 
 def studies():
@@ -202,6 +258,8 @@ def studies():
     everything = [("reml", 1), ("prais_winsten", 1), ("bayes", 1), ("independent", 0)]
     counts = [("reml", 1), ("prais_winsten", 1), ("quasi", 0), ("independent", 0)]
     short = [(n, (rho,)) for n in (10, 14) for rho in (0.0, 0.4)]
+    near = [World("gaussian", n, (rho,)) for n in (24, 31, 48, 60) for rho in (0.9, 0.95)]
+    near += [World("gaussian", n, (), walk=True) for n in (24, 31, 48, 60)]
     return {
         "Gaussian": ([World("gaussian", *w) for w in ar1], [*everything, ("newey_west", 1)]),
         "Gaussian, fewer than 8 points a side": (
@@ -230,38 +288,60 @@ def studies():
             [World("gaussian", n, (), step=s) for n in (48, 96) for s in (0.0, 0.1, 0.3, 1.0)],
             [("structural", 1), ("reml", 1)],
         ),
+        "Gaussian, near a unit root": (
+            sorted(near, key=lambda world: world.length),
+            [("auto", 1), ("reml", 1)],
+        ),
+        "Gaussian, the default with its switch": (
+            [World("gaussian", *w) for w in ar1],
+            [("auto", 1), ("reml", 1)],
+        ),
+        "Poisson, near a unit root": (
+            [
+                World("poisson", 48, (0.6,)),
+                World("poisson", 48, (0.9,)),
+                World("poisson", 48, (0.95,)),
+            ],
+            [("auto", 1), ("reml", 1), ("quasi", 0)],
+        ),
     }
 
 
 def tabulate(rows):
     """Lines of the table of one study."""
-    lines = ["| T | noise | method | " + " | ".join(EFFECTS) + " |"]
-    lines.append("|---|---|---|" + "---|" * len(EFFECTS))
-    for world, (name, order), held in rows:
+    heads = [*EFFECTS, "width of the average effect, median / 95th percentile"]
+    lines = ["| T | noise | method | " + " | ".join(heads) + " |"]
+    lines.append("|---|---|---|" + "---|" * len(heads))
+    for world, (name, order), spans in rows:
         label = f"{name} ({order})" if order > 1 else name
-        cells = ["" if np.isnan(value) else f"{100 * value:.1f}" for value in held]
+        cells = ["" if np.isnan(value) else f"{100 * value:.1f}" for value in coverage(spans)]
+        cells.append(widths(spans))
         lines.append(f"| {world.length} | {world.noise} | {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def write(tables, replicates):
     """Write the page, with the sections that were not measured again as they were."""
-    error = np.sqrt(LEVEL * (1 - LEVEL) / replicates)
+    error = np.sqrt(LEVEL * (1 - LEVEL) / REPLICATES)
     old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
     sections = {
         title: text.strip()
         for title, text in re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", old, flags=re.M | re.S)
     }
-    sections |= {title: tabulate(rows) for title, rows in tables.items()}
+    few = f"{replicates:,} series a cell.\n\n" if replicates != REPLICATES else ""
+    sections |= {title: few + tabulate(rows) for title, rows in tables.items()}
     head = (
         "# Coverage of interrupted series\n\n"
-        f"Written by `python benchmarks/series_coverage.py` ({replicates:,} series a cell, seed "
-        f"{SEED}). Share of 95 % intervals that hold the truth, in percent; the Monte Carlo "
-        f"standard error is {100 * error:.1f} points. There is no effect in any series, so that "
+        f"Written by `python benchmarks/series_coverage.py` ({REPLICATES:,} series a cell where a "
+        f"section does not say another number, seed {SEED}). Share of 95 % intervals that hold the "
+        f"truth, in percent; the Monte Carlo standard error is {100 * error:.1f} points, and grows "
+        "with the root of the number. There is no effect in any series, so that "
         "100 less a number is the false-positive rate; trend, level and slope are in the model, "
         "so that the coverage of Gaussian series is the same under any linear effect. T points, "
         "the start in the middle. Noise: autocorrelation of order 1 (two numbers: coefficients "
-        "of order 2), or the step of a wandering level. *Observed minus forecast* uses the "
+        "of order 2), the step of a wandering level, or a random walk with steps of 1 (all other "
+        "noise has a variance of 1). Widths, where they were measured, are on the scale of the "
+        "link. *Observed minus forecast* uses the "
         "points before the start alone.\n"
     )
     known = [title for title in studies() if title in sections]
@@ -310,8 +390,8 @@ def main():
         rng = np.random.default_rng([SEED, number])
         rows = tables.setdefault(title, [])
         for world in worlds:
-            held = measure(world, methods, chosen.replicates, rng)
-            rows += [(world, key, values) for key, values in held.items()]
+            spans = measure(world, methods, chosen.replicates, rng)
+            rows += [(world, key, values) for key, values in spans.items()]
         write(tables, chosen.replicates)
 
 

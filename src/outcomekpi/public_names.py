@@ -50,6 +50,7 @@ ROOMS = {
     "pilots.effect": "PilotEffect",
     "pilots.panels.event_study": "EventStudy",
     "pilots.series.interrupted": "InterruptedSeries",
+    "pilots.series.series_interruptions": "Interruption",
     "pilots.selection.mean_sweep": "MeanSweep sweep_population_means",
     "pilots.selection.no_program_change": "regression_to_mean",
     "pilots.panels.parallel_bounds": "ParallelBounds bound_parallel_trends",

@@ -13,7 +13,8 @@ from outcomekpi.pilots.series.bayesian_series import RhoPrior
 from outcomekpi.pilots.series.seasonality import Seasonality
 from outcomekpi.pilots.series.series_data import Family, GapPolicy, SeriesColumns
 from outcomekpi.pilots.series.series_estimation import estimate_series
-from outcomekpi.pilots.series.series_model import Change, Method
+from outcomekpi.pilots.series.series_interruptions import Change, Interruption
+from outcomekpi.pilots.series.series_model import Method
 from outcomekpi.pilots.series.series_options import SeriesOptions, check_options
 
 __all__ = ["ControlledSeries"]
@@ -33,7 +34,7 @@ class ControlledSeries:
         that what moves both alike cancels; "covariate" lets the control enter with a coefficient
         of its own (its logarithm or log odds, for counts)
     covariates, family, method, order, change, seasonality, horizon, rho_prior, ramp_up, gaps,
-        unit, direction : as in :class:`InterruptedSeries`
+        unit, other_interruptions, outcome_range, direction : as in :class:`InterruptedSeries`
 
     Notes
     -----
@@ -71,7 +72,7 @@ class ControlledSeries:
     control_as: Literal["difference", "covariate"] = "difference"
     covariates: tuple[str, ...] = ()
     family: Family = "gaussian"
-    method: Method = "reml"
+    method: Method = "auto"
     order: int = 1
     change: Change = "level and slope"
     seasonality: Seasonality | None = None
@@ -80,6 +81,8 @@ class ControlledSeries:
     ramp_up: int = 0
     gaps: GapPolicy = "error"
     unit: str | None = None
+    other_interruptions: tuple[Interruption, ...] = ()
+    outcome_range: tuple[float, float] | None = None
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
@@ -124,6 +127,8 @@ class ControlledSeries:
             unit=self.unit,
             gaps=self.gaps,
             ramp_up=self.ramp_up,
+            others=self.other_interruptions,
+            outcome_range=self.outcome_range,
         )
 
     def _options(self) -> SeriesOptions:

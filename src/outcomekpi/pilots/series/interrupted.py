@@ -12,7 +12,8 @@ from outcomekpi.pilots.series.bayesian_series import RhoPrior
 from outcomekpi.pilots.series.seasonality import Seasonality
 from outcomekpi.pilots.series.series_data import Family, GapPolicy, SeriesColumns
 from outcomekpi.pilots.series.series_estimation import estimate_series
-from outcomekpi.pilots.series.series_model import Change, Method
+from outcomekpi.pilots.series.series_interruptions import Change, Interruption
+from outcomekpi.pilots.series.series_model import Method
 from outcomekpi.pilots.series.series_options import SeriesOptions, check_options
 
 __all__ = ["InterruptedSeries"]
@@ -30,11 +31,13 @@ class InterruptedSeries:
     trials, exposure : column of the denominators of a binomial or a Poisson outcome
     covariates : columns that are in the model linearly, such as the mean age of each period
     family : "gaussian", "binomial" (log odds) or "poisson" (log rate)
-    method : "reml", restricted likelihood with Kenward-Roger intervals; "prais_winsten";
-        "bayes", an exact posterior (Gaussian, order 1); "structural", a level that wanders
-        instead of a straight trend (Gaussian); "quasi", dispersion without
-        autocorrelation (counts); "independent", least squares or the plain likelihood. The last
-        two are for comparison with published figures: their intervals are too narrow where
+    method : "auto" is "reml", or "structural_trend" where the series wanders: where its
+        autocorrelation is .5 or more and may be 1 by its 95 % likelihood interval. "reml",
+        restricted likelihood with Kenward-Roger intervals; "prais_winsten"; "bayes", an exact
+        posterior (Gaussian, order 1); "structural_trend", a level that wanders about the straight
+        trend; "structural", one that wanders in place of it (Gaussian); "quasi", dispersion
+        without autocorrelation (counts); "independent", least squares or the plain likelihood. The
+        last two are for comparison with published figures: their intervals are too narrow where
         neighboring points are alike
     order : of the autoregression
     change : which changes the program makes: "level and slope", "level" or "slope"
@@ -45,6 +48,10 @@ class InterruptedSeries:
     ramp_up : periods from the start that count neither as before nor as after
     gaps : "error" refuses periods without a row or value, "missing" integrates them out
     unit : of a Gaussian outcome, in words; "%" checks that it lies in 0 to 100
+    other_interruptions : what else changed level or slope, at other times than the program; each
+        has an effect of its own, which is in the counterfactual
+    outcome_range : lowest and highest value that a Gaussian outcome can have, such as (0, 10);
+        "%" has 0 and 100. What is printed respects it
     direction : whether "higher" or "lower" is better; None words no side
 
     Notes
@@ -80,7 +87,7 @@ class InterruptedSeries:
     exposure: str | None = None
     covariates: tuple[str, ...] = ()
     family: Family = "gaussian"
-    method: Method = "reml"
+    method: Method = "auto"
     order: int = 1
     change: Change = "level and slope"
     seasonality: Seasonality | None = None
@@ -89,6 +96,8 @@ class InterruptedSeries:
     ramp_up: int = 0
     gaps: GapPolicy = "error"
     unit: str | None = None
+    other_interruptions: tuple[Interruption, ...] = ()
+    outcome_range: tuple[float, float] | None = None
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
@@ -129,6 +138,8 @@ class InterruptedSeries:
             unit=self.unit,
             gaps=self.gaps,
             ramp_up=self.ramp_up,
+            others=self.other_interruptions,
+            outcome_range=self.outcome_range,
         )
 
     def _options(self) -> SeriesOptions:

@@ -11,8 +11,16 @@ from outcomekpi.pilots.series.bayesian_series import SeriesDraws, SeriesPosterio
 from outcomekpi.pilots.series.segmented import SeriesFit
 from outcomekpi.pilots.series.series_data import SeriesColumns, SeriesData
 from outcomekpi.pilots.series.series_effects import EffectWords
-from outcomekpi.pilots.series.series_model import SeriesForecast, SeriesModel, model_working, weigh
+from outcomekpi.pilots.series.series_forecast import SeriesForecast
+from outcomekpi.pilots.series.series_model import (
+    STRUCTURAL,
+    SeriesModel,
+    level_loads,
+    model_working,
+    weigh,
+)
 from outcomekpi.pilots.series.series_options import SeriesOptions
+from outcomekpi.pilots.series.series_wandering import Wandering
 from outcomekpi.pilots.series.structural_series import likeliest_step, whiten_structural
 
 __all__ = ["SeriesAnswer", "spell_time"]
@@ -35,7 +43,10 @@ class SeriesAnswer:
     forecast_draws : of the forecast, else None
     words : units
     estimates, naive : effects, the main one first
-    variants : (words, estimate) of the main effect under other settings
+    variants : (words, estimate) of the main effect under other models of the noise
+    priors : (words, estimate) of the main effect under other priors
+    wandering : whether the series wanders
+    chosen : whether the method was chosen by that
     """
 
     columns: SeriesColumns
@@ -52,6 +63,9 @@ class SeriesAnswer:
     estimates: tuple[Estimate, ...]
     naive: Estimate
     variants: tuple[tuple[str, Estimate], ...]
+    priors: tuple[tuple[str, Estimate], ...]
+    wandering: Wandering
+    chosen: bool
 
     @property
     def main(self) -> Estimate:
@@ -89,10 +103,13 @@ class SeriesAnswer:
     def weighed(self) -> tuple[Floats, Floats]:
         """Rows of equal variance and their response, indicators of unused times included."""
         model = self.model
-        rows, response, _ = weigh(model.terms, model_working(model), model.offset, model.used)
-        if self.options.method == "structural" and self.posterior is not None:
-            step = float(self.posterior.nodes[likeliest_step(self.posterior)])
-            white = whiten_structural(step, np.column_stack([rows, response]))
+        working = model_working(model)
+        rows, response, _ = weigh(model.terms, working, model.offset, model.used)
+        if self.options.method in STRUCTURAL and self.posterior is not None:
+            prior = STRUCTURAL[self.options.method]
+            step = float(self.posterior.nodes[likeliest_step(self.posterior, prior)])
+            loads = level_loads(working, model.used)[0]
+            white = whiten_structural(step, np.column_stack([rows, response]), loads)
             return white[:, :-1], white[:, -1]
         return rows, response
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.columns import count_of, list_values, read_numbers
 from outcomekpi.errors import CasesError, OutcomeKPIWarning, did_you_mean
+from outcomekpi.pilots.series.series_interruptions import Interruption, ReadInterruption
 from outcomekpi.pilots.series.series_times import SeriesTimes, name_gaps, read_times
 
 __all__ = ["Family", "GapPolicy", "SeriesColumns", "SeriesData", "read_series"]
@@ -38,6 +39,18 @@ class SeriesColumns:
     unit: str | None = None
     gaps: GapPolicy = "error"
     ramp_up: int = 0
+    others: tuple[Interruption, ...] = ()
+    outcome_range: tuple[float, float] | None = None
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Between which values the outcome of a period lies; None where nobody said."""
+        if self.family != "gaussian":
+            return (0.0, 1.0) if self.family == "binomial" else (0.0, np.inf)
+        if self.outcome_range is not None:
+            return self.outcome_range
+        percent = self.unit is not None and self.unit.lower() in PERCENT
+        return (0.0, 100.0) if percent else None
 
     def named(self) -> dict[str, str]:
         """Role -> column, of the roles that were named."""
@@ -61,6 +74,7 @@ class SeriesData:
     covariates : (time, covariate)
     used : (time,), False where something is missing or during the ramp-up
     after : (time,), True from the first time after the ramp-up on
+    others : other interruptions, in order of time
     """
 
     times: SeriesTimes
@@ -71,6 +85,7 @@ class SeriesData:
     covariates: Floats
     used: NDArray[np.bool_]
     after: NDArray[np.bool_]
+    others: tuple[ReadInterruption, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -104,7 +119,9 @@ def read_series(data: object, columns: SeriesColumns) -> SeriesData:
         Fewer than 8 points before or after the start.
     """
     table = _check_columns(data, columns)
-    times = read_times(table[columns.time], columns.start)
+    times = read_times(
+        table[columns.time], columns.start, [other.start for other in columns.others]
+    )
     read = {
         role: _spread(read_numbers(table[name], role), times)
         for role, name in columns.named().items()
@@ -124,10 +141,36 @@ def read_series(data: object, columns: SeriesColumns) -> SeriesData:
         covariates=np.column_stack(covariates) if covariates else np.empty((count, 0)),
         used=present & ~ramp,
         after=position >= times.start + columns.ramp_up,
+        others=_read_others(columns, times),
         notes=_notes(times, present, ramp),
     )
     _check_points(series)
     return series
+
+
+def _read_others(columns: SeriesColumns, times: SeriesTimes) -> tuple[ReadInterruption, ...]:
+    found = [
+        ReadInterruption(
+            position=position,
+            change=other.change,
+            name=other.name.strip() or _label(times.labels[position]),
+        )
+        for other, position in zip(columns.others, times.others, strict=True)
+    ]
+    for key in ("position", "name"):
+        own = [getattr(one, key) for one in found]
+        if len(set(own)) < len(own):
+            raise CasesError(
+                f"Two other interruptions share one {'time' if key == 'position' else 'name'}: "
+                f"{list_values([one.name for one in found])}. Name each once."
+            )
+    clash = [one for one in found if one.position == times.start]
+    if clash:
+        raise CasesError(
+            f"The interruption {clash[0].name!r} begins with the program: what begins at one time "
+            "cannot be told apart. Leave it out, and name it among the co-interventions."
+        )
+    return tuple(sorted(found, key=lambda one: one.position))
 
 
 def _check_columns(data: object, columns: SeriesColumns) -> pd.DataFrame:
@@ -179,9 +222,11 @@ def _check_values(
         if columns.family != "gaussian":
             wrong = (read[value] < 0) | (read[value] % 1 > 0)
             _refuse(wrong, times, name, value, "count events: whole numbers from 0")
-        elif columns.unit is not None and columns.unit.lower() in PERCENT:
-            wrong = (read[value] < 0) | (read[value] > 100)
-            _refuse(wrong, times, name, value, "hold percentages from 0 to 100")
+        elif columns.limits is not None:
+            low, high = columns.limits
+            wrong = (read[value] < low) | (read[value] > high)
+            what = "percentages" if columns.outcome_range is None else "values"
+            _refuse(wrong, times, name, value, f"hold {what} from {low:g} to {high:g}")
         if trials in read:
             wrong = read[value] > read[trials]
             _refuse(wrong, times, name, value, "hold no more events than trials")

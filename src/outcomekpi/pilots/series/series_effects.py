@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.series.segmented import SeriesFit
-from outcomekpi.pilots.series.series_model import SeriesForecast, SeriesModel
+from outcomekpi.pilots.series.series_forecast import SeriesForecast
+from outcomekpi.pilots.series.series_interruptions import ReadInterruption
+from outcomekpi.pilots.series.series_model import (
+    SeriesModel,
+)
 from outcomekpi.pilots.series.working_series import inverse_link
 
 __all__ = [
@@ -52,7 +56,13 @@ class SeriesEffect:
 
 
 def list_effects(
-    model: SeriesModel, words: EffectWords, *, horizon: int, horizon_name: str, step: str
+    model: SeriesModel,
+    words: EffectWords,
+    *,
+    horizon: int,
+    horizon_name: str,
+    step: str,
+    level: Floats | None = None,
 ) -> tuple[SeriesEffect, ...]:
     """List the effects of the model contrast, the main one first.
 
@@ -63,13 +73,15 @@ def list_effects(
     horizon : steps since the first point after the start
     horizon_name : of that point
     step : what separates two points
+    level : (draw, time), drawn wandering level, which belongs to the expected values; or None
     """
     points = 100.0 if model.family == "binomial" else 1.0
     span = model.counted
     sizes = model.size[span]
+    apart = 0.0 if level is None else level[:, span]
 
     def means(beta: Floats, terms: Floats) -> Floats:
-        predictor = model.offset[span] + beta @ terms[span].T
+        predictor = model.offset[span] + beta @ terms[span].T + apart
         return inverse_link(model.family, predictor) * sizes
 
     def totals(beta: Floats) -> Floats:
@@ -90,9 +102,55 @@ def list_effects(
     return (
         *first,
         *_coefficients(model, words, step),
-        *_at_horizon(model, words, horizon, horizon_name, points),
+        *_of_others(model, words, step, level),
+        *_at_horizon(model, words, horizon, horizon_name, points, level),
         SeriesEffect(name="cumulative effect", unit=words.total, scale="identity", value=totals),
     )
+
+
+def _of_others(
+    model: SeriesModel, words: EffectWords, step: str, level: Floats | None
+) -> list[SeriesEffect]:
+    """Each other interruption: its changes, and its average over the points from it on."""
+    found = []
+    for other in model.others:
+        for name in other.terms:
+            per = f" per {step}" if name.startswith("slope") else ""
+            found.append(_coefficient(model, words, name, per))
+        found.append(_average_of(model, words, other, level))
+    return found
+
+
+def _average_of(
+    model: SeriesModel, words: EffectWords, other: ReadInterruption, level: Floats | None
+) -> SeriesEffect:
+    span = model.used & (np.arange(model.used.size) >= other.position)
+    sizes = model.size[span]
+    apart = 0.0 if level is None else level[:, span]
+    terms = model.terms[span]
+    none = np.where(np.isin(model.names, other.terms), 0.0, terms)
+
+    def both(beta: Floats) -> tuple[Floats, Floats]:
+        first, second = (
+            inverse_link(model.family, model.offset[span] + beta @ one.T + apart) * sizes
+            for one in (terms, none)
+        )
+        return first.sum(axis=-1), second.sum(axis=-1)
+
+    def average(beta: Floats) -> Floats:
+        with_it, without = both(beta)
+        points = 100.0 if model.family == "binomial" else 1.0
+        return points * (with_it - without) / sizes.sum()
+
+    def ratio(beta: Floats) -> Floats:
+        with_it, without = both(beta)
+        return with_it / without
+
+    if model.family == "poisson":
+        name = f"{words.ratio} of {other.name}"
+        return SeriesEffect(name=name, unit="ratio", scale="log", value=ratio)
+    name = f"average effect of {other.name}"
+    return SeriesEffect(name=name, unit=words.unit, scale="identity", value=average)
 
 
 def _coefficients(model: SeriesModel, words: EffectWords, step: str) -> list[SeriesEffect]:
@@ -119,15 +177,21 @@ def _coefficient(model: SeriesModel, words: EffectWords, name: str, per: str) ->
 
 
 def _at_horizon(
-    model: SeriesModel, words: EffectWords, horizon: int, name: str, points: float
+    model: SeriesModel,
+    words: EffectWords,
+    horizon: int,
+    name: str,
+    points: float,
+    level: Floats | None,
 ) -> list[SeriesEffect]:
     if "slope change" not in model.names:
         return []
     row = int(model.after.argmax()) + horizon
+    apart = 0.0 if level is None else level[:, row]
 
     def at(beta: Floats) -> Floats:
         both = [
-            inverse_link(model.family, model.offset[row] + beta @ terms[row])
+            inverse_link(model.family, model.offset[row] + beta @ terms[row] + apart)
             for terms in (model.terms, model.without)
         ]
         return points * (both[0] - both[1])
@@ -206,7 +270,7 @@ def _spell_degrees(degrees: float) -> str:
 def realized_weights(model: SeriesModel, forecast: SeriesForecast) -> Floats:
     """(term,), weights whose combination is the sum of observed points less their forecasts."""
     loads = forecast.selection * (forecast.slope * model.size)[:, None]
-    return np.asarray(loads[model.counted].sum(axis=0))
+    return np.asarray(loads[forecast.ahead].sum(axis=0))
 
 
 def list_realized(
@@ -226,7 +290,7 @@ def list_realized(
     """
     weights = realized_weights(model, forecast)
     points = 100.0 if model.family == "binomial" else 1.0
-    per = points / float(model.size[model.counted].sum())
+    per = points / float(model.size[forecast.ahead].sum())
     shown = (
         ("average observed minus forecast", words.unit, per),
         ("cumulative observed minus forecast", words.total, 1.0),

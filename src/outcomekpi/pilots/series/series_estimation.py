@@ -10,8 +10,6 @@ from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.findings import Findings
 from outcomekpi.pilots.program import Program
 from outcomekpi.pilots.series.bayesian_series import (
-    RHO_PRIORS,
-    SeriesDraws,
     SeriesPosterior,
     fit_posterior,
 )
@@ -37,34 +35,34 @@ from outcomekpi.pilots.series.series_facts import (
     state_assumptions,
     state_estimand,
 )
+from outcomekpi.pilots.series.series_forecast import SeriesForecast, fit_forecast
 from outcomekpi.pilots.series.series_model import (
+    STRUCTURAL,
     SeriesModel,
     build_model,
-    fit_forecast,
     fit_model,
+    level_loads,
     model_working,
     weigh,
 )
 from outcomekpi.pilots.series.series_options import SeriesOptions, check_options
 from outcomekpi.pilots.series.series_tables import tabulate
 from outcomekpi.pilots.series.series_threats import list_threats
+from outcomekpi.pilots.series.series_variants import draw_wandering, list_priors, list_variants
+from outcomekpi.pilots.series.series_wandering import Wandering, choose_method, judge_wandering
 from outcomekpi.pilots.series.structural_series import (
-    DEFAULT_PRIOR,
-    LEVEL_PRIORS,
-    draw_level,
     fit_structural,
 )
 
 __all__ = ["estimate_series"]
 
 Floats = NDArray[np.float64]
-LONGEST_VARIANT = 400
-POSTERIORS = {"bayes": fit_posterior, "structural": fit_structural}
 ORIGINS = {
     "reml": "REML, Kenward-Roger, {degrees}",
     "prais_winsten": "Prais-Winsten, Kenward-Roger, {degrees}",
     "bayes": "posterior draws",
     "structural": "posterior draws",
+    "structural_trend": "posterior draws",
     "quasi": "quasi-likelihood, independent errors, {degrees}",
     "independent": "independent errors, {degrees}",
 }
@@ -82,17 +80,13 @@ def estimate_series(
     """Read a series, fit it, and write down what was found."""
     check_options(columns, options)
     series = read_series(data, columns)
-    model = build_model(
-        series,
-        family=columns.family,
-        method=options.method,
-        order=options.order,
-        change=options.change,
-        seasonality=options.seasonality,
-        control_as=options.control_as,
-    )
-    _check_noise(model)
-    answer = _answer(series, columns, options, model, draws, rng)
+    first = _build(series, columns, options)
+    _check_noise(first)
+    wandering = judge_wandering(first)
+    used = replace(options, method=choose_method(options.method, wandering))
+    model = _build(series, columns, used)
+    answer = _answer(series, columns, used, model, draws, rng, wandering)
+    answer = replace(answer, chosen=options.method == "auto")
     return Findings(
         estimand=state_estimand(answer),
         estimates=answer.estimates,
@@ -103,6 +97,18 @@ def estimate_series(
         tables=tabulate(answer),
         facts=answer_facts(answer),
         direction=options.direction,
+    )
+
+
+def _build(series: SeriesData, columns: SeriesColumns, options: SeriesOptions) -> SeriesModel:
+    return build_model(
+        series,
+        family=columns.family,
+        method=options.method,
+        order=options.order,
+        change=options.change,
+        seasonality=options.seasonality,
+        control_as=options.control_as,
     )
 
 
@@ -129,23 +135,26 @@ def _answer(
     model: SeriesModel,
     draws: int,
     rng: np.random.Generator,
+    wandering: Wandering,
 ) -> SeriesAnswer:
     words = _word(columns, options, series)
-    effects = _effects(series, options, model, words)
     fit, forecast = fit_model(model), fit_forecast(model)
     origin = ORIGINS[options.method]
     posterior = drawn = level = ahead = None
-    if options.method in ("bayes", "structural"):
-        prior = options.rho_prior if options.method == "bayes" else DEFAULT_PRIOR
+    if options.method in ("bayes", *STRUCTURAL):
+        prior = STRUCTURAL.get(options.method, options.rho_prior)
         posterior = _posterior(model)
         drawn = posterior.draw(draws, prior, rng)
-        if options.method == "structural":
-            level = _level(model, drawn, rng)
+        if options.method in STRUCTURAL:
+            level = draw_wandering(model, drawn, rng)
         if forecast is not None:
-            whole = POSTERIORS[options.method](
-                forecast.rows, forecast.response, missing=forecast.missing
-            )
+            whole = _grid(model, forecast)
             ahead = whole.draw(draws, prior, rng)
+
+    def main_under(other: Floats | None) -> SeriesEffect:
+        return _effects(series, options, model, words, other)[0]
+
+    effects = _effects(series, options, model, words, level)
     beta = None if drawn is None else drawn.coefficients
     found = [_estimate(effect, fit, model, beta, origin) for effect in effects]
     estimates = [one for one in found if one is not None]
@@ -166,18 +175,30 @@ def _answer(
         words=words,
         estimates=tuple(estimates),
         naive=_naive(series, words, columns),
-        variants=_variants(model, effects[0], posterior, draws, rng),
+        variants=list_variants(model, effects[0]),
+        priors=()
+        if posterior is None
+        else list_priors(model, main_under, posterior, draws=draws, rng=rng),
+        wandering=wandering,
+        chosen=False,
     )
 
 
 def _posterior(model: SeriesModel) -> SeriesPosterior:
-    rows, response, missing = weigh(model.terms, model_working(model), model.offset, model.used)
-    return POSTERIORS[model.method](rows, response, missing=missing)
+    working = model_working(model)
+    rows, response, missing = weigh(model.terms, working, model.offset, model.used)
+    if model.method in STRUCTURAL:
+        loads = level_loads(working, model.used)[0]
+        return fit_structural(rows, response, missing=missing, loads=loads)
+    return fit_posterior(rows, response, missing=missing)
 
 
-def _level(model: SeriesModel, drawn: SeriesDraws, rng: np.random.Generator) -> Floats:
-    residuals = model.outcome - model.offset - drawn.coefficients @ model.terms.T
-    return draw_level(residuals, drawn.parameter, drawn.sigma, model.used, rng)
+def _grid(model: SeriesModel, forecast: SeriesForecast) -> SeriesPosterior:
+    """Posterior of the points after the start less their forecasts."""
+    rows, response, missing = forecast.rows, forecast.response, forecast.missing
+    if model.method in STRUCTURAL:
+        return fit_structural(rows, response, missing=missing, loads=forecast.loads)
+    return fit_posterior(rows, response, missing=missing)
 
 
 def _estimate(
@@ -189,7 +210,11 @@ def _estimate(
 
 
 def _effects(
-    series: SeriesData, options: SeriesOptions, model: SeriesModel, words: EffectWords
+    series: SeriesData,
+    options: SeriesOptions,
+    model: SeriesModel,
+    words: EffectWords,
+    level: Floats | None,
 ) -> tuple[SeriesEffect, ...]:
     last = int(model.after.sum()) - 1
     horizon = last if options.horizon is None else options.horizon
@@ -200,7 +225,12 @@ def _effects(
         )
     place = series.times.labels[int(model.after.argmax()) + horizon]
     return list_effects(
-        model, words, horizon=horizon, horizon_name=spell_time(place), step=series.times.step
+        model,
+        words,
+        horizon=horizon,
+        horizon_name=spell_time(place),
+        step=series.times.step,
+        level=level,
     )
 
 
@@ -236,61 +266,3 @@ def _naive(series: SeriesData, words: EffectWords, columns: SeriesColumns) -> Es
         value=points * (rates[1] - rates[0]),
         origin="none: trend, season and autocorrelation are left out",
     )
-
-
-def _variants(
-    model: SeriesModel,
-    effect: SeriesEffect,
-    posterior: SeriesPosterior | None,
-    draws: int,
-    rng: np.random.Generator,
-) -> tuple[tuple[str, Estimate], ...]:
-    """Estimate the main effect under other priors (Bayesian fits) or other models of the noise."""
-    found: list[tuple[str, Estimate | None]] = []
-    if posterior is not None:
-        for prior in posterior.densities:
-            text = _spell_prior(prior)
-            beta = posterior.draw(draws, prior, rng).coefficients
-            found.append((text, effect_from_draws(effect, beta)))
-    else:
-        others = {
-            "REML, order 1": replace(model, method="reml", order=1),
-            "REML, order 2": replace(model, method="reml", order=2),
-            "Prais-Winsten, order 1": replace(model, method="prais_winsten", order=1),
-            "independent errors": replace(
-                model, method="independent" if model.family == "gaussian" else "quasi", order=0
-            ),
-        }
-        count = model.terms.shape[1]
-        for text, other in others.items():
-            again = fit_model(other)
-            found.append((text, estimate_effect(effect, again, count, origin=text)))
-        if model.family == "gaussian" and model.terms.shape[0] <= LONGEST_VARIANT:
-            found.append(("a level that wanders", _wandering(model, effect)))
-    return tuple((text, one) for text, one in found if one is not None)
-
-
-def _wandering(model: SeriesModel, effect: SeriesEffect) -> Estimate:
-    """Estimate the average effect where the level wanders in place of a straight trend."""
-    kept = np.array([name != "trend" for name in model.names])
-    rows, response, missing = weigh(
-        model.terms[:, kept], model_working(model), model.offset, model.used
-    )
-    posterior = fit_structural(rows, response, missing=missing)
-    weights = (model.terms - model.without)[model.counted].mean(axis=0)[kept]
-
-    def limits(level: float) -> tuple[float, float]:
-        return posterior.interval(weights, prior=DEFAULT_PRIOR, level=level)
-
-    mean = posterior.weights(DEFAULT_PRIOR) @ (posterior.coefficients @ weights)
-    return Estimate(
-        name=effect.name,
-        unit=effect.unit,
-        value=float(mean),
-        limits=limits,
-        origin=LEVEL_PRIORS[DEFAULT_PRIOR][1],
-    )
-
-
-def _spell_prior(prior: str) -> str:
-    return RHO_PRIORS[prior] if prior in RHO_PRIORS else LEVEL_PRIORS[prior][1]

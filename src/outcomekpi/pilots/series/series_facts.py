@@ -16,7 +16,9 @@ from outcomekpi.pilots.series.bayesian_series import RHO_PRIORS
 from outcomekpi.pilots.series.segmented import profile_interval
 from outcomekpi.pilots.series.series_answer import SeriesAnswer, spell_time
 from outcomekpi.pilots.series.series_data import FEW_POINTS
-from outcomekpi.pilots.series.structural_series import DEFAULT_PRIOR, LEVEL_PRIORS
+from outcomekpi.pilots.series.series_model import STRUCTURAL
+from outcomekpi.pilots.series.series_wandering import LEAST_RHO
+from outcomekpi.pilots.series.structural_series import LEVEL_PRIORS
 
 __all__ = [
     "answer_facts",
@@ -38,6 +40,8 @@ METHODS = {
     "variance with density 1/variance",
     "structural": "exact posterior on a grid of the step of a wandering level; {prior}, flat "
     "coefficients, variance with density 1/variance",
+    "structural_trend": "posterior on a grid of the step of a level that wanders about the "
+    "straight trend; {prior}, flat coefficients, variance with density 1/variance",
     "quasi": "quasi-likelihood with Pearson's dispersion, independent errors, normal quantiles",
     "independent": "independent errors: the interval carries no autocorrelation",
 }
@@ -46,8 +50,8 @@ METHODS = {
 def state_estimand(answer: SeriesAnswer) -> str:
     """Say in one sentence what the main effect is."""
     season = " and season" if answer.options.seasonality is not None else ""
-    if answer.options.method == "structural":
-        season = f" (a wandering level){season}"
+    if answer.options.method in STRUCTURAL:
+        season = f" (with a wandering level){season}"
     than = {
         "none": f"trend{season}",
         "difference": f"the control and the trend{season} of the distance from it",
@@ -71,6 +75,8 @@ def state_assumptions(answer: SeriesAnswer) -> tuple[str, ...]:
     said = [f"{trend} would have gone on."]
     if answer.options.method == "structural":
         said = ["Without the program the level would have wandered on as it did before."]
+    elif answer.options.method == "structural_trend":
+        said = [f"{trend} would have gone on, the level wandering about it as it did before."]
     if answer.options.control_as == "difference":
         said = [
             _spell_distance(answer.options.method, scale[answer.model.family]),
@@ -87,7 +93,7 @@ def state_assumptions(answer: SeriesAnswer) -> tuple[str, ...]:
     said.append("Outcome, patients and measurement are the same kind before and after.")
     if answer.options.method in ("quasi", "independent"):
         said.append("Neighboring points are independent once trend and season are known.")
-    elif answer.options.method == "structural":
+    elif answer.options.method in STRUCTURAL:
         said.append("Points scatter independently about the level.")
     else:
         said.append(
@@ -120,7 +126,7 @@ def check_series(answer: SeriesAnswer) -> tuple[CheckResult, ...]:
         "the least with which trend and autocorrelation can be told.",
         table=pd.DataFrame({"side": ["before", "after"], "points": [before, after]}),
     )
-    checks = [points, _noise_left(answer)]
+    checks = [points, _wanders(answer), _noise_left(answer)]
     if answer.options.seasonality is not None:
         cycles = before / answer.options.seasonality.period
         checks.append(
@@ -133,6 +139,38 @@ def check_series(answer: SeriesAnswer) -> tuple[CheckResult, ...]:
             )
         )
     return tuple(checks)
+
+
+def _wanders(answer: SeriesAnswer) -> CheckResult:
+    """Whether a unit root would do as well, and what that means for the interval."""
+    found, method = answer.wandering, answer.options.method
+    size = f"The autocorrelation of first order is {found.rho:.2f}"
+    if not found.wanders:
+        verdict = (
+            f"{size}: it is below {LEAST_RHO:g} or its {DEFAULT_LEVEL:.0%} likelihood interval "
+            "ends below 1, so that the series returns to its trend."
+        )
+    else:
+        verdict = (
+            f"The series wanders. {size} and may be 1: a random walk about the trend would do as "
+            "well, and such a series need not return to its trend. "
+        )
+        if answer.chosen:
+            verdict += (
+                "The default therefore models a level that wanders (method='structural_trend'); "
+                "intervals of method='reml' and 'prais_winsten' have no bound here."
+            )
+        elif method in ("reml", "prais_winsten"):
+            verdict += (
+                f"Intervals of method={method!r} have no bound here; method='auto' models a level "
+                "that wanders."
+            )
+        elif method in ("quasi", "independent"):
+            verdict += "The interval takes the points as independent, and is too narrow."
+    table = pd.DataFrame({"rho": [found.rho], "drop_at_unit_root": [found.drop]})
+    return CheckResult(
+        name="returns to its trend", passed=not found.wanders, verdict=verdict, table=table
+    )
 
 
 def _noise_left(answer: SeriesAnswer) -> CheckResult:
@@ -201,8 +239,8 @@ def answer_facts(answer: SeriesAnswer) -> Mapping[str, Fact]:
 
 
 def _prior(answer: SeriesAnswer) -> str:
-    if answer.options.method == "structural":
-        return LEVEL_PRIORS[DEFAULT_PRIOR][1]
+    if answer.options.method in STRUCTURAL:
+        return LEVEL_PRIORS[STRUCTURAL[answer.options.method]][1]
     return RHO_PRIORS[answer.options.rho_prior]
 
 
@@ -279,7 +317,7 @@ def _naive(answer: SeriesAnswer) -> str:
 
 def _variants(answer: SeriesAnswer) -> str:
     told = []
-    for words, one in answer.variants:
+    for words, one in (*answer.variants, *answer.priors):
         low, high = one.interval(level=DEFAULT_LEVEL)
         told.append(f"{words}: {one.value:.4g} ({low:.4g} to {high:.4g})")
     return "; ".join(told)

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.errors import CasesError
-from outcomekpi.pilots.series.ar_errors import to_partial
 from outcomekpi.pilots.series.seasonality import Seasonality
 from outcomekpi.pilots.series.segmented import (
     SeriesFit,
@@ -16,36 +15,52 @@ from outcomekpi.pilots.series.segmented import (
     fit_with_noise,
 )
 from outcomekpi.pilots.series.series_data import Family, SeriesData
+from outcomekpi.pilots.series.series_interruptions import (
+    Change,
+    ReadInterruption,
+    interruption_columns,
+)
 from outcomekpi.pilots.series.structural_series import (
+    DEFAULT_PRIOR,
+    WANDERING_PRIOR,
     fit_structural,
     likeliest_step,
     whiten_structural,
 )
 from outcomekpi.pilots.series.working_series import (
     WorkingSeries,
-    inverse_link,
     iterate_weights,
     linearize,
-    link_slope,
 )
 
 __all__ = [
+    "STRUCTURAL",
     "Change",
     "Method",
-    "SeriesForecast",
     "SeriesModel",
     "build_model",
-    "fit_forecast",
+    "fit_at_likeliest_step",
     "fit_model",
+    "level_loads",
     "model_working",
     "pair_with_control",
+    "plain_coefficients",
     "weigh",
 ]
 
 Floats = NDArray[np.float64]
-Method = Literal["reml", "prais_winsten", "bayes", "structural", "quasi", "independent"]
-Change = Literal["level and slope", "level", "slope"]
-LARGEST_FORECAST = 250
+Method = Literal[
+    "auto",
+    "reml",
+    "prais_winsten",
+    "bayes",
+    "structural",
+    "structural_trend",
+    "quasi",
+    "independent",
+]
+STRUCTURAL: dict[str, str] = {"structural": DEFAULT_PRIOR, "structural_trend": WANDERING_PRIOR}
+"""Method with a wandering level -> prior of its step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,6 +76,7 @@ class SeriesModel:
     outcome, size, offset : (time,); the offset is added to the predictor
     used, after, before : (time,)
     paired : working response of treated less control with its weights, or None
+    others : other interruptions, whose terms stay where the program is taken out
     """
 
     family: Family
@@ -76,6 +92,7 @@ class SeriesModel:
     after: NDArray[np.bool_]
     before: NDArray[np.bool_]
     paired: WorkingSeries | None = None
+    others: tuple[ReadInterruption, ...] = ()
 
     @property
     def without(self) -> Floats:
@@ -110,6 +127,8 @@ def build_model(
         columns[f"covariate {k + 1}"] = np.nan_to_num(data.covariates[:, k])
     if control_as == "covariate":
         columns["control"] = _control_covariate(data, family)
+    for other in data.others:
+        columns |= interruption_columns(other, since.size)
     after = data.after.astype(np.float64)
     if change != "slope":
         columns["level change"] = after
@@ -119,7 +138,7 @@ def build_model(
     model = SeriesModel(
         family=family,
         method=method,
-        order=0 if method in ("structural", "quasi", "independent") else order,
+        order=0 if method in (*STRUCTURAL, "quasi", "independent") else order,
         names=tuple(columns),
         terms=terms,
         program=np.array([name in ("level change", "slope change") for name in columns]),
@@ -129,6 +148,7 @@ def build_model(
         used=data.used,
         after=data.after,
         before=data.before,
+        others=data.others,
     )
     _check_rank(model)
     if control_as != "difference":
@@ -199,7 +219,8 @@ def _check_rank(model: SeriesModel) -> None:
     if np.linalg.matrix_rank(scaled) < count:
         raise CasesError(
             f"The terms ({', '.join(model.names)}) cannot be told apart in these data: a "
-            "covariate or season repeats another term. Leave one out."
+            "covariate or season repeats another term, or an interruption has too few points of "
+            "its own. Leave one out, or say that it changes the level alone."
         )
 
 
@@ -225,12 +246,12 @@ def model_working(model: SeriesModel) -> WorkingSeries:
         return model.paired
     predictor = model.offset
     if model.family != "gaussian":
-        predictor = model.offset + model.terms @ _plain_coefficients(model)
+        predictor = model.offset + model.terms @ plain_coefficients(model)
     return linearize(model.family, predictor, model.outcome, model.size)
 
 
-def _plain_coefficients(model: SeriesModel) -> Floats:
-    """Coefficients of the generalized linear model with independent errors."""
+def plain_coefficients(model: SeriesModel) -> Floats:
+    """Coefficients of the generalized linear model with independent errors: (term,)."""
     rows = model.used
     return iterate_weights(
         model.family,
@@ -246,11 +267,12 @@ def _fit_working(
 ) -> SeriesFit:
     """Fit a weighted working response by the method of the model."""
     rows, response, missing = weigh(terms, working, model.offset, model.used)
-    if model.method == "structural":
-        return _fit_structural(rows, response, missing)
+    if model.method in STRUCTURAL:
+        loads = level_loads(working, model.used)[0]
+        return fit_at_likeliest_step(model.method, rows, response, missing, loads)
     if model.method == "prais_winsten":
         return fit_prais_winsten(rows, response, model.order, missing=missing, adjust=adjust)
-    if model.method in ("reml", "bayes") or (
+    if model.method in ("auto", "reml", "bayes") or (
         model.family == "gaussian" and model.method == "independent"
     ):
         return fit_restricted(rows, response, model.order, missing=missing, adjust=adjust)
@@ -273,11 +295,26 @@ def weigh(
     return rows, response, int(gaps.shape[1])
 
 
-def _fit_structural(rows: Floats, response: Floats, missing: int) -> SeriesFit:
+def level_loads(working: WorkingSeries, used: NDArray[np.bool_]) -> tuple[Floats, float]:
+    """Return what a wandering level is multiplied by in each row of equal variance.
+
+    Returns
+    -------
+    loads : (time,), root of the weight over its mean; 1 for Gaussian series and unused times
+    mean : of the roots
+    """
+    root = np.sqrt(working.weights)
+    mean = float(root[used].mean())
+    return np.where(used, root / mean, 1.0), mean
+
+
+def fit_at_likeliest_step(
+    method: Method, rows: Floats, response: Floats, missing: int, loads: Floats
+) -> SeriesFit:
     """Fit at the likeliest step of a wandering level; its posterior has the intervals."""
-    posterior = fit_structural(rows, response, missing=missing)
-    step = float(posterior.nodes[likeliest_step(posterior)])
-    white = whiten_structural(step, np.column_stack([rows, response]))
+    posterior = fit_structural(rows, response, missing=missing, loads=loads)
+    step = float(posterior.nodes[likeliest_step(posterior, STRUCTURAL[method])])
+    white = whiten_structural(step, np.column_stack([rows, response]), loads)
     return fit_with_noise(white[:, :-1], white[:, -1], np.zeros(0), missing=missing)
 
 
@@ -287,94 +324,3 @@ def _fit_known(model: SeriesModel, rows: Floats, response: Floats, missing: int)
     fit = fit_with_noise(rows, response, none, missing=missing)
     variance = fit.variance if model.method == "quasi" else 1.0
     return fit_with_noise(rows, response, none, missing=missing, variance=variance)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SeriesForecast:
-    """The points after the start, forecast from those before it.
-
-    Attributes
-    ----------
-    fit : of the terms before and one indicator for each forecast point
-    selection : (time, term), row t picks the indicator of time t; 0 where there is none
-    slope : (time,), change of the mean for a change of the predictor, at the forecast
-    rows, response : what was fitted, of equal variance
-    missing : number of indicators of unused times, the last of the terms
-
-    Notes
-    -----
-    The coefficient of an indicator is the observed point less its forecast, and its variance that
-    of the forecast error: the best linear prediction of an autoregressive series is generalized
-    least squares with an indicator for each predicted point.
-    """
-
-    fit: SeriesFit
-    selection: Floats
-    slope: Floats
-    rows: Floats
-    response: Floats
-    missing: int
-
-
-def fit_forecast(model: SeriesModel) -> SeriesForecast | None:
-    """Forecast the points after the start, with their noise.
-
-    Returns
-    -------
-    None where the points before are too few for the terms, for two series of counts, and where a
-    posterior would have to hold more than 250 forecast points
-    """
-    kept = model.terms[:, ~model.program]
-    scaled = kept[model.before]
-    full = scaled.size and np.linalg.matrix_rank(scaled) == kept.shape[1]
-    if model.paired is not None or int(model.before.sum()) - kept.shape[1] < 3 or not full:
-        return None
-    if model.method in ("bayes", "structural") and int(model.counted.sum()) > LARGEST_FORECAST:
-        return None
-    head = _before_start(model, kept)
-    first = fit_model(head, adjust=False)
-    predictor = model.offset
-    if model.family != "gaussian":
-        predictor = model.offset + kept @ _plain_coefficients(head)
-    working = linearize(model.family, predictor, model.outcome, model.size)
-    ahead = np.flatnonzero(model.counted)
-    extra = np.eye(model.used.size)[:, ahead]
-    rows, response, missing = weigh(
-        np.column_stack([kept, extra]), working, model.offset, model.used
-    )
-    known = model.family != "gaussian" and model.method in ("quasi", "independent")
-    if model.method == "structural":
-        fit = _fit_structural(rows, response, missing)
-    else:
-        fit = fit_with_noise(
-            rows,
-            response,
-            to_partial(first.autoregression),
-            missing=missing,
-            variance=first.variance if known else None,
-        )
-    selection = np.zeros((model.used.size, rows.shape[1]))
-    selection[ahead, kept.shape[1] + np.arange(ahead.size)] = 1.0
-    return SeriesForecast(
-        fit=fit,
-        selection=selection,
-        slope=link_slope(model.family, inverse_link(model.family, predictor)),
-        rows=rows,
-        response=response,
-        missing=missing,
-    )
-
-
-def _before_start(model: SeriesModel, kept: Floats) -> SeriesModel:
-    end = int(np.flatnonzero(model.before)[-1]) + 1
-    return replace(
-        model,
-        terms=kept[:end],
-        program=np.zeros(kept.shape[1], dtype=bool),
-        outcome=model.outcome[:end],
-        size=model.size[:end],
-        offset=model.offset[:end],
-        used=model.before[:end],
-        after=model.after[:end],
-        before=model.before[:end],
-    )

@@ -8,7 +8,8 @@ from outcomekpi.errors import SpecError, check_choice, check_kind
 from outcomekpi.pilots.series.bayesian_series import RHO_PRIORS, RhoPrior
 from outcomekpi.pilots.series.seasonality import Seasonality
 from outcomekpi.pilots.series.series_data import Family, GapPolicy, SeriesColumns
-from outcomekpi.pilots.series.series_model import Change, Method
+from outcomekpi.pilots.series.series_interruptions import Change, Interruption
+from outcomekpi.pilots.series.series_model import Method
 
 __all__ = ["ControlUse", "SeriesOptions", "check_options"]
 
@@ -59,8 +60,36 @@ def check_options(columns: SeriesColumns, options: SeriesOptions) -> None:
             f"covariates must be a tuple of column names, such as ('age',); got "
             f"{columns.covariates!r}."
         )
+    _check_others(columns)
+    _check_range(columns)
     _check_family(columns)
     _check_method(columns.family, options)
+
+
+def _check_others(columns: SeriesColumns) -> None:
+    if not isinstance(columns.others, tuple):
+        raise SpecError(
+            "other_interruptions must be a tuple, such as (Interruption(start='2020-03'),); got "
+            f"{columns.others!r}."
+        )
+    for other in columns.others:
+        check_kind("other_interruptions", other, Interruption, "Interruption(start='2020-03')")
+        check_choice("change", other.change, get_args(Change))
+
+
+def _check_range(columns: SeriesColumns) -> None:
+    if columns.outcome_range is None:
+        return
+    if columns.family != "gaussian":
+        raise SpecError(
+            f"outcome_range belongs to family='gaussian'; family={columns.family!r} has its own."
+        )
+    both = columns.outcome_range
+    if len(both) != 2 or not both[0] < both[1]:
+        raise SpecError(
+            "outcome_range must be the lowest and the highest value that the outcome can have, "
+            f"such as (0, 100); got {both!r}."
+        )
 
 
 def _check_whole(name: str, value: object, low: int, high: int) -> None:
@@ -106,8 +135,8 @@ def _check_method(family: Family, options: SeriesOptions) -> None:
             f"method={options.method!r} is exact for family='gaussian' alone; use 'reml' for "
             "counts."
         )
-    if options.method not in ("reml", "prais_winsten") and options.order != 1:
+    if options.method not in ("auto", "reml", "prais_winsten") and options.order != 1:
         raise SpecError(
             f"method={options.method!r} takes no order but 1; got order={options.order!r}. Use "
-            "'reml' or 'prais_winsten' for a higher one."
+            "'auto', 'reml' or 'prais_winsten' for a higher one."
         )

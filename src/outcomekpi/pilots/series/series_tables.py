@@ -25,20 +25,23 @@ def tabulate(answer: SeriesAnswer) -> Mapping[str, pd.DataFrame]:
         counterfactual, without the noise of single points), after
     "forecast" : time, observed, mean, lower, upper (of the point itself, noise included) after
         the start, from the points before it; absent where they are too few
-    "variants" : variant, mean, lower, upper: the main effect under other settings
+    "variants" : variant, mean, lower, upper: the main effect under other models of the noise
     "prior_sensitivity" : prior, mean, lower, upper; of a Bayesian fit alone
     """
     tables = {"counterfactual": _counterfactual(answer)}
     if answer.forecast is not None:
         tables["forecast"] = _forecast(answer)
-    rows = [
-        (words, one.value, *one.interval(level=DEFAULT_LEVEL)) for words, one in answer.variants
-    ]
-    priors = answer.posterior is not None
-    name, first = ("prior_sensitivity", "prior") if priors else ("variants", "variant")
-    frame = pd.DataFrame(rows, columns=[first, "mean", "lower", "upper"])
-    frame.attrs.update(level=DEFAULT_LEVEL, estimate=answer.main.name, unit=answer.main.unit)
-    tables[name] = frame
+    for name, first, named in (
+        ("variants", "variant", answer.variants),
+        ("prior_sensitivity", "prior", answer.priors),
+    ):
+        if named:
+            rows = [(words, one.value, *one.interval(level=DEFAULT_LEVEL)) for words, one in named]
+            frame = pd.DataFrame(rows, columns=[first, "mean", "lower", "upper"])
+            frame.attrs.update(
+                level=DEFAULT_LEVEL, estimate=answer.main.name, unit=answer.main.unit
+            )
+            tables[name] = frame
     return tables
 
 
@@ -70,10 +73,10 @@ def _counterfactual(answer: SeriesAnswer) -> pd.DataFrame:
 
 
 def _forecast(answer: SeriesAnswer) -> pd.DataFrame:
-    model, forecast = answer.model, answer.forecast
+    forecast = answer.forecast
     if forecast is None:
         return pd.DataFrame()
-    ahead = np.flatnonzero(model.counted)
+    ahead = np.flatnonzero(forecast.ahead)
     observed = answer.data.rate[ahead]
     weights = (forecast.selection * forecast.slope[:, None])[ahead]
     if answer.forecast_draws is not None:

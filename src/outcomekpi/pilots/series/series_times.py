@@ -1,6 +1,7 @@
 """Times of a series: numbers, dates or labels, put in order, with what is missing named."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ class SeriesTimes:
     labels : (time,), numbers or dates of every time from the first to the last
     row : (time,), position of the row in the table; -1 where there is none
     start : position of the first time with the program
+    others : positions of the first times with something else
     step : what separates neighbors, in words
     was_sorted : whether the rows of the table were in the order of time
     """
@@ -33,17 +35,19 @@ class SeriesTimes:
     labels: pd.Index
     row: NDArray[np.intp]
     start: int
+    others: tuple[int, ...]
     step: str
     was_sorted: bool
 
 
-def read_times(column: pd.Series, start: object) -> SeriesTimes:
+def read_times(column: pd.Series, start: object, others: Sequence[object] = ()) -> SeriesTimes:
     """Order the times, find the start among them and every time without a row.
 
     Parameters
     ----------
     column : numbers, dates, or text that is a number, a date, a month or a quarter
     start : first time with the program, as in the column
+    others : first times with something else, as in the column
 
     Raises
     ------
@@ -52,6 +56,27 @@ def read_times(column: pd.Series, start: object) -> SeriesTimes:
     """
     values = _read(column, column.name, column.index)
     _check_repeated(values, column)
+    starts = [_read_start(one, values, column) for one in (start, *others)]
+    position, step, unit = _positions(values, column.name)
+    place = np.round(position).astype(np.intp)
+    order = np.argsort(place)
+    row = np.full(int(place.max()) + 1, -1, dtype=np.intp)
+    row[place] = np.arange(place.size)
+    at = [float(_scale(one, values, unit)[0]) / step for one in starts]
+    _check_start(at[0], row.size, start, column, values)
+    for place_of, one in zip(at[1:], others, strict=True):
+        _check_other(place_of, row.size, one, column, values)
+    return SeriesTimes(
+        labels=_labels(values, row, step, unit),
+        row=row,
+        start=int(np.ceil(at[0] - 1e-9)),
+        others=tuple(int(np.ceil(one - 1e-9)) for one in at[1:]),
+        step=_spell_step(step, unit),
+        was_sorted=bool((np.diff(order) > 0).all()),
+    )
+
+
+def _read_start(start: object, values: pd.Series, column: pd.Series) -> pd.Series:
     first = _read(pd.Series([start], dtype=object), "start", pd.Index(["start"]))
     if pd.api.types.is_numeric_dtype(values) != pd.api.types.is_numeric_dtype(first):
         kind = "numbers" if pd.api.types.is_numeric_dtype(values) else "dates"
@@ -59,20 +84,7 @@ def read_times(column: pd.Series, start: object) -> SeriesTimes:
             f"Times of column {column.name!r} are {kind}; start={start!r} is not. "
             "Give start as in that column."
         )
-    position, step, unit = _positions(values, column.name)
-    place = np.round(position).astype(np.intp)
-    order = np.argsort(place)
-    row = np.full(int(place.max()) + 1, -1, dtype=np.intp)
-    row[place] = np.arange(place.size)
-    at = float(_scale(first, values, unit)[0]) / step
-    _check_start(at, row.size, start, column, values)
-    return SeriesTimes(
-        labels=_labels(values, row, step, unit),
-        row=row,
-        start=int(np.ceil(at - 1e-9)),
-        step=_spell_step(step, unit),
-        was_sorted=bool((np.diff(order) > 0).all()),
-    )
+    return first
 
 
 def _read(column: pd.Series, name: object, index: pd.Index) -> pd.Series:
@@ -202,6 +214,17 @@ def _check_start(
             f"{first} to {last}: there is no period {side} the program. An interrupted series "
             "needs both; with two periods alone, BeforeAfter or PublishedAggregates says what "
             "can be said."
+        )
+
+
+def _check_other(
+    at: float, count: int, start: object, column: pd.Series, values: pd.Series
+) -> None:
+    if at > count - 1 or at <= 0:
+        raise CasesError(
+            f"Another interruption at {start!r} must lie within column {column.name!r}, which runs "
+            f"from {_show(values.min())} to {_show(values.max())}, after its first time. Leave it "
+            "out: outside the data it changes nothing in them."
         )
 
 

@@ -9,6 +9,7 @@ from outcomekpi.pilots.series.bayesian_series import SeriesPosterior
 __all__ = [
     "DEFAULT_PRIOR",
     "LEVEL_PRIORS",
+    "WANDERING_PRIOR",
     "draw_level",
     "fit_structural",
     "likeliest_step",
@@ -20,32 +21,41 @@ LEVEL_PRIORS: dict[str, tuple[float, str]] = {
     "moderate": (0.3, "step of the level half-Cauchy of scale .3 noise SDs"),
     "calm": (0.1, "step of the level half-Cauchy of scale .1 noise SDs"),
     "lively": (1.0, "step of the level half-Cauchy of scale 1 noise SD"),
+    "restless": (10.0, "step of the level half-Cauchy of scale 10 noise SDs"),
 }
 """Prior of the SD of a step of the level over the SD of the noise -> scale and words."""
 
 DEFAULT_PRIOR = "moderate"
+
+WANDERING_PRIOR = "restless"
+"""Prior where the series was seen to wander: nearly flat, a random walk included."""
+
 NODES = np.concatenate([[0.0], np.geomspace(0.005, 30.0, 70)])
 
 
-def _covariance(step: float, length: int) -> Floats:
+def _covariance(step: float, loads: Floats) -> Floats:
     """Covariance of noise of variance 1 plus a random walk that begins at 0."""
-    time = np.arange(length, dtype=np.float64)
-    return np.asarray(np.eye(length) + step**2 * np.minimum(time[:, None], time[None, :]))
+    time = np.arange(loads.size, dtype=np.float64)
+    walk = np.minimum(time[:, None], time[None, :]) * loads[:, None] * loads[None, :]
+    return np.asarray(np.eye(loads.size) + step**2 * walk)
 
 
-def whiten_structural(step: float, values: Floats) -> Floats:
+def whiten_structural(step: float, values: Floats, loads: Floats) -> Floats:
     """Turn rows with a wandering level into independent ones.
 
     Parameters
     ----------
     step : SD of a step of the level over the SD of the noise
-    values : (time, column) or (time,)
+    values : (time, column) or (time,), rows of equal variance
+    loads : (time,), what a row was multiplied by for that, over its mean; 1 for Gaussian series
     """
-    root = np.linalg.cholesky(_covariance(step, values.shape[0]))
+    root = np.linalg.cholesky(_covariance(step, loads))
     return np.asarray(solve_triangular(root, values, lower=True))
 
 
-def fit_structural(terms: Floats, outcome: Floats, *, missing: int = 0) -> SeriesPosterior:
+def fit_structural(
+    terms: Floats, outcome: Floats, *, missing: int = 0, loads: Floats | None = None
+) -> SeriesPosterior:
     """Work out the posterior of the terms at each node of a grid of the level's step.
 
     Parameters
@@ -53,6 +63,7 @@ def fit_structural(terms: Floats, outcome: Floats, *, missing: int = 0) -> Serie
     terms : (time, term), an intercept among them, one indicator for each missing time last
     outcome : (time,)
     missing : number of missing times, which are integrated out
+    loads : as for :func:`whiten_structural`; None for 1
 
     Notes
     -----
@@ -61,16 +72,17 @@ def fit_structural(terms: Floats, outcome: Floats, *, missing: int = 0) -> Serie
     has a t distribution. u begins at 0: the intercept is the level of the first time.
     """
     results = []
+    loads = np.ones(outcome.size) if loads is None else loads
     for step in NODES:
-        root = np.linalg.cholesky(_covariance(float(step), outcome.size))
+        root = np.linalg.cholesky(_covariance(float(step), loads))
         white = solve_triangular(root, np.column_stack([terms, outcome]), lower=True)
         basis, triangle = np.linalg.qr(white[:, :-1])
-        loads = basis.T @ white[:, -1]
-        squares = float(white[:, -1] @ white[:, -1] - loads @ loads)
+        along = basis.T @ white[:, -1]
+        squares = float(white[:, -1] @ white[:, -1] - along @ along)
         inverse = np.linalg.inv(triangle)
         value = -float(np.log(np.diag(root)).sum() + np.log(np.abs(np.diag(triangle))).sum())
         value -= 0.5 * (outcome.size - terms.shape[1]) * np.log(max(squares, 1e-300))
-        results.append((value, inverse @ loads, inverse, squares))
+        results.append((value, inverse @ along, inverse, squares))
     kept = terms.shape[1] - missing
     return SeriesPosterior(
         nodes=NODES,
@@ -86,9 +98,9 @@ def fit_structural(terms: Floats, outcome: Floats, *, missing: int = 0) -> Serie
     )
 
 
-def likeliest_step(posterior: SeriesPosterior) -> int:
-    """Node of greatest posterior probability under the default prior."""
-    return int(posterior.weights(DEFAULT_PRIOR).argmax())
+def likeliest_step(posterior: SeriesPosterior, prior: str) -> int:
+    """Node of greatest posterior probability."""
+    return int(posterior.weights(prior).argmax())
 
 
 def draw_level(
@@ -97,14 +109,17 @@ def draw_level(
     sigma: Floats,
     used: NDArray[np.bool_],
     rng: np.random.Generator,
+    *,
+    loads: Floats | None = None,
 ) -> Floats:
     """Draw the wandering level given the terms: (draw, time).
 
     Parameters
     ----------
-    residuals : (draw, time), outcome less the terms
+    residuals : (draw, time), outcome less the terms, both multiplied by ``loads``
     steps, sigma : (draw,), step of the level over the noise, and SD of the noise
     used : (time,), False where the outcome is missing
+    loads : as for :func:`whiten_structural`; None for 1
 
     Notes
     -----
@@ -112,16 +127,17 @@ def draw_level(
     (Matheron's rule), which has exactly the conditional distribution.
     """
     count, length = residuals.shape
+    loads = np.ones(length) if loads is None else loads
     scale = (steps * sigma)[:, None]
     jumps = rng.standard_normal((count, length)) * scale
     jumps[:, 0] = 0.0
-    walk = jumps.cumsum(axis=1)
+    walk = jumps.cumsum(axis=1) * loads
     left = residuals - walk - rng.standard_normal((count, length)) * sigma[:, None]
     out = walk
     for step in np.unique(steps):
         mine = steps == step
-        covariance = _covariance(float(step), length)
+        covariance = _covariance(float(step), loads)
         level = covariance - np.eye(length)
         gain = level[:, used] @ np.linalg.inv(covariance[np.ix_(used, used)])
         out[mine] += left[mine][:, used] @ gain.T
-    return np.asarray(out)
+    return np.asarray(out / loads)
