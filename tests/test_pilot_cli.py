@@ -236,6 +236,15 @@ def test_figures_that_cannot_be_are_refused_in_one_line(run, arguments, words):
     assert words in refused(run, arguments)
 
 
+def test_a_series_with_other_interruptions_and_bounds(run):
+    options = " --start 12 --other-interruptions 20 --other-shape level --range 0 100"
+    code, _, err, folder = run(SERIES + options, series(30, 12))
+    assert (code, err) == (0, "")
+    table = pd.read_csv(folder / "effect.csv")
+    assert "level change of 20" in set(table["estimate"])
+    assert "slope change of 20" not in set(table["estimate"])
+
+
 def broken(name):
     table = patients(controls=True)
     first = table["doctor"].unique()[0]
@@ -307,6 +316,9 @@ def broken(name):
         (SERIES + " --start 3", "series", "--design before-after"),
         (SERIES + " --start 16 --outcome-unit %", "series percent", "from 0 to 100"),
         (SERIES + " --start 16 --harmonics 2", "series", "--harmonics belongs to --season"),
+        (SERIES + " --start 16 --other-shape level", "series", "belongs to --other-interruptions"),
+        (SERIES + " --start 16 --other-interruptions 99", "series", "must lie within column"),
+        (SERIES + " --start 16 --range 0 1", "series", "hold values from 0 to 1"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused_in_one_line(run, arguments, table, words):

@@ -43,7 +43,7 @@ METHODS = {
     "event": ("VALUE", "value of the outcome that counts, where it is not 0 and 1"),
     "outcome-unit": ("WORDS", "unit of the outcome; %% checks that it lies in 0 to 100"),
     "estimator": ("NAME", "did: callaway_santanna, 2x2, etwfe, event_study"),
-    "method": ("NAME", "series: reml, prais_winsten, bayes, ...; synthetic: sdid, sc, did"),
+    "method": ("NAME", "series: auto, reml, structural_trend, ...; synthetic: sdid, sc, did"),
     "inference": ("NAME", "where the interval comes from; see the design"),
     "engine": ("quadrature|nuts", "doctor-effects: fast engine, or sampling"),
     "shape": ("NAME", 'series, what the program changes: "level and slope", level or slope'),
@@ -156,11 +156,19 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
     add("--horizon", metavar="N", type=read_count, help="series: periods after the start")
     add("--ramp-up-periods", metavar="N", type=read_count, help="series: left out from the start")
     add(
+        "--other-interruptions",
+        metavar="TIME",
+        nargs="+",
+        help="series: first times with something else, each with an effect of its own",
+    )
+    add("--other-shape", metavar="NAME", help="series: what these change, as --shape does")
+    add(
         "--range",
         metavar=("LOW", "HIGH"),
         nargs=2,
         type=read_number,
-        help="before-after: between which values a measurement lies, for missing ones",
+        help="between which values the outcome lies: before-after, for missing ones; series, whose "
+        "levels and effects end there",
     )
 
 

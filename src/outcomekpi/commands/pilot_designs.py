@@ -11,6 +11,7 @@ from outcomekpi.pilots.selection.baseline_population import BaselinePopulation
 from outcomekpi.pilots.selection.selected_baseline import BaselineSelection, Selection
 from outcomekpi.pilots.selection.selected_doctors import UnitSelection
 from outcomekpi.pilots.series.seasonality import Seasonality
+from outcomekpi.pilots.series.series_interruptions import Interruption
 
 __all__ = ["DESIGNS", "DesignOptions", "build_design"]
 
@@ -27,6 +28,9 @@ SERIES = {
     "adjust": "covariates",
     "season": "seasonality",
     "harmonics": "",
+    "other_interruptions": "",
+    "other_shape": "",
+    "range": "outcome_range",
 }
 PATIENTS = {
     **{name: name for name in ("outcome", "after", "start", "doctor", "hospital", "patient")},
@@ -149,6 +153,13 @@ def build_design(options: argparse.Namespace) -> Design:
         )
     elif "harmonics" in given:
         raise SpecError("--harmonics belongs to --season, the number of points in a cycle.")
+    if "other_interruptions" in given:
+        shape = given.get("other_shape", "level and slope")
+        fields["other_interruptions"] = tuple(
+            Interruption(start=time, change=shape) for time in given["other_interruptions"]
+        )
+    elif "other_shape" in given:
+        raise SpecError("--other-shape belongs to --other-interruptions.")
     selection = _read_selection(given)
     if selection is not None:
         fields["selection"] = selection

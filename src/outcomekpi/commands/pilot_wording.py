@@ -24,6 +24,7 @@ OPTIONS = {
     "outcome_unit": "outcome-unit",
     "measured_in": "outcome-unit",
     "outcome_range": "range",
+    "other_interruptions": "other-interruptions",
     "n_before": "n-before",
     "n_after": "n-after",
     "ramp_up": "ramp-up-periods",

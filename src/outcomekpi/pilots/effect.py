@@ -86,6 +86,7 @@ class PilotEffect:
             direction=self.findings.direction,
             level=level,
             withheld=self.findings.withheld,
+            others=self.findings.others,
         )
 
     def __repr__(self) -> str:

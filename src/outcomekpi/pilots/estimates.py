@@ -29,6 +29,7 @@ class Estimate:
     draws : (draw,), posterior or bootstrap draws on the reported scale, or None
     limits : level -> (lower, upper) for intervals that are found by inverting a test, or None
     origin : how the interval was made, in a few words ("t, 12 clusters", "posterior draws")
+    bounds : lowest and highest value that is possible; intervals end there
     """
 
     name: str
@@ -40,6 +41,7 @@ class Estimate:
     draws: NDArray[np.float64] | None = None
     limits: Callable[[float], tuple[float, float]] | None = None
     origin: str = ""
+    bounds: tuple[float, float] = (-np.inf, np.inf)
 
     def __post_init__(self) -> None:
         sources = sum(source is not None for source in (self.se, self.draws, self.limits))
@@ -54,8 +56,12 @@ class Estimate:
         return 1.0 if self.scale == "log" else 0.0
 
     def interval(self, *, level: float) -> tuple[float, float]:
-        """Lower and upper limit; nan where the design allows no interval."""
+        """Lower and upper limit, within the bounds; nan where the design allows no interval."""
         check_level(level)
+        lower, upper = np.clip(self._unbounded(level), *self.bounds)
+        return float(lower), float(upper)
+
+    def _unbounded(self, level: float) -> tuple[float, float]:
         if self.draws is not None:
             lower, upper = interval(self.draws[None, :], level=level)
             return float(lower[0]), float(upper[0])

@@ -55,6 +55,7 @@ class Findings:
     facts : item of the checklist -> answer (None: not applicable); what is absent is missing
     direction : whether higher or lower outcomes are better, or None
     withheld : why the rung's claim must not be made of the main effect; empty where it may
+    others : (method in words, main effect by it); the verdict names those that say otherwise
     """
 
     estimand: str
@@ -67,6 +68,7 @@ class Findings:
     facts: Mapping[str, Fact] = field(default_factory=dict)
     direction: Direction | None = None
     withheld: str = ""
+    others: tuple[tuple[str, Estimate], ...] = ()
 
 
 class Design(Protocol):

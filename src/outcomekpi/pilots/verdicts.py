@@ -1,11 +1,14 @@
 """The strongest sentence that each rung of evidence allows, and no stronger one."""
 
+from collections.abc import Sequence
+
 from outcomekpi.cases import Direction
 from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.findings import Rung
 
 __all__ = ["CLAIMS", "RUNGS", "word_verdict"]
 
+SHOWN = 2
 RUNGS: dict[Rung, str] = {
     0: "published aggregates",
     1: "before and after, patients",
@@ -55,6 +58,7 @@ def word_verdict(
     direction: Direction | None,
     level: float,
     withheld: str = "",
+    others: Sequence[tuple[str, Estimate]] = (),
 ) -> str:
     """Say what the main estimate shows, in the words of its rung.
 
@@ -65,6 +69,8 @@ def word_verdict(
     direction : whether higher or lower is better; None leaves out better and worse
     level : probability of the interval
     withheld : why the claim must not be made; empty where it may
+    others : (method in words, the same effect by it); those that would say otherwise are named in
+        the first sentence
     """
     claim, caution = CLAIMS[rung]
     lower, upper = estimate.interval(level=level)
@@ -74,6 +80,7 @@ def word_verdict(
     if clear is None:
         return f"The figures say {claim} ({number}; no interval can be given). {caution}"
     span = f"{number}, {level:.0%} interval {lower:.4g} to {upper:.4g}"
+    span += _word_others(estimate, others, level)
     if withheld:
         return f"These data do not show {claim} ({span}): {withheld}"
     if not clear:
@@ -86,3 +93,25 @@ def word_verdict(
         better = (estimate.value > estimate.null) == (direction == "higher")
         side = ", for the better" if better else ", for the worse"
     return f"These data show {claim}{side} ({span}). {caution}"
+
+
+def _word_others(estimate: Estimate, others: Sequence[tuple[str, Estimate]], level: float) -> str:
+    """Name the methods whose interval lies on another side of no effect than the main one's."""
+    own = _side(estimate, level)
+    told = []
+    for words, other in others:
+        if _side(other, level) not in (own, None):
+            lower, upper = other.interval(level=level)
+            told.append(f"{words}, {lower:.4g} to {upper:.4g}")
+    if not told:
+        return ""
+    rest = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+    return f"; other methods disagree: {'; '.join(told[:SHOWN])}{rest}"
+
+
+def _side(estimate: Estimate, level: float) -> int | None:
+    """Return 1 above no effect, -1 below it, 0 where the interval holds it; None without one."""
+    clear = estimate.excludes_null(level=level)
+    if clear is None:
+        return None
+    return (1 if estimate.value > estimate.null else -1) if clear else 0

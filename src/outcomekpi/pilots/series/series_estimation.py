@@ -15,6 +15,7 @@ from outcomekpi.pilots.series.bayesian_series import (
 )
 from outcomekpi.pilots.series.segmented import SeriesFit
 from outcomekpi.pilots.series.series_answer import SeriesAnswer, spell_time
+from outcomekpi.pilots.series.series_bounds import bound_estimates
 from outcomekpi.pilots.series.series_data import (
     PERCENT,
     SeriesColumns,
@@ -97,6 +98,7 @@ def estimate_series(
         tables=tabulate(answer),
         facts=answer_facts(answer),
         direction=options.direction,
+        others=(*answer.variants, *answer.priors),
     )
 
 
@@ -173,9 +175,9 @@ def _answer(
         level=level,
         forecast_draws=ahead,
         words=words,
-        estimates=tuple(estimates),
+        estimates=bound_estimates(estimates, model, forecast, columns.limits),
         naive=_naive(series, words, columns),
-        variants=list_variants(model, effects[0]),
+        variants=list_variants(model, main_under),
         priors=()
         if posterior is None
         else list_priors(model, main_under, posterior, draws=draws, rng=rng),

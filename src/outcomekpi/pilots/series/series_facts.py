@@ -15,10 +15,13 @@ from outcomekpi.pilots.series.ar_errors import to_partial, whiten, whitening_ban
 from outcomekpi.pilots.series.bayesian_series import RHO_PRIORS
 from outcomekpi.pilots.series.segmented import profile_interval
 from outcomekpi.pilots.series.series_answer import SeriesAnswer, spell_time
+from outcomekpi.pilots.series.series_bounds import check_bounds
 from outcomekpi.pilots.series.series_data import FEW_POINTS
 from outcomekpi.pilots.series.series_model import STRUCTURAL
 from outcomekpi.pilots.series.series_wandering import LEAST_RHO
+from outcomekpi.pilots.series.series_width import check_width
 from outcomekpi.pilots.series.structural_series import LEVEL_PRIORS
+from outcomekpi.pilots.series.working_series import inverse_link
 
 __all__ = [
     "answer_facts",
@@ -90,6 +93,11 @@ def state_assumptions(answer: SeriesAnswer) -> tuple[str, ...]:
     if answer.options.seasonality is not None:
         said.append("The seasons are the same before and after.")
     said.append("Nothing else that moves the outcome changed at the start.")
+    if answer.data.others:
+        said.append(
+            "What else interrupted the series changed it as modeled, and would have without the "
+            "program."
+        )
     said.append("Outcome, patients and measurement are the same kind before and after.")
     if answer.options.method in ("quasi", "independent"):
         said.append("Neighboring points are independent once trend and season are known.")
@@ -138,7 +146,11 @@ def check_series(answer: SeriesAnswer) -> tuple[CheckResult, ...]:
                 table=pd.DataFrame({"cycles": [cycles]}),
             )
         )
-    return tuple(checks)
+    without = inverse_link(
+        answer.model.family, answer.predictor(answer.model.without, level=DEFAULT_LEVEL)[0]
+    )
+    more = (check_bounds(without, answer.model.counted, answer.columns.limits), check_width(answer))
+    return (*checks, *(one for one in more if one is not None))
 
 
 def _wanders(answer: SeriesAnswer) -> CheckResult:
@@ -210,7 +222,7 @@ def answer_facts(answer: SeriesAnswer) -> Mapping[str, Fact]:
     options = answer.options
     facts: dict[str, Fact] = {
         "program_dates": f"start {start}; data from {spell_time(labels[0])} to "
-        f"{spell_time(labels[-1])}, one point a {step}",
+        f"{spell_time(labels[-1])}, one point a {step}{_interruptions(answer)}",
         "units": f"1 series of {answer.columns.outcome}"
         + (" beside 1 control" if options.control_as != "none" else "")
         + _volume(answer),
@@ -236,6 +248,14 @@ def answer_facts(answer: SeriesAnswer) -> Mapping[str, Fact]:
     if answer.columns.covariates:
         facts["case_mix"] = f"in the model: {', '.join(answer.columns.covariates)}"
     return facts
+
+
+def _interruptions(answer: SeriesAnswer) -> str:
+    named = [
+        f"{one.name} from {spell_time(answer.data.times.labels[one.position])} ({one.change})"
+        for one in answer.data.others
+    ]
+    return f"; other interruptions in the model: {', '.join(named)}" if named else ""
 
 
 def _prior(answer: SeriesAnswer) -> str:

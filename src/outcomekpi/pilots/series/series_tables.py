@@ -9,15 +9,17 @@ from scipy.special import stdtrit
 
 from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.series.series_answer import SeriesAnswer
+from outcomekpi.pilots.series.series_bounds import clip_levels
 from outcomekpi.pilots.series.working_series import inverse_link
 
 __all__ = ["tabulate"]
 
 Floats = NDArray[np.float64]
+LEVELS = ("fitted", "counterfactual", "lower", "upper")
 
 
 def tabulate(answer: SeriesAnswer) -> Mapping[str, pd.DataFrame]:
-    """Write every table.
+    """Write every table; levels are cut at the bounds of the outcome.
 
     Returns
     -------
@@ -64,6 +66,7 @@ def _counterfactual(answer: SeriesAnswer) -> pd.DataFrame:
         unknown = ~np.isfinite(answer.data.control)
         frame.loc[unknown, ["fitted", "counterfactual", "lower", "upper"]] = np.nan
     per = {"gaussian": answer.columns.unit or "", "binomial": "share of trials"}
+    frame = clip_levels(frame, LEVELS, answer.columns.limits)
     frame.attrs.update(
         level=DEFAULT_LEVEL,
         unit=per.get(family, answer.words.unit),
@@ -98,6 +101,7 @@ def _forecast(answer: SeriesAnswer) -> pd.DataFrame:
             "upper": observed - low,
         }
     )
+    frame = clip_levels(frame, ["mean", "lower", "upper"], answer.columns.limits)
     frame.attrs.update(
         level=DEFAULT_LEVEL, interval="of the point itself, autocorrelated noise included"
     )

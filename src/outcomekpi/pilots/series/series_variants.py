@@ -85,39 +85,39 @@ def list_priors(
     return tuple((text, one) for text, one in found if one is not None)
 
 
-def list_variants(model: SeriesModel, effect: SeriesEffect) -> Named:
+def list_variants(model: SeriesModel, main_under: Callable[[Floats | None], SeriesEffect]) -> Named:
     """Estimate the main effect under other models of the noise.
 
     Parameters
     ----------
     model : as fitted
-    effect : the main one
+    main_under : wandering level (draw, time), or None -> main effect
     """
-    gaussian = model.family == "gaussian"
     if model.method in ("bayes", "structural"):
         return ()
-    if model.method == "structural_trend":
-        if not gaussian:
-            return ()
-        return (
-            ("autoregressive noise of order 1, exact posterior", _autoregressive(model, effect)),
-            ("a level that wanders without a trend", _wandering(model, effect)),
-        )
-    others = {
-        "REML, order 1": replace(model, method="reml", order=1),
-        "REML, order 2": replace(model, method="reml", order=2),
-        "Prais-Winsten, order 1": replace(model, method="prais_winsten", order=1),
-        "independent errors": replace(
-            model, method="independent" if gaussian else "quasi", order=0
-        ),
-    }
+    gaussian = model.family == "gaussian"
+    effect = main_under(None)
+    plain = replace(model, method="independent" if gaussian else "quasi", order=0)
+    others = {"independent errors": plain}
+    if model.method != "structural_trend":
+        others = {
+            "REML, order 1": replace(model, method="reml", order=1),
+            "REML, order 2": replace(model, method="reml", order=2),
+            "Prais-Winsten, order 1": replace(model, method="prais_winsten", order=1),
+            **others,
+        }
     count = model.terms.shape[1]
     found: list[tuple[str, Estimate | None]] = [
         (text, estimate_effect(effect, fit_model(other), count, origin=text))
         for text, other in others.items()
     ]
+    without = "a level that wanders"
+    if model.method == "structural_trend" and gaussian:
+        without = "a level that wanders without a trend"
+        one = _autoregressive(model, effect)
+        found.append(("autoregressive noise of order 1, exact posterior", one))
     if gaussian and model.terms.shape[0] <= LONGEST_VARIANT:
-        found.append(("a level that wanders", _wandering(model, effect)))
+        found.append((without, _wandering(model, effect)))
     return tuple((text, one) for text, one in found if one is not None)
 
 
