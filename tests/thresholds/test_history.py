@@ -330,3 +330,91 @@ def test_the_simulated_history_is_the_same_for_the_same_seed_and_close_to_its_tr
     # 144 standardized differences: mean 0 and SD 1 within 4 standard errors
     assert abs(score.mean()) < 4 / 12
     assert score.std() == pytest.approx(1, abs=4 / np.sqrt(2 * 144))
+
+
+# --- a cycle that nobody has is noticed, however cycles are written -------------------------------
+
+
+@pytest.mark.parametrize(
+    ("labels", "missing"),
+    [
+        (["2011/12", "2013/14"], "2012/13"),
+        (["2011-2012", "2013-2014"], "2012-13"),
+        (["2023q1", "2023q3"], "2023Q2"),
+        (["2023-Q1", "2023-Q3"], "2023Q2"),
+        (["2023-1", "2023-3"], "2023-2"),
+        (["20241", "20243"], "2024-2"),
+        ([20241, 20243], "2024-2"),
+        (["2024-W05", "2024-W07"], "2024-W06"),
+        (["2024W52", "2025W02"], "2025-W01"),
+        (["2024-01-05", "2024-01-19"], "2024-01-12"),
+        (["2024-01-05", "2024-01-12", "2024-01-26"], "2024-01-19"),
+        (pd.to_datetime(["2024-01-05", "2024-01-19"]), "2024-01-12"),
+        (pd.to_datetime(["2024-01-05 08:00", "2024-01-19 08:00"]), "2024-01-12"),
+        (["2024-01", "2024-04"], "2024-02"),
+        (["20240131", "20240331"], "2024-02"),
+        (["2020-01", "2026-04"], "2020-02"),
+        ([12001, 12003], "12002"),
+        ([100, 300], "101"),
+        (["2024T1", "2024T3"], "2024T2"),
+        (["２０２４Ｑ１", "２０２４Ｑ３"], "2024Q2"),
+        (
+            pd.Categorical(["a", "c"], categories=["a", "b", "c", "d"], ordered=True),
+            "b",
+        ),
+    ],
+)
+def test_a_rule_cannot_say_across_a_cycle_that_nobody_has(labels, missing):
+    n = len(labels)
+    table = pd.DataFrame({"indicator": "BP", "cycle": labels, "hits": [190] * n, "n": [200] * n})
+    history = CycleHistory.from_frame(
+        table, indicator="indicator", cycle="cycle", numerator="hits", denominator="n",
+        counts="events",
+    )  # fmt: skip
+    assert missing in history.cycles
+    review = review_thresholds(history, ReviewRule(reading="raw_rate"), draws=200).to_frame()
+    assert review["rule_verdict"].tolist() == ["cannot say"]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["2011/12", "2012/13"],
+        ["2023q4", "2024q1"],
+        ["2024-W52", "2025-W01"],
+        ["2024-01-26", "2024-02-02"],
+        ["2023Q4", "2024Q4"],
+        ["2023-12", "2024-12"],
+        ["2024-03-31", "2024-06-30", "2024-09-30"],
+        ["2024-9", "2024-10"],
+        [100, 200, 300, 400],
+    ],
+)
+def test_cycles_that_follow_one_another_have_no_hole(labels):
+    order = order_cycles(pd.Series(labels), np.array([str(one) for one in labels], object), None)
+    assert order.labels == tuple(str(one) for one in labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "unit", "missing"),
+    [
+        (["2023-4", "2024-1"], "quarter", []),
+        (["2023-4", "2024-1"], "month", 8),
+        ([20234, 20241], "quarter", []),
+        (["2023-2", "2024-1"], "half-year", []),
+        (["2009-10", "2010-11", "2011-12"], "year", []),
+        (["2009-10", "2010-11", "2011-12"], "month", 24),
+    ],
+)
+def test_labels_with_several_readings_are_refused_until_their_unit_is_said(labels, unit, missing):
+    text = np.array([str(one) for one in labels], object)
+    with pytest.raises(CasesError, match=r"differ in what follows what.* cycle_unit="):
+        order_cycles(pd.Series(labels, name="cycle"), text, None)
+    order = order_cycles(pd.Series(labels), text, None, unit)
+    assert len(order.labels) == len(labels) + (missing or 0)
+
+
+def test_parts_of_years_that_no_calendar_knows_need_their_order():
+    labels = ["2023T3", "2024T1"]
+    with pytest.raises(CasesError, match="whether one is missing among them"):
+        order_cycles(pd.Series(labels), np.array(labels, object), None)

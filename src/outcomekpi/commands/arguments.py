@@ -149,6 +149,11 @@ def add_thresholds(commands: "argparse._SubParsersAction[Parser]", run: Run) -> 
     add("--counts", metavar="events|doctors", help="what is counted: patients, or doctors")
     add("--percent", action="store_true", help="completions and targets are in percent")
     add("--cycle-order", metavar="CYCLE", nargs="+", help="oldest first, where names do not tell")
+    add(
+        "--cycle-unit",
+        metavar="NAME",
+        help="what 2024-1 or 20241 names: half-year, quarter or month, where several would fit",
+    )
     _add_review_rule(parser.add_argument_group("the rule as written"))
     _add_review_judgment(parser.add_argument_group("the Bayesian review"))
     parser.add_argument(

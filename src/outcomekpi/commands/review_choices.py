@@ -12,6 +12,7 @@ from outcomekpi.errors import CasesError, SpecError, check_choice, did_you_mean
 from outcomekpi.intervals import check_level
 from outcomekpi.thresholds.review.history import CycleHistory, HistoryCounts
 from outcomekpi.thresholds.review.review_rule import ReviewJudgment, ReviewRule
+from outcomekpi.times import TIME_UNITS, TimeUnit
 
 __all__ = ["ReviewChoices", "read_choices", "read_history"]
 
@@ -27,6 +28,7 @@ class ReviewChoices:
     counts : what is counted; None where the reading alone tells
     percent : completions and targets are in percent
     cycle_order : cycles, oldest first; None where their labels tell
+    cycle_unit : what their labels name; None where they tell
     rule, judgment : the rule as written, and the Bayesian review
     draws, seed : of the review
     level : probability of every interval
@@ -37,6 +39,7 @@ class ReviewChoices:
     counts: HistoryCounts | None
     percent: bool
     cycle_order: tuple[str, ...] | None
+    cycle_unit: TimeUnit | None
     rule: ReviewRule
     judgment: ReviewJudgment
     draws: int
@@ -56,12 +59,15 @@ def read_choices(options: argparse.Namespace) -> ReviewChoices:
     if options.counts is not None:
         check_choice("counts", options.counts, ("events", "doctors"))
     check_level(options.level)
+    if options.cycle_unit is not None:
+        check_choice("cycle_unit", options.cycle_unit, TIME_UNITS)
     return ReviewChoices(
         roles={role: column for role, column in named.items() if column is not None},
         target=options.target,
         counts=options.counts,
         percent=options.percent,
         cycle_order=None if options.cycle_order is None else tuple(options.cycle_order),
+        cycle_unit=options.cycle_unit,
         rule=ReviewRule(
             reading=options.reading,
             upper=options.upper,
@@ -102,6 +108,7 @@ def read_history(table: pd.DataFrame, choices: ReviewChoices) -> tuple[CycleHist
         counts=_settle_counts(choices),
         percent=choices.percent,
         cycle_order=choices.cycle_order,
+        cycle_unit=choices.cycle_unit,
     )
     return history, rule
 

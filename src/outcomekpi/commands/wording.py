@@ -29,6 +29,8 @@ REPLACEMENTS = (
     (r"\bpercent=True\b", "--percent"),
     (r"\bcycle_order=\[oldest, \.\.\., newest\]", "--cycle-order OLDEST ... NEWEST"),
     (r"^cycle_length must", "--cycle-length must"),
+    (r"^cycle_unit must", "--cycle-unit must"),
+    (r"\bcycle_unit='([\w-]+)'", r"--cycle-unit \1"),
     (r"\bcycle_length='([\w-]+)'", r"--cycle-length \1"),
     (r"\bLeave target out\b", "Leave out --target"),
     (r"\boffset_scale=\.\.\.", "--offset-scale SCALE"),

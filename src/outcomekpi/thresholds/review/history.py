@@ -15,6 +15,7 @@ from outcomekpi.thresholds.review.completion import Reading
 from outcomekpi.thresholds.review.cycle_order import order_cycles
 from outcomekpi.thresholds.review.history_counts import read_counts, read_targets
 from outcomekpi.thresholds.review.history_gaps import name_gaps
+from outcomekpi.times import TimeUnit
 
 __all__ = ["CycleHistory", "HistoryCounts", "Reading"]
 
@@ -74,6 +75,7 @@ class CycleHistory:
         unit: str | None = None,
         target: str | None = None,
         cycle_order: Sequence[object] | None = None,
+        cycle_unit: TimeUnit | None = None,
         percent: bool = False,
     ) -> Self:
         """Check a history of completions once, so that nothing later has to.
@@ -89,6 +91,8 @@ class CycleHistory:
         counts : what the counts are of: "events" (patients), or "doctors" on target
         target : column of the rate that a unit is held to in that cycle
         cycle_order : the cycles from the oldest to the newest, where their labels do not tell
+        cycle_unit : what the labels name, where several units would fit: 2024-1 may be a
+            "half-year", a "quarter" or a "month"
         percent : completions and targets are in percent
 
         Returns
@@ -116,7 +120,7 @@ class CycleHistory:
         }
         roles = _check_columns(table, named)
         labels = _read_labels(table, roles)
-        cycles = order_cycles(table[roles["cycle"]], labels["cycle"], cycle_order)
+        cycles = order_cycles(table[roles["cycle"]], labels["cycle"], cycle_order, cycle_unit)
         numbers, sentences = read_counts(table, roles, percent=percent)
         checked = pd.DataFrame({**labels, **numbers})
         checked["target"] = read_targets(table, roles, percent=percent)
