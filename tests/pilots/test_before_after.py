@@ -416,3 +416,29 @@ def test_with_ten_doctors_and_no_program_one_interval_in_twenty_leaves_out_zero(
         wrong += bool(effect.main.excludes_null(level=0.95))
     # 400 trials at .05: between 8 and 32 but for a chance of 1 in 1,000
     assert 8 <= wrong <= 32
+
+
+def test_a_change_is_said_to_be_adjusted_only_where_it_was():
+    frame = PILOT
+    plain = compare(frame, doctor="doctor", direction="higher")
+    assert plain.verdict().startswith("These data show a change not adjusted for case mix, for the")
+    verdict = plain.checklist.set_index("item").loc["verdict", "answer"]
+    assert "a change not adjusted for case mix" in verdict
+    assert "after adjustment" not in verdict
+    adjusted = compare(frame, doctor="doctor", direction="higher", case_mix="age + severity")
+    assert adjusted.verdict().startswith(
+        "These data show a change after adjustment, for the better"
+    )
+    paired = compare(frame, doctor="doctor", direction="higher", patient="patient")
+    assert paired.verdict().startswith("These data show a change in the same patients, for the")
+
+
+def test_without_a_case_mix_no_picture_or_word_of_the_page_speaks_of_one(tmp_path):
+    paired = compare(PILOT, doctor="doctor", direction="higher", patient="patient")
+    ax = ok.plot_kitagawa(paired)
+    assert ax.get_xticklabels()[0].get_text() == "patients in\nboth periods"
+    ok.report_pilot(paired, path=tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "after adjustment" not in text
+    assert "Same case mix, other case mix" not in text
+    assert "the change at one case mix" not in text

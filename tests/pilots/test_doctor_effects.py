@@ -221,3 +221,12 @@ def test_both_engines_give_the_same_average_and_the_same_doctors():
     doctors = [one.by_doctor.mean(axis=1) for one in changes]
     typical = changes[1].by_doctor.std(axis=1).mean()
     assert np.abs(doctors[0] - doctors[1]).max() < 0.6 * typical
+
+
+def test_doctors_changes_are_said_to_be_adjusted_only_where_they_were():
+    frame, _ = ok.datasets.simulate_pilot(n_doctors=8)
+    shared = {"outcome": "controlled", "period": "period", "after": "after", "doctor": "doctor"}
+    plain = ok.compare_pilot(frame, ok.DoctorEffects(**shared), draws=400)
+    assert "a change not adjusted for case mix that is shared by the doctors" in plain.verdict()
+    adjusted = ok.compare_pilot(frame, ok.DoctorEffects(**shared, case_mix="age"), draws=400)
+    assert "a change after adjustment that is shared by the doctors" in adjusted.verdict()

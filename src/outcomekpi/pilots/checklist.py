@@ -79,7 +79,9 @@ def answer_checklist(
     DataFrame with ``item, question, status`` ("answered", "missing" or "not applicable"),
     ``answer`` (empty where there is none) and ``asked_by``, the guidelines that ask it.
     """
-    claim, caution = CLAIMS[rung]
+    usual, caution = CLAIMS[rung]
+    claim = usual if findings.claim is None else findings.claim
+    caution = f"{caution} {findings.caution}".strip()
     facts = {
         **_from_user(program),
         "estimand": findings.estimand,

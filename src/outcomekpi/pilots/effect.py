@@ -87,6 +87,8 @@ class PilotEffect:
             level=level,
             withheld=self.findings.withheld,
             others=self.findings.others,
+            claim=self.findings.claim,
+            caution=self.findings.caution,
         )
 
     def __repr__(self) -> str:

@@ -56,6 +56,8 @@ class Findings:
     direction : whether higher or lower outcomes are better, or None
     withheld : why the rung's claim must not be made of the main effect; empty where it may
     others : (method in words, main effect by it); the verdict names those that say otherwise
+    claim : what may be claimed where it is less than the rung allows; None is the claim of the rung
+    caution : sentence that must follow every verdict of these findings, or empty
     """
 
     estimand: str
@@ -69,6 +71,8 @@ class Findings:
     direction: Direction | None = None
     withheld: str = ""
     others: tuple[tuple[str, Estimate], ...] = ()
+    claim: str | None = None
+    caution: str = ""
 
 
 class Design(Protocol):

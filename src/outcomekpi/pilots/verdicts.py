@@ -59,6 +59,8 @@ def word_verdict(
     level: float,
     withheld: str = "",
     others: Sequence[tuple[str, Estimate]] = (),
+    claim: str | None = None,
+    caution: str = "",
 ) -> str:
     """Say what the main estimate shows, in the words of its rung.
 
@@ -71,28 +73,32 @@ def word_verdict(
     withheld : why the claim must not be made; empty where it may
     others : (method in words, the same effect by it); those that would say otherwise are named in
         the first sentence
+    claim : in place of the claim of the rung, where the findings allow less
+    caution : sentence of the findings that follows in any case
     """
-    claim, caution = CLAIMS[rung]
+    usual, rest = CLAIMS[rung]
+    claim = usual if claim is None else claim
+    more = f" {caution}" if caution else ""
     lower, upper = estimate.interval(level=level)
     unit = "" if estimate.unit == "ratio" else f" {estimate.unit}"
     number = f"{estimate.name} {estimate.value:.4g}{unit}"
     clear = estimate.excludes_null(level=level)
     if clear is None:
-        return f"The figures say {claim} ({number}; no interval can be given). {caution}"
+        return f"The figures say {claim} ({number}; no interval can be given). {rest}{more}"
     span = f"{number}, {level:.0%} interval {lower:.4g} to {upper:.4g}"
     span += _word_others(estimate, others, level)
     if withheld:
-        return f"These data do not show {claim} ({span}): {withheld}"
+        return f"These data do not show {claim} ({span}): {withheld}{more}"
     if not clear:
         return (
             f"These data do not show {claim} ({span}); they do not show that there is none "
-            "either: the interval says which sizes remain possible."
+            f"either: the interval says which sizes remain possible.{more}"
         )
     side = ""
     if direction is not None:
         better = (estimate.value > estimate.null) == (direction == "higher")
         side = ", for the better" if better else ", for the worse"
-    return f"These data show {claim}{side} ({span}). {caution}"
+    return f"These data show {claim}{side} ({span}). {rest}{more}"
 
 
 def _word_others(estimate: Estimate, others: Sequence[tuple[str, Estimate]], level: float) -> str:

@@ -24,14 +24,17 @@ WORDS = {
     "exit": "patients who\nleft",
     "total": "plain\ndifference",
 }
+STAYED = "patients in\nboth periods"
+"""Of the first bar where there was no case mix, and only entries and exits were told apart."""
 ORDER = ("within", "mix", "entry", "exit", "total")
 
 
 def plot_kitagawa(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
     """Parts of a plain before/after difference, which add up to it, as a waterfall.
 
-    The first bar is the change at one case mix, which is what a program could have made; the
-    others are other patients. Each whisker is the interval of its own part.
+    The first bar is the change at one case mix (without one, in the patients of both periods),
+    which is what a program could have made; the others are other patients. Each whisker is the
+    interval of its own part.
 
     Parameters
     ----------
@@ -79,7 +82,8 @@ def plot_kitagawa(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
         ax.hlines(height, at + 0.31, at + 0.69, color=LIMIT, linewidth=0.9, zorder=2)
     ax.axhline(0.0, color=INK, linewidth=0.9, zorder=1)
     _write_numbers(ax, rows, base)
-    ax.set_xticks(position, [WORDS.get(str(part), str(part)) for part in rows["part"]])
+    words = WORDS if (rows["part"] == "mix").any() else {**WORDS, "within": STAYED}
+    ax.set_xticks(position, [words.get(str(part), str(part)) for part in rows["part"]])
     unit = unit_of(table) or effect.main.unit
     ax.set_ylabel(f"change ({unit})")
     ax.set_xlabel(f"whiskers: {interval_words(table)} of each part")

@@ -184,7 +184,7 @@ def explain_pilot_words(effect: PilotEffect, *, level: float) -> Facts:
                 "themselves, because part of the worst was bad luck.",
             )
         )
-    if "kitagawa" in tables:
+    if "kitagawa" in tables and (tables["kitagawa"]["part"] == "mix").any():
         words.append(
             (
                 "Same case mix, other case mix",

@@ -35,7 +35,8 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     "kitagawa": (
         "What the plain difference is made of.",
         "The plain before/after difference is the sum of the other bars. Only the first, the "
-        "change at one case mix, can be the program's; the others are other patients.",
+        "change in patients who are compared with their like, can be the program's; the others "
+        "are other patients.",
     ),
     "slope": (
         "Before and after.",
@@ -59,6 +60,11 @@ BY_EXPOSURE = (
     "By time with the program.",
     "The effect in the first period with the program, the second, and so on. A program that "
     "needs time, or wears off, shows here; the last ones rest on few clusters.",
+)
+TWO_GROUPS = (
+    "The two groups before and after.",
+    "The dashed line, and the diamond, are where the group with the program would be, had it "
+    "changed as the other did; the distance to its point is the effect, if it would have.",
 )
 HEIGHTS = {"counterfactual": 4.6, "event_study": 4.2, "slope": 4.8, "frontier": 5.0}
 
@@ -98,6 +104,8 @@ def sketch_pilot(effect: PilotEffect) -> list[Sketch]:
         heading, caption = CAPTIONS[name]
         if name == "event_study" and effect.design.rung == 6:
             heading, caption = BY_EXPOSURE
+        if name == "slope" and effect.design.rung == 4:
+            heading, caption = TWO_GROUPS
         rows = len(effect.findings.tables[name])
         height = rows_height(rows) if name == "doctor_effects" else HEIGHTS.get(name, 4.2)
         sketches.append(

@@ -9,11 +9,12 @@ import pandas as pd
 from outcomekpi.cases import Direction
 from outcomekpi.errors import SpecError, check_choice, check_kind
 from outcomekpi.pilots.findings import Findings, Rung
-from outcomekpi.pilots.patients.before_after_checks import check_change
+from outcomekpi.pilots.patients.before_after_checks import check_change, look_for_selection
 from outcomekpi.pilots.patients.before_after_facts import (
     ChangeAnswer,
     answer_facts,
     state_assumptions,
+    state_claim,
     state_estimand,
 )
 from outcomekpi.pilots.patients.before_after_tables import tabulate
@@ -175,11 +176,12 @@ class BeforeAfter:
             estimates=answer.everything,
             naive=answer.naive,
             assumptions=state_assumptions(answer),
-            checks=check_change(answer),
+            checks=(*look_for_selection(answer, program), *check_change(answer)),
             threats=list_threats(answer, program),
             tables=tabulate(answer),
             facts=answer_facts(answer),
             direction=self.direction,
+            claim=state_claim(answer, self.rung),
         )
 
     def _correct_units(

@@ -8,8 +8,10 @@ from outcomekpi.checks import CheckResult
 from outcomekpi.columns import count_of
 from outcomekpi.pilots.patients.before_after_facts import FEW_CLUSTERS, ChangeAnswer
 from outcomekpi.pilots.patients.patient_change import MeasuredChange
+from outcomekpi.pilots.program import Program
+from outcomekpi.pilots.selection.baseline_edge import check_edge
 
-__all__ = ["check_change", "describe_missing"]
+__all__ = ["check_change", "describe_missing", "look_for_selection"]
 
 
 def check_change(answer: ChangeAnswer) -> tuple[CheckResult, ...]:
@@ -34,6 +36,19 @@ def check_change(answer: ChangeAnswer) -> tuple[CheckResult, ...]:
     if answer.corrected is not None:
         checks += answer.corrected.checks
     return tuple(checks)
+
+
+def look_for_selection(answer: ChangeAnswer, program: Program) -> tuple[CheckResult, ...]:
+    """Look for a baseline that is cut off at one value, where it was not corrected."""
+    if answer.corrected is not None:
+        return ()
+    rows, use = answer.change.rows, answer.change.model_rows
+    return check_edge(
+        rows.outcome[use & ~rows.after],
+        rows.outcome[use & rows.after],
+        outcome=answer.columns.outcome,
+        said=program.selected_on_baseline,
+    )
 
 
 def describe_missing(answer: ChangeAnswer) -> CheckResult:

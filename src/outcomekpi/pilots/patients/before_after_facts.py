@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from outcomekpi.columns import count_of
 from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.estimates import Estimate
-from outcomekpi.pilots.findings import Fact
+from outcomekpi.pilots.findings import Fact, Rung
 from outcomekpi.pilots.patients.kitagawa import PARTS
 from outcomekpi.pilots.patients.missing_outcomes import MissingOutcomes
 from outcomekpi.pilots.patients.patient_change import MeasuredChange
@@ -27,6 +27,7 @@ __all__ = [
     "spell_power",
     "spell_units",
     "state_assumptions",
+    "state_claim",
     "state_estimand",
 ]
 
@@ -71,6 +72,15 @@ class ChangeAnswer:
         if self.missing.bounds is not None:
             found = (*found, self.missing.bounds)
         return found
+
+
+def state_claim(answer: ChangeAnswer, rung: Rung) -> str | None:
+    """Say less than the rung allows where nothing was adjusted; None where something was."""
+    if answer.change.is_adjusted or answer.corrected is not None:
+        return None
+    paired = answer.change.is_paired
+    claim = "a change in the same patients" if paired else "a change not adjusted for case mix"
+    return f"{claim} that is shared by the doctors" if rung == 5 else claim
 
 
 def state_estimand(answer: ChangeAnswer) -> str:

@@ -5,6 +5,7 @@ from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.findings import Threat
 from outcomekpi.pilots.patients.before_after_facts import ChangeAnswer
 from outcomekpi.pilots.program import Program
+from outcomekpi.pilots.selection.baseline_edge import find_edge
 
 __all__ = ["list_threats", "spell_tipping"]
 
@@ -86,6 +87,17 @@ def _regression(answer: ChangeAnswer, program: Program, amount: str) -> Threat:
             direction="towards benefit",
             tipping=f"a fall back of {amount} leaves no effect",
             handled="patients were not selected on their baseline, as the user says",
+        )
+    rows, use = answer.change.rows, answer.change.model_rows
+    edge = find_edge(rows.outcome[use & ~rows.after], rows.outcome[use & rows.after])
+    if edge is not None:
+        where = "or more" if edge.side == "above" else "or less"
+        return Threat(
+            name="regression to the mean",
+            direction="towards benefit",
+            tipping=f"every baseline is {edge.at:.6g} {where}, as if it had got patients in; a "
+            f"fall back of {amount} on its own leaves no effect",
+            handled="",
         )
     return Threat(
         name="regression to the mean",

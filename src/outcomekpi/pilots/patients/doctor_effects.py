@@ -8,7 +8,8 @@ import numpy as np
 from outcomekpi.cases import Direction
 from outcomekpi.errors import SpecError, check_choice, check_kind
 from outcomekpi.pilots.findings import Findings, Rung
-from outcomekpi.pilots.patients.before_after_facts import ChangeAnswer
+from outcomekpi.pilots.patients.before_after_checks import look_for_selection
+from outcomekpi.pilots.patients.before_after_facts import ChangeAnswer, state_claim
 from outcomekpi.pilots.patients.change_estimates import naive_estimate
 from outcomekpi.pilots.patients.doctor_change_draws import (
     ChangeData,
@@ -185,11 +186,12 @@ class DoctorEffects:
             estimates=plain.everything,
             naive=naive,
             assumptions=state_assumptions(answer),
-            checks=check_doctors(answer),
+            checks=(*look_for_selection(plain, program), *check_doctors(answer)),
             threats=list_threats(answer, program),
             tables=tabulate(answer),
             facts=answer_facts(answer),
             direction=self.direction,
+            claim=state_claim(plain, self.rung),
         )
 
     def _sample(self, data: ChangeData, draws: int, rng: np.random.Generator) -> ChangeDraws:
