@@ -31,6 +31,7 @@ validate: $(VENV)/.stamp ## Run the long statistical studies and write their tab
 	$(PY) benchmarks/cliffs.py
 	$(PY) benchmarks/series_coverage.py
 	$(PY) benchmarks/before_after.py
+	$(PY) benchmarks/two_groups.py
 	$(PY) benchmarks/did_few_clusters.py
 	$(PY) benchmarks/selected_panels.py
 	$(PY) benchmarks/regression_to_mean.py

@@ -42,6 +42,7 @@ ROOMS = {
     "pilots.selection.baseline_population": "BaselinePopulation",
     "pilots.patients.before_after": "BeforeAfter",
     "pilots.comparison": "compare_pilot",
+    "pilots.patients.controlled_before_after": "ControlledBeforeAfter",
     "pilots.series.controlled": "ControlledSeries",
     "pilots.panels.did": "DifferenceInDifferences",
     "pilots.e_values": "e_value e_value_of_interval",

@@ -15,6 +15,9 @@ EXAMPLES = """examples:
   patients before and after
     outcomekpi pilot patients.csv --design before-after --outcome controlled --time period \\
       --after after --doctor doctor --adjust "age + severity" --direction higher --out page
+  patients of two wards before and after, ward A with the program
+    outcomekpi pilot patients.csv --design controlled-before-after --outcome controlled \\
+      --time period --after after --group ward --treated A --direction higher --out page
   a monthly series
     outcomekpi pilot months.csv --design interrupted --outcome rate --time month \\
       --start 2024-01 --direction higher --out page
@@ -30,6 +33,7 @@ COLUMNS = {
     "hospital": "hospital of each doctor",
     "patient": "patient identifier, where patients are seen twice",
     "cluster": "column of clusters (did); doctor, hospital or patient (before-after)",
+    "group": "two groups of patients, one with the program (controlled-before-after)",
     "control": "the same outcome where the program was not (controlled)",
     "trials": "patients of each row, where rows count events",
     "exposure": "time or volume at risk of each row, for counts",
@@ -50,7 +54,8 @@ METHODS = {
     "control-as": ("NAME", "controlled: difference or covariate"),
     "control-group": ("NAME", "did: never_treated or not_yet_treated"),
     "rows": ("NAME", "did, synthetic: unit_periods, or patients, which are averaged"),
-    "compare": ("stayers|all", "before-after: known patients with themselves, or everybody"),
+    "compare": ("stayers|all", "before-after: known patients with themselves, or all"),
+    "assigned": ("groups|patients", "controlled-before-after: who got the program (groups)"),
     "standard": ("NAME", "before-after: case mix to compare at (average)"),
     "exposure-effect": ("NAME", 'stepped-wedge: constant, linear or "by period"'),
     "correlation": ("NAME", 'stepped-wedge: "nested exchangeable" or exchangeable'),
@@ -136,8 +141,8 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--design",
         metavar="NAME",
-        help="before-after, doctor-effects, interrupted, controlled, synthetic, did or "
-        "stepped-wedge",
+        help="before-after, controlled-before-after, doctor-effects, interrupted, controlled, "
+        "synthetic, did or stepped-wedge",
     )
     for name, words in COLUMNS.items():
         group.add_argument(f"--{name}", metavar="COLUMN", help=words)
@@ -146,6 +151,7 @@ def _add_design(parser: argparse.ArgumentParser) -> None:
         metavar="TIME|COLUMN",
         help="first time with the program; for did, synthetic and stepped-wedge the column of it",
     )
+    group.add_argument("--treated", metavar="VALUE", help="value of --group with the program")
     group = parser.add_argument_group("method")
     for name, (metavar, words) in METHODS.items():
         group.add_argument(f"--{name}", metavar=metavar, help=words)

@@ -76,7 +76,7 @@ def read_pilot_choices(options: argparse.Namespace) -> PilotChoices:
     else:
         _refuse_figures(options)
         design = build_design(options)
-    roles = ("doctor", "hospital", "patient", "unit", "cluster")
+    roles = ("doctor", "hospital", "patient", "unit", "cluster", "group")
     labels = tuple(getattr(options, role) for role in roles if getattr(options, role) is not None)
     return PilotChoices(
         figures=figures,

@@ -72,6 +72,15 @@ DESIGNS: dict[str, DesignOptions] = {
         },
         needed=("outcome", "time", "direction"),
     ),
+    "controlled-before-after": DesignOptions(
+        fields={
+            **{name: field for name, field in PATIENTS.items() if field and name != "hospital"},
+            **{name: name for name in ("group", "treated", "assigned", "cluster")},
+            "compare": "patients",
+            "range": "outcome_range",
+        },
+        needed=("outcome", "time", "group", "treated", "direction"),
+    ),
     "doctor-effects": DesignOptions(
         fields={**PATIENTS, "engine": "engine"},
         needed=("outcome", "time", "doctor", "direction"),
@@ -120,7 +129,13 @@ HINTS = {
     ("stepped-wedge", "hospital"): "Name the clusters by --unit.",
     ("before-after", "unit"): "Name doctors by --doctor, hospitals by --hospital.",
     ("doctor-effects", "unit"): "Name doctors by --doctor.",
-    ("before-after", "control"): "With controls, use --design did.",
+    ("before-after", "control"): "With a group of patients without the program, use --design "
+    "controlled-before-after.",
+    ("before-after", "group"): "With a group of patients without the program, use --design "
+    "controlled-before-after.",
+    ("controlled-before-after", "control"): "Name the column of both groups by --group, the one "
+    "with the program by --treated.",
+    ("controlled-before-after", "unit"): "Name the column of the two groups by --group.",
 }
 
 
@@ -241,6 +256,10 @@ def _maker(design: str) -> Callable[..., Design]:
         from outcomekpi.pilots.patients.before_after import BeforeAfter
 
         return BeforeAfter
+    if design == "controlled-before-after":
+        from outcomekpi.pilots.patients.controlled_before_after import ControlledBeforeAfter
+
+        return ControlledBeforeAfter
     if design == "doctor-effects":
         from outcomekpi.pilots.patients.doctor_effects import DoctorEffects
 

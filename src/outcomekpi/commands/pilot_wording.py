@@ -6,6 +6,7 @@ __all__ = ["reword_pilot"]
 
 DESIGNS = {
     "BeforeAfter": "before-after",
+    "ControlledBeforeAfter": "controlled-before-after",
     "DoctorEffects": "doctor-effects",
     "InterruptedSeries": "interrupted",
     "ControlledSeries": "controlled",
@@ -38,6 +39,7 @@ OPTIONS = {
     **{name: name for name in ("years", "direction", "order", "horizon", "standard", "patients")},
     **{name: name for name in ("cutoff", "side", "baseline", "target", "reliability", "chosen")},
     **{name: name for name in ("correlation", "design", "draws", "seed", "level")},
+    **{name: name for name in ("group", "treated", "assigned")},
 }
 """Argument in Python -> option."""
 

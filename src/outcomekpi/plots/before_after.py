@@ -27,7 +27,8 @@ def plot_before_after(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes
 
     Lines that fan in towards the middle are what luck does to extreme starts, with or without a
     program. Where it is known how units were chosen, the dashed line leads to the level that they
-    would have come to by themselves: only the rest can be the program's.
+    would have come to by themselves: only the rest can be the program's. With a group without the
+    program, it leads to where the treated would be had they changed as that group did.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def _draw_expected(ax: "Axes", table: pd.DataFrame) -> None:
         marker="D",
         markersize=4.5,
         markerfacecolor="white",
-        label="by regression to the mean alone",
+        label=str(table.attrs.get("expected", "by regression to the mean alone")),
         **style,
     )
 

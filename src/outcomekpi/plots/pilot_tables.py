@@ -30,7 +30,7 @@ MADE_BY = {
     "frontier": "PublishedAggregates and sensitivity(effect)",
     "kitagawa": "BeforeAfter",
     "doctor_effects": "DoctorEffects",
-    "slope": "BeforeAfter or DoctorEffects",
+    "slope": "BeforeAfter, ControlledBeforeAfter or DoctorEffects",
 }
 """Table of a pilot -> designs that make it."""
 

@@ -28,6 +28,11 @@ TABLES: dict[str, tuple[str, str]] = {
         "If the comparison is broken",
         "Bounds of the effect as larger and larger breaks (m) of the main assumption are allowed.",
     ),
+    "group_shocks": (
+        "If groups move by themselves",
+        "The effect if whatever moves all patients of one group in one period, whether program or "
+        "not, has this SD. Two groups cannot show how large it is.",
+    ),
     "prior_sensitivity": ("Under other priors", "The effect where other beliefs are put in."),
     "e_values": (
         "E-values",

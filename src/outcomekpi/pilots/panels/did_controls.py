@@ -94,6 +94,13 @@ def _check_clusters(panel: PanelData, options: DidOptions) -> None:
             f"Every one of {panel.n_clusters:,} clusters has a treated unit: no cluster is left to "
             "tell how much clusters change by themselves. Name a smaller cluster."
         )
+    if treated == controls == 1:
+        raise CasesError(
+            "One treated and one control cluster: no data tell how much a cluster changes by "
+            "itself, and an interval would run from -inf to inf. If the rows are patients, "
+            "ControlledBeforeAfter compares them as the units and says what that leaves out; with "
+            "many periods, ControlledSeries judges by the scatter before the start."
+        )
     if options.inference == "randomization":
         return
     if min(treated, controls) < FEWEST_CLUSTERS:

@@ -24,6 +24,7 @@ __all__ = [
     "Inference",
     "MeasuredChange",
     "WhichPatients",
+    "cluster_rows",
     "measure_change",
 ]
 
@@ -149,7 +150,7 @@ def measure_change(
             "after; comparing patients with themselves needs 2. Pass patients='all' to compare "
             "everybody in each period."
         )
-    role, names, cluster, moved = _cluster_rows(rows, options.cluster)
+    role, names, cluster, moved = cluster_rows(rows, options.cluster)
     _check_overlap(rows, model_rows)
 
     def split(weights: Floats, start: Floats | None = None) -> ChangeSplit:
@@ -220,10 +221,21 @@ def _resample(
     return draw_clusters(measure, cluster, rows.after, draws=options.draws, rng=rng)
 
 
-def _cluster_rows(
+def cluster_rows(
     rows: PatientRows, wanted: Cluster | None
 ) -> tuple[Cluster, tuple[str, ...], NDArray[np.intp], int]:
-    """Choose the clusters, and keep the two rows of a patient in one."""
+    """Choose the clusters, and keep the two rows of a patient in one.
+
+    Parameters
+    ----------
+    rows : of patients
+    wanted : unit whose patients may be alike; None is the outermost column that was named
+
+    Returns
+    -------
+    role, names, cluster, moved : names are empty where each row is its own cluster; moved counts
+        the rows of patients who came to another cluster
+    """
     role: Cluster = "patient"
     if wanted is None:
         if "hospital" in rows.labels:
@@ -265,7 +277,7 @@ def _one_cluster(rows: PatientRows, role: Cluster, labels: Labels) -> str:
         )
     return said + (
         f"What is valid: cluster='patient', an interval about patients of this {role} that says "
-        f"nothing of other {role}s; or controls, with DifferenceInDifferences."
+        f"nothing of other {role}s; or a group without the program, with ControlledBeforeAfter."
     )
 
 
