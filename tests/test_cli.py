@@ -58,7 +58,8 @@ def run(run_whole, monkeypatch):
         "outcomekpi.commands.evaluation.draw_figures", lambda folder, **_: folder.mkdir()
     )
     monkeypatch.setattr(
-        "outcomekpi.commands.evaluation.report", lambda *_, path, **__: path.write_text("report")
+        "outcomekpi.commands.evaluation.write_report",
+        lambda *_, path, **__: path.write_text("report"),
     )
     return run_whole
 

@@ -13,7 +13,9 @@ from outcomekpi.commands.pilot_designs import DESIGNS, all_options
 from outcomekpi.commands.pilot_wording import DESIGNS as DESIGN_WORDS
 from outcomekpi.commands.pilot_wording import reword_pilot
 from outcomekpi.datasets.pilots import simulate_pilot
+from outcomekpi.pilots.patients.before_after import BeforeAfter
 from outcomekpi.public_names import HOME
+from outcomekpi.report.pilot_masking import tabulate_counts
 
 FILES = {
     *("effect.csv", "sensitivity.csv", "checklist.csv", "report.html", "provenance.json"),
@@ -362,3 +364,80 @@ def test_every_option_of_a_design_is_a_field_of_it_and_can_be_typed():
 )
 def test_messages_are_said_in_options(python, typed):
     assert reword_pilot(python) == typed
+
+
+def wards(cases, share):
+    """Patients of 12 doctors in 4 quarters, of whom half of the doctors start in the third."""
+    rows = [
+        (f"D{doctor:02d}", quarter, 3 if doctor < 6 else 0, int(place < round(share * cases)))
+        for doctor in range(12)
+        for quarter in range(1, 5)
+        for place in range(cases + doctor % 3)
+    ]
+    return pd.DataFrame(rows, columns=["doctor", "quarter", "start", "controlled"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "table", "words"),
+    [
+        (PATIENTS, patients(), "counts behind its estimates and pictures are below 10"),
+        (PANEL, wards(20, 0.3), "the first patients without the event|the first events in D"),
+        (
+            SERIES + " --start 15",
+            series(),
+            "name the column of patients (--trials, for --family binomial)",
+        ),
+        (
+            SERIES + " --start 15 --trials n --family binomial",
+            series(n=40).assign(rate=lambda frame: frame["rate"].round() // 2),
+            "the first patients without the event in",
+        ),
+    ],
+)
+def test_a_pilot_with_small_cells_is_not_published(run, arguments, table, words):
+    if "did" in arguments:
+        table = table.assign(start=table["start"].replace(0, np.nan))
+    code, _, error, out = run(f"{arguments} --suppress-below 10", table)
+    assert code == 2 and not out.exists()
+    assert any(one in error for one in words.split("|")), error
+    assert "suppress_below" not in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "table"),
+    [
+        (FIGURES, None),
+        (PANEL, wards(40, 0.5)),
+        (
+            SERIES.replace("rate", "events") + " --start 15 --trials n --family binomial",
+            series(n=100).assign(events=lambda frame: frame["rate"].round()),
+        ),
+    ],
+)
+def test_a_pilot_without_small_cells_says_so(run, arguments, table):
+    if "did" in arguments:
+        table = table.assign(start=table["start"].replace(0, np.nan))
+    code, _, error, out = run(f"{arguments} --suppress-below 10", table)
+    assert code == 0, error
+    assert "For publication: " in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_every_count_of_patients_before_and_after_is_looked_at():
+    design = BeforeAfter(
+        outcome="well", period="period", after="b", doctor="doctor", patient="patient",
+        direction="higher",
+    )  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "patient": [f"p{k}" for k in range(60)] * 2 + ["new"] * 1,
+            "period": ["a"] * 60 + ["b"] * 61,
+            "doctor": (["x"] * 30 + ["y"] * 30) * 2 + ["x"],
+            "well": [0, 1] * 30 + [1, 1, 0] * 20 + [1],
+        }
+    )
+    counts = tabulate_counts(table, design).set_index("what")["count"]
+    assert counts["patients with the event before: 30"] == 30
+    assert counts["patients without the event of doctor 'y' after: 10"] == 10
+    assert counts["patients seen in both periods with the event after: 40"] == 40
+    assert counts["rows of patients seen in one only after: 1"] == 1
+    assert (counts < 10).sum() == 1

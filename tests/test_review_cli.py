@@ -67,7 +67,7 @@ def run(run_whole, monkeypatch):
     """Do as ``run_whole`` does, without drawing: most tests are about what comes before."""
     module = "outcomekpi.commands.review"
     monkeypatch.setattr(f"{module}.save_figures", lambda folder, _: folder.mkdir())
-    monkeypatch.setattr(f"{module}.report_review", lambda *_, path, **__: path.write_text("report"))
+    monkeypatch.setattr(f"{module}.write_review", lambda *_, path, **__: path.write_text("report"))
     return run_whole
 
 
@@ -400,3 +400,16 @@ def test_the_same_seed_gives_the_same_tables(run):
 )
 def test_arguments_of_a_review_become_options(said, wanted):
     assert wanted in reword(said)
+
+
+def test_what_is_withheld_is_in_no_file(run_whole):
+    table = made_table({"common": 0.7, "rare": 0.97}, units=2, cases=90)
+    code, said, _, out = run_whole(table, "--suppress-below", "11", "--target", "goal",
+                                   reading="share_of_doctors")  # fmt: skip
+    assert code == 0
+    assert "left out: rare" in said
+    for file in ("review.csv", "cycles.csv", "ratchet.csv", "operating.csv"):
+        assert "rare" not in (out / file).read_text(encoding="utf-8")
+    code, _, error, _ = run_whole(table, "--suppress-below", "40", "--target", "goal",
+                                  reading="share_of_doctors")  # fmt: skip
+    assert code == 2 and "--suppress-below 40 no indicator is left" in error

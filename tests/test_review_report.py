@@ -15,7 +15,7 @@ from outcomekpi.errors import SpecError, StorageError
 from outcomekpi.report.review_answer import answer_review_in_one_line, is_unsupported
 from outcomekpi.report.review_chance import tell_chance, trial_table
 from outcomekpi.report.review_document import report_review
-from outcomekpi.report.review_masking import mask_history
+from outcomekpi.report.review_masking import mask_history, publish_review
 from outcomekpi.report.review_trial import true_completion, try_rule
 from outcomekpi.thresholds.operating.operating import operating_characteristics
 from outcomekpi.thresholds.operating.settings import Setting
@@ -23,7 +23,9 @@ from outcomekpi.thresholds.review.review import ReviewRule
 
 
 def written(review, tmp_path, **choices):
-    operating = choices.pop("operating", None) or small_trial(review)
+    operating = choices.pop("operating", None)
+    if operating is None and "suppress_below" not in choices:
+        operating = small_trial(review)
     path = report_review(review, operating, path=tmp_path / "review.html", **choices)
     return path.read_text(encoding="utf-8")
 
@@ -249,27 +251,59 @@ def test_false_changes_of_many_indicators_are_counted_together():
     assert f"by luck with probability {wanted:.1f}%" in words
 
 
-def test_small_counts_are_withheld(tmp_path):
+def test_an_indicator_with_a_small_count_is_left_out_of_everything(tmp_path):
     table = made_table({"rare": 0.97, "common": 0.7}, units=2, cases=90)
     review = made_review(table, reading="share_of_doctors", target="goal")
-    mask = mask_history(review.history, below=11)
-    assert mask.indicators.to_dict() == {"rare": True, "common": False}
     page = written(review, tmp_path, suppress_below=11)
-    body = page[page.index('id="indicator-table"') :]
-    row = re.search(r'<th scope="row">rare</th>.*?</tr>', body, re.S)[0]
-    assert row.count("withheld") == 2
-    assert "withheld" not in re.search(r'<th scope="row">common</th>.*?</tr>', body, re.S)[0]
-    assert "the completion as observed is withheld" in page
-    assert "counts below 11 are withheld" in page
-    assert "Patients counted" not in page
-    observed = review.to_frame().loc["rare", "sentence"].split(": ")[1].split(".")[0]
-    assert observed not in page
+    listing = page[page.index('id="indicator-table"') :]
+    assert set(re.findall(r'<th scope="row">(rare|common)</th>', listing)) == {"common"}
+    words = "1 indicator with a count below 11 (reached, not reached, or in all) left out: rare"
+    assert words in page
+    assert page.replace(words, "").count("rare") == page.count("rarely") + page.count("rarer")
+
+
+def test_no_number_of_a_published_review_depends_on_what_is_left_out():
+    results, hashes = [], set()
+    for rare in (0.97, 0.99):
+        table = made_table({"common": 0.7, "usual": 0.8, "zz rare": rare}, units=2, cases=90)
+        review = made_review(table, reading="share_of_doctors", target="goal")
+        published, mask = publish_review(review, below=11)
+        assert mask.withheld == ("zz rare",)
+        frames = [published.to_frame(), published.cycles_frame(), published.ratchet_frame()]
+        results.append([*frames, trial_table(try_rule(published), level=0.95)])
+        hashes.add(published.provenance.data_hash)
+    assert all(one.equals(other) for one, other in zip(*results, strict=True))
+    assert len(hashes) == 1
+
+
+def test_units_are_added_up_where_the_reading_pools_them():
+    table = made_table({"rare": 0.9, "common": 0.7}, units=4, cases=60)
+    review = made_review(table, reading="raw_rate")
+    published, mask = publish_review(review, below=11)
+    assert mask.added_up == ("rare",) and not mask.withheld
+    rare = published.history.frame.query("indicator == 'rare'")
+    assert set(rare["unit"]) == {"all"}
+    whole = review.history.frame.query("indicator == 'rare'").groupby("cycle")["numerator"].sum()
+    assert rare.set_index("cycle")["numerator"].to_dict() == whole.to_dict()
+    assert published.history.frame.query("indicator == 'common'")["unit"].nunique() == 4
+
+
+def test_a_history_of_nothing_but_small_counts_is_refused():
+    history = made_history(made_table({"rare": 0.97}, units=2, cases=90))
+    with pytest.raises(SpecError, match="no indicator is left"):
+        mask_history(history, "share_of_doctors", below=11)
+
+
+def test_operating_characteristics_of_the_whole_history_are_not_published(tmp_path):
+    review = made_review(made_table({"common": 0.7}))
+    with pytest.raises(SpecError, match="Leave operating out"):
+        report_review(review, try_rule(review), path=tmp_path / "r.html", suppress_below=10)
 
 
 @pytest.mark.parametrize("below", [0, 1, 2.5, True, "11"])
 def test_a_senseless_bound_for_small_counts_is_refused(below):
     with pytest.raises(SpecError, match="suppress_below"):
-        mask_history(made_history(made_table()), below=below)
+        mask_history(made_history(made_table()), "raw_rate", below=below)
 
 
 def test_remarks_on_the_history_are_printed_and_escaped(tmp_path):

@@ -86,9 +86,11 @@ def build_parser() -> Parser:
 def _evaluate(options: argparse.Namespace) -> None:
     from outcomekpi.adjustment.spec import ModelSpec
     from outcomekpi.commands.evaluation import Choices, evaluate_file
+    from outcomekpi.commands.publishing import find_publishing
     from outcomekpi.commands.summary import print_judgment
     from outcomekpi.profiling.classification import FlagRule
 
+    publishing = find_publishing(options.suppress_below, options.private_dir, out=options.out)
     named = {role: getattr(options, role) for role in ROLES}
     judgment = evaluate_file(
         options.data,
@@ -105,10 +107,11 @@ def _evaluate(options: argparse.Namespace) -> None:
             draws=options.draws,
             seed=options.seed,
             level=options.level,
+            publishing=publishing,
         ),
         out=options.out,
     )
-    print_judgment(judgment, options.out)
+    print_judgment(judgment, options.out, private=publishing.private)
 
 
 def _thresholds(options: argparse.Namespace) -> None:
@@ -135,8 +138,10 @@ def _pilot(options: argparse.Namespace) -> None:
 
 def _demo(options: argparse.Namespace) -> None:
     from outcomekpi.commands.demonstration import demonstrate
+    from outcomekpi.commands.publishing import find_publishing
 
-    demonstrate(options.out)
+    publishing = find_publishing(options.suppress_below, options.private_dir, out=options.out)
+    demonstrate(options.out, publishing=publishing)
 
 
 def _claimed(out: Path) -> "AbstractContextManager[Claim]":

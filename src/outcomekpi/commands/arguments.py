@@ -15,6 +15,7 @@ __all__ = [
     "ShowVersion",
     "add_demo",
     "add_evaluate",
+    "add_publishing",
     "add_thresholds",
     "read_count",
     "read_number",
@@ -121,6 +122,7 @@ def add_evaluate(commands: "argparse._SubParsersAction[Parser]", run: Run) -> No
         "--probability", metavar="P", type=read_number, default=0.95, help="needed for a flag (.95)"
     )
     add("--level", metavar="P", type=read_number, default=0.95, help="of intervals (.95)")
+    add_publishing(parser, private=True)
     parser.add_argument(
         "--out", metavar="DIR", type=read_path, required=True, help="folder to write"
     )
@@ -156,6 +158,7 @@ def add_thresholds(commands: "argparse._SubParsersAction[Parser]", run: Run) -> 
     )
     _add_review_rule(parser.add_argument_group("the rule as written"))
     _add_review_judgment(parser.add_argument_group("the Bayesian review"))
+    add_publishing(parser)
     parser.add_argument(
         "--out", metavar="DIR", type=read_path, required=True, help="folder to write"
     )
@@ -214,6 +217,7 @@ def add_demo(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
     parser.add_argument(
         "out", metavar="DIR", type=read_path, nargs="?", default=Path("outcomekpi-demo")
     )
+    add_publishing(parser, private=True)
     parser.set_defaults(command=run)
 
 
@@ -222,6 +226,25 @@ def read_path(text: str) -> Path:
     if not text.strip() or "\0" in text:
         raise argparse.ArgumentTypeError(f"wanted a name, found {text!r}")
     return Path(text)
+
+
+def add_publishing(parser: argparse.ArgumentParser, *, private: bool = False) -> None:
+    """Add what is withheld from results that leave the house."""
+    add = parser.add_argument_group("publication").add_argument
+    add(
+        "--suppress-below",
+        metavar="N",
+        type=read_count,
+        help="withhold what would show a count below N, such as 10, in every file of --out",
+    )
+    if private:
+        add(
+            "--private-dir",
+            metavar="DIR",
+            type=read_path,
+            help="with --suppress-below: folder of what stays in the house, the fit and the whole "
+            "table of doctors (the output folder's name with -private)",
+        )
 
 
 def read_number(text: str) -> float:

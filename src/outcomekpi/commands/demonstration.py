@@ -7,6 +7,7 @@ from outcomekpi.cases import Cases
 from outcomekpi.commands.evaluation import N_STEPS, Choices, evaluate_cases
 from outcomekpi.commands.folder import check_folder
 from outcomekpi.commands.progress import show_progress
+from outcomekpi.commands.publishing import Publishing
 from outcomekpi.commands.summary import print_judgment
 from outcomekpi.datasets.medpar import has_medpar, load_medpar
 from outcomekpi.datasets.synthetic import load_synthetic_cases
@@ -22,9 +23,11 @@ real), because medpar is not installed: pip install 'outcomekpi[examples]' bring
 Outcome: death, adjusted for age, sex and charlson."""
 
 
-def demonstrate(out: Path) -> None:
+def demonstrate(out: Path, *, publishing: Publishing) -> None:
     """Evaluate medpar where it is installed, else the synthetic set; say which."""
     check_folder(out)
+    if publishing.private is not None:
+        check_folder(publishing.private)
     if has_medpar():
         print(MEDPAR)
         cases = Cases.from_frame(load_medpar(), outcome="died", doctor="provnum", direction="lower")
@@ -36,8 +39,9 @@ def demonstrate(out: Path) -> None:
         spec = ModelSpec(case_mix="age + sex + charlson")
         title = "Deaths of the patients of 40 surgeons (synthetic)"
     with show_progress(N_STEPS) as step:
-        judgment = evaluate_cases(cases, spec, choices=Choices(title=title), out=out, step=step)
-    print_judgment(judgment, out)
+        choices = Choices(title=title, publishing=publishing)
+        judgment = evaluate_cases(cases, spec, choices=choices, out=out, step=step)
+    print_judgment(judgment, out, private=publishing.private)
     print(f"""
 Open {out / "report.html"} in a browser and look at three things:
   1. the answer at the top: who stands out, how sure that is, and how much of it is luck;

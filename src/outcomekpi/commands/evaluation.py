@@ -16,6 +16,7 @@ from outcomekpi.cases import Cases
 from outcomekpi.commands.figures import draw_figures
 from outcomekpi.commands.folder import check_folder, write_folder
 from outcomekpi.commands.progress import Step, show_progress
+from outcomekpi.commands.publishing import Publishing, refuse_leftovers
 from outcomekpi.errors import SpecError, check_choice
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.profiling.classification import Classification, FlagRule, classify
@@ -23,7 +24,8 @@ from outcomekpi.profiling.doctor_table import doctor_table
 from outcomekpi.profiling.ranking import Ranks, rank
 from outcomekpi.profiling.reliability import Reliability, reliability
 from outcomekpi.profiling.standardization import StandardizedRates, standardize
-from outcomekpi.report.document import report
+from outcomekpi.report.document import write_report
+from outcomekpi.report.publication import Publication, publish, published_table
 from outcomekpi.tables import read_table, write_csv
 
 __all__ = ["Choices", "Judgment", "evaluate_cases", "evaluate_file"]
@@ -42,6 +44,7 @@ class Choices:
     engine, draws, seed : of the fit
     level : probability of every interval
     title : heading of the report; None names the outcome
+    publishing : what is withheld, and where what stays in the house is written
     """
 
     rule: FlagRule = field(default_factory=FlagRule)
@@ -51,6 +54,7 @@ class Choices:
     seed: int = 20261
     level: float = DEFAULT_LEVEL
     title: str | None = None
+    publishing: Publishing = field(default_factory=Publishing)
 
     def __post_init__(self) -> None:
         check_choice("engine", self.engine, get_args(Engine))
@@ -97,6 +101,8 @@ def evaluate_file(
     out : folder to write
     """
     check_folder(out)
+    if choices.publishing.private is not None:
+        check_folder(choices.publishing.private)
     labels = tuple(roles[role] for role in ("doctor", "hospital", "patient") if role in roles)
     with show_progress(N_STEPS) as step:
         step("Reading")
@@ -115,19 +121,25 @@ def evaluate_cases(
     posterior = fit(cases, spec, engine=choices.engine, draws=choices.draws, seed=choices.seed)
     step("Judging")
     judgment = _judge(posterior, choices)
+    publication, table = _publish(judgment, choices)
     with write_folder(out) as folder:
         step("Drawing")
         draw_figures(
             folder / "figures",
-            fit=judgment.fit,
-            rates=judgment.rates,
-            ranks=judgment.ranks,
-            flags=judgment.flags,
-            reliabilities=judgment.reliabilities,
+            fit=publication.fit,
+            rates=publication.rates,
+            ranks=publication.ranks,
+            flags=publication.flags,
+            reliabilities=publication.reliabilities,
             level=choices.level,
         )
         step("Checking and reporting")
-        _write_files(judgment, folder, choices)
+        _write_files(publication, table, folder, choices)
+        if choices.publishing.private is None:
+            save_fit(judgment.fit, folder / "fit.nc")
+        else:
+            refuse_leftovers(folder, out)
+            _write_private(judgment, choices.publishing.private)
     return judgment
 
 
@@ -158,18 +170,42 @@ def _judge(posterior: Fit, choices: Choices) -> Judgment:
     )
 
 
-def _write_files(judgment: Judgment, folder: Path, choices: Choices) -> None:
-    write_csv(judgment.table, folder / "doctors.csv")
-    write_csv(judgment.fit.to_frame(level=choices.level), folder / "model.csv")
-    save_fit(judgment.fit, folder / "fit.nc")
-    results = (judgment.fit, judgment.rates, judgment.ranks, judgment.flags)
-    page = folder / "report.html"
-    report(
-        *results,
-        path=page,
+def _publish(judgment: Judgment, choices: Choices) -> tuple[Publication, pd.DataFrame]:
+    """Return what may be shown, and its table of doctors; all of it where nothing is withheld."""
+    publication = publish(
+        judgment.fit,
+        judgment.rates,
+        judgment.ranks,
+        judgment.flags,
+        below=choices.publishing.below,
+    )
+    if publication.mask.shown.all():
+        return publication, judgment.table
+    rule = replace(choices.rule, threshold=choices.benchmark)
+    against_benchmark = classify(publication.rates, rule)
+    table = published_table(publication, against_benchmark, level=choices.level)
+    table["flag"] = publication.flags.flag.to_numpy()
+    return publication, table
+
+
+def _write_files(
+    publication: Publication, table: pd.DataFrame, folder: Path, choices: Choices
+) -> None:
+    write_csv(table, folder / "doctors.csv")
+    write_csv(publication.fit.to_frame(level=choices.level), folder / "model.csv")
+    write_report(
+        publication,
+        path=folder / "report.html",
         level=choices.level,
         title=choices.title,
-        benchmark=float(judgment.table.attrs["threshold"]),
+        benchmark=float(table.attrs["threshold"]),
     )
-    record = judgment.fit.provenance.to_json()
+    record = publication.fit.provenance.to_json()
     (folder / "provenance.json").write_text(record, encoding="utf-8")
+
+
+def _write_private(judgment: Judgment, private: Path) -> None:
+    """Write what is about single patients, or about doctors with few, where it stays."""
+    with write_folder(private) as folder:
+        save_fit(judgment.fit, folder / "fit.nc")
+        write_csv(judgment.table, folder / "doctors.csv")

@@ -14,12 +14,14 @@ from outcomekpi.commands.folder import check_folder, write_folder
 from outcomekpi.commands.pilot_choices import PilotChoices
 from outcomekpi.commands.pilot_wording import reword_pilot
 from outcomekpi.commands.progress import show_progress
+from outcomekpi.commands.publishing import refuse_leftovers
 from outcomekpi.errors import OutcomeKPIError, OutcomeKPIWarning
 from outcomekpi.pilots.comparison import compare_pilot
 from outcomekpi.pilots.effect import PilotEffect
 from outcomekpi.pilots.robustness.sensitivity import Sensitivity, sensitivity
 from outcomekpi.report.pilot_document import report_pilot
 from outcomekpi.report.pilot_ledger import sensitivity_table, with_sensitivity
+from outcomekpi.report.pilot_masking import check_pilot_counts, note_pilot_counts
 from outcomekpi.report.pilot_sketches import draw_pilot
 from outcomekpi.tables import read_table, write_csv
 
@@ -42,12 +44,14 @@ class PilotResults:
     sensitivity : what would overturn it; None where that could not be found out
     notes : what was warned of while it was estimated
     level : probability of the intervals
+    publication_note : what was made sure of before publication
     """
 
     effect: PilotEffect
     sensitivity: Sensitivity | None
     notes: tuple[str, ...]
     level: float
+    publication_note: str = ""
 
 
 def evaluate_pilot(path: Path | None, *, choices: PilotChoices, out: Path) -> PilotResults:
@@ -73,16 +77,23 @@ def evaluate_pilot(path: Path | None, *, choices: PilotChoices, out: Path) -> Pi
                 data = read_table(path, text_columns=choices.labels)
             step("Estimating")
             effect, notes = _estimate(data, choices)
+            check_pilot_counts(data, choices.design, below=choices.suppress_below)
         except OutcomeKPIError as error:
             raise type(error)(reword_pilot(str(error))) from error
         step("Trying to overturn it")
         found, trouble = _try_to_overturn(effect, data, choices)
         results = PilotResults(
-            effect=effect, sensitivity=found, notes=(*notes, *trouble), level=choices.level
+            effect=effect,
+            sensitivity=found,
+            notes=(*notes, *trouble),
+            level=choices.level,
+            publication_note=note_pilot_counts(data, below=choices.suppress_below),
         )
         step("Drawing and reporting")
         with write_folder(out) as folder:
             _write_files(results, folder, title=choices.title)
+            if choices.suppress_below is not None:
+                refuse_leftovers(folder, out)
     for note in results.notes:
         warnings.warn(note, OutcomeKPIWarning, stacklevel=2)
     return results
@@ -160,6 +171,7 @@ def _write_files(results: PilotResults, folder: Path, *, title: str | None) -> N
         title=title,
         level=results.level,
         notes=results.notes,
+        publication_note=results.publication_note,
     )
     record = effect.provenance.to_json()
     (folder / "provenance.json").write_text(record, encoding="utf-8")

@@ -3,7 +3,14 @@
 import argparse
 from collections.abc import Callable
 
-from outcomekpi.commands.arguments import Parser, read_count, read_number, read_path, read_seed
+from outcomekpi.commands.arguments import (
+    Parser,
+    add_publishing,
+    read_count,
+    read_number,
+    read_path,
+    read_seed,
+)
 
 __all__ = ["add_pilot"]
 
@@ -108,6 +115,7 @@ def add_pilot(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
     )
     add("--title", metavar="TEXT", help="heading of the report")
     add("--out", metavar="DIR", type=read_path, required=True, help="folder to write")
+    add_publishing(parser)
     parser.set_defaults(command=run)
 
 

@@ -15,6 +15,7 @@ from outcomekpi.pilots.program import Program
 from outcomekpi.pilots.published.aggregate_priors import AggregatePriors, PriorRange
 from outcomekpi.pilots.published.aggregates import PublishedAggregates
 from outcomekpi.pilots.published.published import PublishedFigures, Reading
+from outcomekpi.report.suppression import check_suppression
 
 __all__ = ["PilotChoices", "read_pilot_choices", "read_program"]
 
@@ -40,6 +41,7 @@ class PilotChoices:
     draws, seed, level : of the estimation and its intervals
     quick : no placebos, and no cluster left out
     title : heading of the report; None names the outcome
+    suppress_below : a table with a count below this is refused; None refuses none
     """
 
     figures: PublishedFigures | None
@@ -51,6 +53,7 @@ class PilotChoices:
     level: float
     quick: bool
     title: str | None
+    suppress_below: int | None
 
 
 def read_pilot_choices(options: argparse.Namespace) -> PilotChoices:
@@ -64,6 +67,8 @@ def read_pilot_choices(options: argparse.Namespace) -> PilotChoices:
         The file of the program cannot be read.
     """
     check_level(options.level)
+    if options.suppress_below is not None:
+        check_suppression(options.suppress_below)
     if options.direction is not None:
         check_choice("direction", options.direction, ("higher", "lower"))
     program = read_program(options)
@@ -88,6 +93,7 @@ def read_pilot_choices(options: argparse.Namespace) -> PilotChoices:
         level=options.level,
         quick=options.quick or getattr(design, "engine", None) == "nuts",
         title=options.title,
+        suppress_below=options.suppress_below,
     )
 
 

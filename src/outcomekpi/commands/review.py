@@ -10,11 +10,13 @@ import pandas as pd
 from outcomekpi.commands.figures import save_figures
 from outcomekpi.commands.folder import check_folder, write_folder
 from outcomekpi.commands.progress import show_progress
+from outcomekpi.commands.publishing import refuse_leftovers
 from outcomekpi.commands.review_choices import ReviewChoices, read_history
 from outcomekpi.plots.operating import plot_operating
 from outcomekpi.plots.review import plot_review
 from outcomekpi.report.review_chance import trial_table
-from outcomekpi.report.review_document import report_review
+from outcomekpi.report.review_document import write_review
+from outcomekpi.report.review_masking import ReviewMask, mask_history
 from outcomekpi.report.review_trial import true_completion, try_rule
 from outcomekpi.tables import read_table, write_csv
 from outcomekpi.thresholds.operating.operating import OperatingCharacteristics
@@ -36,11 +38,13 @@ class ReviewResults:
     ----------
     review, operating : the review, and what its rule does by chance
     table : one row per indicator, as in ``review.csv``
+    mask : what was withheld
     """
 
     review: ThresholdReview
     operating: OperatingCharacteristics
     table: pd.DataFrame
+    mask: ReviewMask
 
 
 def review_file(path: Path, *, choices: ReviewChoices, out: Path) -> ReviewResults:
@@ -57,6 +61,7 @@ def review_file(path: Path, *, choices: ReviewChoices, out: Path) -> ReviewResul
     with show_progress(N_STEPS) as step:
         step("Reading")
         history, rule = read_history(read_table(path, text_columns=labels), choices)
+        history, mask = mask_history(history, rule.reading, below=choices.suppress_below)
         step("Reviewing")
         review = review_thresholds(
             history, rule, judgment=choices.judgment, draws=choices.draws, seed=choices.seed
@@ -66,10 +71,13 @@ def review_file(path: Path, *, choices: ReviewChoices, out: Path) -> ReviewResul
             review=review,
             operating=try_rule(review),
             table=review.to_frame(level=choices.level),
+            mask=mask,
         )
         step("Drawing and reporting")
         with write_folder(out) as folder:
             _write_files(results, folder, level=choices.level)
+            if mask.below is not None:
+                refuse_leftovers(folder, out)
     return results
 
 
@@ -86,6 +94,6 @@ def _write_files(results: ReviewResults, folder: Path, *, level: float) -> None:
         ),
     }
     save_figures(folder / "figures", plots)
-    report_review(review, operating, path=folder / "report.html", level=level)
+    write_review(review, operating, path=folder / "report.html", mask=results.mask, level=level)
     record = review.provenance.to_json()
     (folder / "provenance.json").write_text(record, encoding="utf-8")

@@ -10,6 +10,7 @@ import pandas as pd
 from outcomekpi.commands.arguments import HISTORY_ROLES
 from outcomekpi.errors import CasesError, SpecError, check_choice, did_you_mean
 from outcomekpi.intervals import check_level
+from outcomekpi.report.suppression import check_suppression
 from outcomekpi.thresholds.review.history import CycleHistory, HistoryCounts
 from outcomekpi.thresholds.review.review_rule import ReviewJudgment, ReviewRule
 from outcomekpi.times import TIME_UNITS, TimeUnit
@@ -32,6 +33,7 @@ class ReviewChoices:
     rule, judgment : the rule as written, and the Bayesian review
     draws, seed : of the review
     level : probability of every interval
+    suppress_below : counts below this are withheld; None withholds nothing
     """
 
     roles: dict[str, str]
@@ -45,6 +47,7 @@ class ReviewChoices:
     draws: int
     seed: int
     level: float
+    suppress_below: int | None
 
 
 def read_choices(options: argparse.Namespace) -> ReviewChoices:
@@ -61,6 +64,8 @@ def read_choices(options: argparse.Namespace) -> ReviewChoices:
     check_level(options.level)
     if options.cycle_unit is not None:
         check_choice("cycle_unit", options.cycle_unit, TIME_UNITS)
+    if options.suppress_below is not None:
+        check_suppression(options.suppress_below)
     return ReviewChoices(
         roles={role: column for role, column in named.items() if column is not None},
         target=options.target,
@@ -80,6 +85,7 @@ def read_choices(options: argparse.Namespace) -> ReviewChoices:
         draws=options.draws,
         seed=options.seed,
         level=options.level,
+        suppress_below=options.suppress_below,
     )
 
 

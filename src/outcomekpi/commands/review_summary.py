@@ -19,5 +19,7 @@ def print_review(results: ReviewResults, out: Path) -> None:
         print(f"  {reword(sentence)}")
     if len(log) > REMARKS_AT_MOST:
         print(f"  {len(log) - REMARKS_AT_MOST} more remarks are in the report.")
+    if results.mask.note:
+        print(f"  {results.mask.note}")
     print(answer_review_in_one_line(results.table))
     print(f"Report: {out / 'report.html'}")

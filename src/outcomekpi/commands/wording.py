@@ -50,6 +50,9 @@ REPLACEMENTS = (
     ),
     (r"^FlagRule\.(probability|threshold) must", r"--\1 must"),
     (rf"^({ARGUMENTS}) must", r"--\1 must"),
+    (r"\bsuppress_below(?==\d)", "--suppress-below"),
+    (r"(--suppress-below)=(\d+)", r"\1 \2"),
+    (r"\bsuppress_below\b", "--suppress-below"),
     (r"\bcase_mix\b(?!=)", "--adjust"),
     (r"\bRaise tune\b", "In Python, raise tune"),
 )

@@ -28,7 +28,7 @@ def write_answer(
 
     Parameters
     ----------
-    table : indexed by doctor, columns of ``doctors.csv``; masked counts are missing
+    table : indexed by doctor, columns of ``doctors.csv``
     ranks : posterior of the ranks
     flags : flags and their rule
     style : how rates are written
@@ -148,9 +148,9 @@ def _sentence(
         f"{style.span(row['rate_lower'], row['rate_upper'])}), "
         f"with probability {probability(row[f'p_{kind}'])} {kind} than the {bar.noun}"
     )
-    if gaussian or pd.isna(row["observed"]):
+    if gaussian:
         return words + "."
-    cases = "" if pd.isna(row["cases"]) else f" in {plural(int(row['cases']), 'case')}"
+    cases = f" in {plural(int(row['cases']), 'case')}"
     events = "event" if row["observed"] == 1 else "events"
     return (
         f"{words}; {count(row['observed'])} {events}{cases}, where "

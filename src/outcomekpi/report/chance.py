@@ -34,7 +34,7 @@ def write_chance(
     ----------
     fit : for the spread between doctors
     table : indexed by doctor, columns of ``doctors.csv``
-    raw_rates : rates before adjustment, of the doctors whose counts may be seen
+    raw_rates : rates before adjustment, of the same doctors
     reliability : of each doctor's result
     style, level : how rates are written, probability of the intervals
     """
@@ -42,7 +42,7 @@ def write_chance(
         _describe_range(table, raw_rates, style),
         _describe_reliability(reliability),
         _describe_spread(fit, style, level),
-        _describe_tests(fit),
+        _describe_tests(fit, table.index),
     ]
     return tuple(paragraph for paragraph in paragraphs if paragraph)
 
@@ -50,11 +50,10 @@ def write_chance(
 def _describe_range(table: pd.DataFrame, raw_rates: pd.Series, style: RateStyle) -> str:
     if len(raw_rates) < 2:
         return ""
-    whose = "the doctors'" if len(raw_rates) == len(table) else "the shown doctors'"
     low, high = style.write(raw_rates.min()), style.write(raw_rates.max())
     after = f"{style.write(table['rate'].min())} to {style.write(table['rate'].max())}"
     return (
-        f"Before adjustment {whose} {style.noun}s go from {low} to {high}. Once case mix and "
+        f"Before adjustment the doctors' {style.noun}s go from {low} to {high}. Once case mix and "
         f"chance are taken into account, those of all go from {after}."
     )
 
@@ -95,12 +94,13 @@ def _describe_spread(fit: Fit, style: RateStyle, level: float) -> str:
     )
 
 
-def _describe_tests(fit: Fit) -> str:
+def _describe_tests(fit: Fit, shown: pd.Index) -> str:
     if fit.model.family == "negative_binomial" or fit.cases.outcome.size > TESTED_UP_TO:
         return ""
     from scipy.stats import binom
 
     p_values = exact_test(fit).to_frame()["p_value"]
+    p_values = p_values[p_values.index.isin(shown)]
     n, found = len(p_values), int((p_values < SURPRISING).sum())
     said = (
         f"If all doctors were equally good, about {n * SURPRISING:,.1f} of {n:,} would still look "

@@ -6,13 +6,11 @@ from typing import Any
 
 from outcomekpi.adjustment.fit import Fit
 from outcomekpi.checks import CheckResult
-from outcomekpi.errors import check_kind
+from outcomekpi.errors import SpecError, check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.profiling.classification import Classification
-from outcomekpi.profiling.doctor_table import doctor_table
 from outcomekpi.profiling.funnel import funnel_limits
 from outcomekpi.profiling.ranking import Ranks
-from outcomekpi.profiling.reliability import reliability
 from outcomekpi.profiling.standardization import StandardizedRates
 from outcomekpi.report import passages
 from outcomekpi.report.answer import write_answer
@@ -20,9 +18,9 @@ from outcomekpi.report.bar import name_bar
 from outcomekpi.report.chance import write_chance
 from outcomekpi.report.figures import draw_pictures
 from outcomekpi.report.listing import list_doctors
-from outcomekpi.report.masking import Mask, keep_shown, mask_counts
 from outcomekpi.report.numbers import RateStyle, plural, rate_style
 from outcomekpi.report.page import check_target, render_page, write_page
+from outcomekpi.report.publication import Publication, publish, published_table
 from outcomekpi.report.reading import explain_words, state_limits
 from outcomekpi.report.sketches import (
     sketch_checks,
@@ -34,7 +32,7 @@ from outcomekpi.report.sketches import (
 )
 from outcomekpi.report.verdicts import describe_checks, quick_checks
 
-__all__ = ["report"]
+__all__ = ["report", "write_report"]
 
 CONTENTS = (
     ("answer", "Answer"),
@@ -79,8 +77,9 @@ def report(
     level : probability of every interval
     benchmark : rate that doctors are compared with elsewhere, where the flags have a threshold of
         their own; the report then tells the two apart
-    suppress_below : for publication, withhold counts of cases and events below this (see
-        :func:`outcomekpi.report.masking.mask_counts`)
+    suppress_below : for publication, withhold doctors with a count of cases, events or cases
+        without the event below this, and fit the model to cases in which those who are withheld
+        have exchanged their patients (see :func:`outcomekpi.report.publication.publish`)
 
     Returns
     -------
@@ -108,45 +107,56 @@ def report(
     check_kind("flags", flags, Classification, "classify(rates)")
     check_level(level)
     target = check_target(path)
-    mask = mask_counts(rates, below=suppress_below)
-    if checks is None:
-        checks = quick_checks(fit, level=level)
-    context = _gather(
-        fit,
-        rates,
-        ranks,
-        flags,
-        checks=checks,
-        title=title,
-        level=level,
-        benchmark=benchmark,
-        mask=mask,
+    if suppress_below is not None and checks:
+        raise SpecError(
+            "With suppress_below the model is fitted anew, and checks of the first fit would give "
+            "counts away. Pass checks=None, which runs the quick ones, or checks=[]."
+        )
+    publication = publish(fit, rates, ranks, flags, below=suppress_below)
+    return write_report(
+        publication, path=target, checks=checks, title=title, level=level, benchmark=benchmark
     )
-    return write_page(target, render_page("doctors", context))
+
+
+def write_report(
+    publication: Publication,
+    *,
+    path: Path,
+    checks: Sequence[CheckResult] | None = None,
+    title: str | None = None,
+    level: float = DEFAULT_LEVEL,
+    benchmark: float | None = None,
+) -> Path:
+    """Write the report of results of which it is settled who is shown.
+
+    Parameters
+    ----------
+    publication : the results
+    path : HTML file to write or replace
+    checks, title, level, benchmark : as in :func:`report`
+    """
+    if checks is None:
+        checks = quick_checks(publication.fit, level=level)
+    context = _gather(publication, checks=checks, title=title, level=level, benchmark=benchmark)
+    return write_page(path, render_page("doctors", context))
 
 
 def _gather(
-    fit: Fit,
-    rates: StandardizedRates,
-    ranks: Ranks,
-    flags: Classification,
+    publication: Publication,
     *,
     checks: Sequence[CheckResult],
     title: str | None,
     level: float,
     benchmark: float | None,
-    mask: Mask,
 ) -> dict[str, Any]:
     """Bring together everything the template writes."""
+    fit, mask = publication.fit, publication.mask
+    rates, shown = publication.everyone, publication.rates
+    ranks, flags, reliabilities = publication.ranks, publication.flags, publication.reliabilities
     style = rate_style(fit, rates)
     bar = name_bar(flags, benchmark, style)
-    reliabilities = reliability(fit)
-    table = doctor_table(fit, rates, ranks, flags, level=level, reliabilities=reliabilities)
-    shown = keep_shown(rates, mask)
+    table = published_table(publication, flags, level=level)
     limits = funnel_limits(shown) if len(shown.cases) > 1 else None
-    visible = table.copy()
-    visible["observed"] = visible["observed"].where(~mask.observed)
-    visible["cases"] = visible["cases"].where(~mask.cases)
     outcome = fit.cases.roles["outcome"]
     return {
         "title": title if title is not None else f"{outcome}: results of the doctors",
@@ -154,7 +164,7 @@ def _gather(
         "masked_note": mask.note,
         "contents": CONTENTS,
         "answer": write_answer(
-            visible,
+            table,
             ranks,
             flags,
             style=style,
@@ -163,7 +173,7 @@ def _gather(
             luck=write_chance(
                 fit,
                 table,
-                raw_rates=rates.raw_rate[mask.shown],
+                raw_rates=shown.raw_rate,
                 reliability=reliabilities,
                 style=style,
                 level=level,
@@ -171,16 +181,16 @@ def _gather(
         ),
         "asked": passages.describe_question(fit, rates, flags, style=style, level=level, bar=bar),
         "case_facts": passages.describe_cases(fit, rates, style=style, mask=mask),
-        "case_log": fit.cases.log,
+        "case_log": publication.log,
         "table": list_doctors(table, fit, flags, style=style, mask=mask, level=level, bar=bar),
         "figures": draw_pictures(
             [
                 *sketch_funnel(shown, flags, limits),
-                *sketch_rows(rates, ranks, flags, level=level),
+                *sketch_rows(shown, ranks, flags, level=level),
                 *sketch_shrinkage(shown, level=level),
-                *sketch_reliability(reliabilities, mask=mask, level=level),
+                *sketch_reliability(reliabilities, level=level),
                 *sketch_spread(fit, level=level),
-                *sketch_checks(checks, mask),
+                *sketch_checks(checks, mask, rates.family),
             ]
         ),
         "checks": describe_checks(fit, checks, with_tables=mask.below is None),

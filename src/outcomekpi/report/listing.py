@@ -35,7 +35,7 @@ def list_doctors(
     table : indexed by doctor, columns of ``doctors.csv``
     fit : for the hospitals
     flags : for the direction
-    style, mask, level : how rates are written, what is withheld, probability of the intervals
+    style, mask, level : how rates are written, who is withheld, probability of the intervals
     bar : the rate that flags and probabilities are about
     """
     worst_is_high = flags.rates.direction == "lower"
@@ -46,7 +46,7 @@ def list_doctors(
     low, high = min(low, bar.value), max(high, bar.value)
     width = (high - low) or 1.0
     rows = tuple(
-        _row(str(doctor), values, hospitals, style, mask, (low, width), _gaussian(flags))
+        _row(str(doctor), values, hospitals, style, (low, width), _gaussian(flags))
         for doctor, values in zip(ordered.index, ordered.to_dict("records"), strict=True)
     )
     left_out = len(table) - len(ordered)
@@ -56,12 +56,14 @@ def list_doctors(
             "A P/E rate is a ratio times the overall rate: the upper end of an interval can pass "
             "100% where little is known."
         )
+    if mask.hidden.any():
+        notes.append(mask.names)
     if left_out:
         notes.append(f"{left_out:,} doctors near the {bar.noun} are not listed here.")
     return Listing(
         noun="doctor",
         intro=(
-            f"All {plural(len(table), 'doctor')}, the worst standardized {style.noun} first. "
+            f"{_who(len(table), mask)}, the worst standardized {style.noun} first. "
             f"Choose a heading to sort by it. The line in the interval marks {bar.words(style)}"
             f"{'.' if bar.noun == 'benchmark' else '; both probabilities are about it.'}"
         ),
@@ -79,6 +81,12 @@ def list_doctors(
         only="only those who stand out" if (table["flag"] != "").any() else "",
         notes=tuple(notes),
     )
+
+
+def _who(n: int, mask: Mask) -> str:
+    if mask.hidden.any():
+        return f"The {plural(n, 'doctor')} who {'is' if n == 1 else 'are'} shown"
+    return f"All {plural(n, 'doctor')}"
 
 
 def _gaussian(flags: Classification) -> bool:
@@ -143,15 +151,14 @@ def _row(
     values: Mapping[Hashable, Any],
     hospitals: dict[str, str] | None,
     style: RateStyle,
-    mask: Mask,
     scale: tuple[float, float],
     gaussian: bool,
 ) -> Row:
     number = {str(name): float(value) for name, value in values.items() if name != "flag"}
     hospital = None if hospitals is None else hospitals[doctor]
-    counts = [_count(number["cases"], hidden=bool(mask.cases[doctor]), mask=mask)]
+    counts = [number_cell(count(number["cases"]), number["cases"])]
     if not gaussian:
-        counts.append(_count(number["observed"], hidden=bool(mask.observed[doctor]), mask=mask))
+        counts.append(number_cell(count(number["observed"]), number["observed"]))
         counts.append(number_cell(decimal(number["expected"], 1), number["expected"]))
     lower, upper = number["rate_lower"], number["rate_upper"]
     low, width = scale
@@ -173,7 +180,3 @@ def _row(
         number_cell(decimal(number["reliability"], 2), number["reliability"]),
     )
     return Row(name=doctor, flag=flag, found_by=found_by, cells=cells)
-
-
-def _count(value: float, *, hidden: bool, mask: Mask) -> Cell:
-    return Cell(mask.text, sort="-1") if hidden else number_cell(count(value), value)

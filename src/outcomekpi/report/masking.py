@@ -1,4 +1,4 @@
-"""Small cells of a published table: which counts are withheld, so that no patient is found."""
+"""Doctors of whom nothing is shown in a table that is published."""
 
 from dataclasses import dataclass, replace
 
@@ -6,104 +6,107 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.errors import SpecError
+from outcomekpi.profiling.reliability import Reliability
 from outcomekpi.profiling.standardization import StandardizedRates
+from outcomekpi.report.numbers import plural
+from outcomekpi.report.suppression import check_suppression, choose_withheld
 
-__all__ = ["Mask", "check_suppression", "keep_shown", "mask_counts", "nothing_masked"]
+__all__ = ["Mask", "keep_reliability", "keep_shown", "mask_counts", "nothing_masked"]
+
+NAMED_AT_MOST = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Mask:
-    """Which counts of which doctors a report withholds.
+    """Which doctors a report withholds.
 
     Attributes
     ----------
-    below : counts below this are withheld; None withholds nothing
-    cases, observed : (doctor,), True where that count is withheld
+    below : counts below this are small; None withholds nothing
+    hidden : (doctor,), True where nothing of the doctor is shown
     """
 
     below: int | None
-    cases: pd.Series
-    observed: pd.Series
+    hidden: pd.Series
 
     @property
     def shown(self) -> NDArray[np.bool_]:
-        """Doctors of whom every count may be seen, also as a point in a picture."""
-        return ~(self.cases | self.observed).to_numpy()
-
-    @property
-    def text(self) -> str:
-        """What stands in the place of a count."""
-        return f"< {self.below}" if self.below is not None else ""
+        """Doctors who are shown, (doctor,)."""
+        return np.asarray(~self.hidden.to_numpy(dtype=bool))
 
     @property
     def note(self) -> str:
-        """One sentence that says what was withheld, empty where nothing was."""
+        """What was withheld and how, empty where nothing was to be."""
         if self.below is None:
             return ""
-        hidden = int((~self.shown).sum())
+        n = int(self.hidden.sum())
+        if not n:
+            return f"For publication: no count of any doctor lies below {self.below}."
         return (
-            f"For publication, counts below {self.below} are withheld: this concerns {hidden:,} "
-            f"of {len(self.cases):,} doctors, who are also left out of the pictures in which their "
-            "counts could be read. Where a single count could be found by subtraction from a "
-            "total, one more is withheld."
+            f"For publication, {n:,} of {plural(len(self.hidden), 'doctor')} are withheld: those "
+            f"with fewer than {self.below} events, cases, or cases without the event, and others "
+            "so that these cannot be found by subtraction. Their patients count in every total and "
+            "in the model, but which of them each patient belongs to was exchanged before anything "
+            "was computed; results of the others can differ a little from those that the house "
+            "has."
         )
+
+    @property
+    def names(self) -> str:
+        """The doctors who are withheld, in one sentence; empty where none is."""
+        names = [str(name) for name in self.hidden.index[self.hidden.to_numpy(dtype=bool)]]
+        if not names:
+            return ""
+        more = len(names) - NAMED_AT_MOST
+        listed = ", ".join(names[:NAMED_AT_MOST]) + (f" and {more:,} more" if more > 0 else "")
+        return f"Withheld: {listed}."
 
 
 def nothing_masked(rates: StandardizedRates) -> Mask:
     """Return the mask of a report that withholds nothing."""
-    none = pd.Series(False, index=rates.cases.index)
-    return Mask(below=None, cases=none, observed=none)
+    return Mask(below=None, hidden=pd.Series(False, index=rates.cases.index))
 
 
-def mask_counts(rates: StandardizedRates, *, below: int | None) -> Mask:
-    """Decide which counts of cases and events are withheld.
+def mask_counts(
+    rates: StandardizedRates, *, below: int | None, over_exposure: bool = False
+) -> Mask:
+    """Decide which doctors are withheld.
 
     Parameters
     ----------
     rates : observed events and cases of each doctor
     below : counts below this are withheld, zero included; None withholds nothing
+    over_exposure : rows are stretches of exposure and no patients, so that only events count
 
     Raises
     ------
     SpecError
-        ``below`` is not a whole number of at least 2.
+        ``below`` is not a whole number of at least 2, or nearly everybody would be withheld.
 
     Notes
     -----
-    Withheld are cases < k; observed events < k; and, where events are among cases, observed
-    events whose complement (cases without the event) is < k, since either count gives the other.
-    All of a doctor's events are withheld with his cases. If just one doctor's count is withheld,
-    the next smallest one goes with it, because totals are printed.
+    Small are cases < k; observed events < k; and, where events are among cases, cases without
+    the event < k, since either count gives the other; of measurements only cases. See
+    :func:`outcomekpi.report.suppression.choose_withheld` for who is withheld beside them.
     """
     if below is None:
         return nothing_masked(rates)
     check_suppression(below)
-    cases = _withhold_a_second(rates.cases < below, rates.cases)
-    observed = cases.copy()
-    if rates.family != "gaussian":
-        observed |= rates.observed < below
-    if rates.family in ("bernoulli", "binomial"):
-        observed |= rates.cases - rates.observed < below
-    return Mask(below=below, cases=cases, observed=_withhold_a_second(observed, rates.observed))
-
-
-def check_suppression(below: object) -> None:
-    """Refuse a bound for small counts that hides nothing or is no count.
-
-    Raises
-    ------
-    SpecError
-        ``below`` is not a whole number of at least 2.
-    """
-    if isinstance(below, bool) or not isinstance(below, int) or below < 2:
-        raise SpecError(
-            f"suppress_below must be a whole number of at least 2, or None; got {below!r}."
-        )
+    cases = np.rint(rates.cases.to_numpy(dtype=np.float64)).astype(np.int64)
+    if rates.family == "gaussian":
+        cells, size = [cases], cases
+    else:
+        events = np.rint(rates.observed.to_numpy(dtype=np.float64)).astype(np.int64)
+        among = rates.family in ("bernoulli", "binomial")
+        cells, size = [events, cases - events if among else cases], cases
+        if over_exposure:
+            cells, size = [events], events
+    withheld = choose_withheld(np.column_stack(cells), size, below=below)
+    return Mask(below=below, hidden=pd.Series(withheld.hidden, index=rates.cases.index))
 
 
 def keep_shown(rates: StandardizedRates, mask: Mask) -> StandardizedRates:
-    """Return the rates of the doctors whose counts may be seen, with the reference rate of all."""
+    """Return the rates of the doctors who are shown, with the reference rate of all."""
     if mask.shown.all():
         return rates
     at = np.flatnonzero(mask.shown)
@@ -118,11 +121,12 @@ def keep_shown(rates: StandardizedRates, mask: Mask) -> StandardizedRates:
     )
 
 
-def _withhold_a_second(hidden: pd.Series, counts: pd.Series) -> pd.Series:
-    """Hide one count more where a single hidden one is the total less all others."""
-    if hidden.sum() != 1 or len(hidden) < 2:
-        return hidden
-    position = int(np.argmin(counts.where(~hidden, np.inf).to_numpy()))
-    second = np.zeros(len(hidden), dtype=bool)
-    second[position] = True
-    return hidden | second
+def keep_reliability(reliability: Reliability, mask: Mask) -> Reliability:
+    """Return the reliability of the doctors who are shown."""
+    at = np.flatnonzero(mask.shown)
+    return replace(
+        reliability,
+        draws=reliability.draws.isel(doctor=at),
+        estimate=reliability.estimate.iloc[at],
+        cases=reliability.cases.iloc[at],
+    )

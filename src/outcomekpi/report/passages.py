@@ -123,14 +123,16 @@ def describe_cases(fit: Fit, rates: StandardizedRates, *, style: RateStyle, mask
         facts.append(("Events", count(float(rates.observed.sum()))))
     facts.append((f"Overall {style.noun}", _with_unit(style, rates.reference_rate)))
     facts += count_published_risk(fit)
-    visible = cases[~mask.cases.to_numpy()]
+    if mask.hidden.any():
+        facts.append(("Doctors withheld", f"{int(mask.hidden.sum()):,}"))
+    visible = cases[mask.shown]
     if len(visible):
         low, middle, high = (float(x) for x in np.quantile(visible, [0.0, 0.5, 1.0]))
-        among = " (of the counts shown)" if mask.cases.any() else ""
+        among = " (of the doctors shown)" if mask.hidden.any() else ""
         span = f"{count(low)} to {count(high)}, median {count(middle)}"
         each = f"{count(low)} each" if low == high else span
         facts.append(("Cases per doctor", each + among))
-    if rates.family != "gaussian" and not mask.observed.any():
+    if rates.family != "gaussian" and not mask.hidden.any():
         none = int((rates.observed == 0).sum())
         facts.append(("Doctors without events", f"{none:,}"))
     return facts

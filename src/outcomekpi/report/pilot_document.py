@@ -46,6 +46,7 @@ def report_pilot(
     title: str | None = None,
     level: float = DEFAULT_LEVEL,
     notes: Sequence[str] = (),
+    publication_note: str = "",
 ) -> Path:
     """Write one HTML file that says what a pilot shows, and what it does not.
 
@@ -64,6 +65,8 @@ def report_pilot(
     title : heading of the page; None names the program and the outcome
     level : probability of the intervals; tables that a design made at 95 % keep theirs
     notes : what has to be known before the rest, such as warnings of the estimation
+    publication_note : what was made sure of before publication (see
+        :func:`outcomekpi.report.pilot_masking.check_pilot_counts`)
 
     Returns
     -------
@@ -92,6 +95,7 @@ def report_pilot(
         check_kind("sensitivity", sensitivity, Sensitivity, "sensitivity(effect, data)")
         effect, undone = with_sensitivity(effect, sensitivity), sensitivity.notes
     context = _gather(effect, title=title, level=level, notes=tuple(notes))
+    context["masked_note"] = publication_note
     context["undone"] = [ended(one) for one in undone]
     return write_page(target, render_page("pilot", context))
 
@@ -107,7 +111,6 @@ def _gather(
     return {
         "title": title if title is not None else _title(effect),
         "subtitle": _subtitle(effect),
-        "masked_note": "",
         "contents": [entry for entry in CONTENTS if entry[0] not in absent],
         "answer": answer_pilot(effect, level=level, ledger=open_threats(ledger), notes=notes),
         "estimand": ended(effect.findings.estimand),

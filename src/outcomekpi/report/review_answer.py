@@ -3,7 +3,6 @@
 import pandas as pd
 
 from outcomekpi.report.numbers import percent, plural, probability
-from outcomekpi.report.review_masking import ReviewMask
 from outcomekpi.report.statements import Answer, Named, Part, Side
 from outcomekpi.thresholds.review.review import ThresholdReview
 
@@ -54,22 +53,16 @@ def answer_review_in_one_line(table: pd.DataFrame) -> str:
     return line + (f" Too little is known about {silent:,}." if some else "")
 
 
-def words_of(table: pd.DataFrame, mask: ReviewMask) -> pd.Series:
-    """Return the sentence about each indicator, without its name and without withheld counts.
+def words_of(table: pd.DataFrame) -> pd.Series:
+    """Return the sentence about each indicator, without its name.
 
     Parameters
     ----------
     table : ``ThresholdReview.to_frame``
-    mask : indicators whose completion as observed is withheld
     """
     words = {}
     for name, row in table.iterrows():
         sentence = str(row["sentence"]).removeprefix(f"{name}: ")
-        if mask.indicators[str(name)]:
-            sentence = (
-                f"The rule says '{row['rule_verdict']}', the Bayesian review '{row['verdict']}'; "
-                "the completion as observed is withheld."
-            )
         words[name] = sentence[:1].upper() + sentence[1:]
     return pd.Series(words, dtype=object)
 

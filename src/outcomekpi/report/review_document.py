@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from outcomekpi.errors import check_kind
+from outcomekpi.errors import SpecError, check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.plots.operating import plot_operating
 from outcomekpi.plots.review import plot_review, review_height
@@ -19,7 +19,7 @@ from outcomekpi.report.review_chance import (
     tell_chance,
 )
 from outcomekpi.report.review_listing import list_indicators
-from outcomekpi.report.review_masking import ReviewMask, mask_history
+from outcomekpi.report.review_masking import ReviewMask, publish_review
 from outcomekpi.report.review_passages import READINGS
 from outcomekpi.report.review_targets import describe_targets
 from outcomekpi.report.review_trial import true_completion, try_rule
@@ -27,7 +27,7 @@ from outcomekpi.report.sketches import Sketch
 from outcomekpi.thresholds.operating.operating import OperatingCharacteristics
 from outcomekpi.thresholds.review.review import ThresholdReview
 
-__all__ = ["report_review"]
+__all__ = ["report_review", "write_review"]
 
 CONTENTS = (
     ("answer", "Answer"),
@@ -68,8 +68,8 @@ def report_review(
     path : HTML file to write or replace; its folder is made if need be
     title : heading of the report; None says how many indicators it is about
     level : probability of every interval
-    suppress_below : for publication, withhold counts below this (see
-        :func:`outcomekpi.report.review_masking.mask_history`)
+    suppress_below : for publication, leave out indicators with a count below this, and review
+        the others (see :func:`outcomekpi.report.review_masking.mask_history`)
 
     Returns
     -------
@@ -95,12 +95,43 @@ def report_review(
     check_kind("review", review, ThresholdReview, "review_thresholds(history, rule)")
     check_level(level)
     target = check_target(path)
-    mask = mask_history(review.history, below=suppress_below)
-    if operating is None:
-        operating = try_rule(review)
+    if suppress_below is not None and operating is not None:
+        raise SpecError(
+            "With suppress_below the rule is tried at the caseloads that may be published. Leave "
+            "operating out."
+        )
+    published, mask = publish_review(review, below=suppress_below)
+    return write_review(
+        published,
+        try_rule(published) if operating is None else operating,
+        path=target,
+        mask=mask,
+        title=title,
+        level=level,
+    )
+
+
+def write_review(
+    review: ThresholdReview,
+    operating: OperatingCharacteristics,
+    *,
+    path: Path,
+    mask: ReviewMask,
+    title: str | None = None,
+    level: float = DEFAULT_LEVEL,
+) -> Path:
+    """Write the report of a review of which it is settled what is shown.
+
+    Parameters
+    ----------
+    review, operating : of what is shown
+    path : HTML file to write or replace
+    mask : what was left out
+    title, level : as in :func:`report_review`
+    """
     check_kind("operating", operating, OperatingCharacteristics, "operating_characteristics(...)")
     context = _gather(review, operating, title=title, level=level, mask=mask)
-    return write_page(target, render_page("indicators", context))
+    return write_page(path, render_page("indicators", context))
 
 
 def _gather(
@@ -114,20 +145,20 @@ def _gather(
     """Bring together everything the template writes."""
     table = review.to_frame(level=level)
     chance = _describe_chance(review, operating, level)
-    sentences = words_of(table, mask)
+    sentences = words_of(table)
     return {
         "title": title if title is not None else _title(review),
         "subtitle": _subtitle(review),
         "masked_note": mask.note,
         "contents": CONTENTS,
         "answer": answer_review(review, table, sentences=sentences, luck=chance.paragraphs[:1]),
-        "dashboard": draw_pictures([_sketch_dashboard(review, mask, level)]),
-        "table": list_indicators(review, table, mask=mask, level=level),
+        "dashboard": draw_pictures([_sketch_dashboard(review, level)]),
+        "table": list_indicators(review, table, level=level),
         "sentences": list(sentences.items()),
-        "targets": describe_targets(review, table, mask=mask, level=level),
+        "targets": describe_targets(review, table, level=level),
         "chance": chance,
         "asked": passages.describe_review(review, level=level),
-        "history_facts": passages.describe_history(review, mask=mask),
+        "history_facts": passages.describe_history(review),
         "history_log": _explain_log(review, mask),
         "model": passages.describe_review_model(review),
         "glossary": passages.explain_review_words(review, level=level),
@@ -174,7 +205,7 @@ def _describe_chance(
     )
 
 
-def _sketch_dashboard(review: ThresholdReview, mask: ReviewMask, level: float) -> Sketch:
+def _sketch_dashboard(review: ThresholdReview, level: float) -> Sketch:
     n, cycles = len(review.history.indicators), len(review.history.cycles)
     return Sketch(
         name="dashboard",
@@ -183,7 +214,7 @@ def _sketch_dashboard(review: ThresholdReview, mask: ReviewMask, level: float) -
         f"with {percent(level)} probability. An interval that crosses a bar does not tell on "
         "which side the indicator stands. Color and shape are the verdict of the Bayesian review; "
         "at the right stands what the written rule says, where it says something else.",
-        draw=lambda ax: plot_review(review, level=level, observed=mask.below is None, ax=ax),
+        draw=lambda ax: plot_review(review, level=level, ax=ax),
         height=review_height(review),
         n_marks=n * cycles,
     )
@@ -191,9 +222,9 @@ def _sketch_dashboard(review: ThresholdReview, mask: ReviewMask, level: float) -
 
 def _explain_log(review: ThresholdReview, mask: ReviewMask) -> tuple[str, ...]:
     """Return what the history named; where counts are withheld, that there is something."""
-    if mask.below is None or not review.log:
+    if not mask.has_remarks:
         return review.log
     return (
-        f"{plural(len(review.log), 'remark')} on missing or changed data, not printed here because "
-        "counts are withheld.",
+        "What was missing or changed in the data is not printed here, because counts are withheld.",
+        *review.log,
     )

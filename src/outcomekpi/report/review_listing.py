@@ -8,7 +8,6 @@ import pandas as pd
 
 from outcomekpi.report.cells import Cell, Column, Listing, Row, interval_bar, number_cell
 from outcomekpi.report.numbers import RateStyle, count, percent, probability
-from outcomekpi.report.review_masking import ReviewMask
 from outcomekpi.thresholds.review.review import ThresholdReview
 
 __all__ = ["COMPLETION", "list_indicators"]
@@ -17,16 +16,14 @@ COMPLETION = RateStyle(factor=100.0, decimals=1, sign="%", unit="", noun="comple
 KINDS = {"too easy": "easy", "too hard": "hard"}
 
 
-def list_indicators(
-    review: ThresholdReview, table: pd.DataFrame, *, mask: ReviewMask, level: float
-) -> Listing:
+def list_indicators(review: ThresholdReview, table: pd.DataFrame, *, level: float) -> Listing:
     """Lay out the indicators with both verdicts, the easiest first.
 
     Parameters
     ----------
     review : review of the thresholds
     table : its ``to_frame``
-    mask, level : what is withheld, probability of the intervals
+    level : probability of the intervals
     """
     ordered = table.sort_values("mean", ascending=False, kind="stable")
     ends = [*ordered["lower"], *ordered["upper"], review.rule.lower, review.rule.upper]
@@ -35,7 +32,7 @@ def list_indicators(
     cases = review.history.frame.groupby("indicator")["denominator"].sum()
     names = [str(name) for name in ordered.index]
     rows = tuple(
-        _row(name, values, float(cases[name]), mask, (low, width))
+        _row(name, values, float(cases[name]), (low, width))
         for name, values in zip(names, ordered.to_dict("records"), strict=True)
     )
     what = "patients" if review.history.numerator_counts == "events" else "doctors"
@@ -89,10 +86,8 @@ def _row(
     name: str,
     values: Mapping[Hashable, Any],
     cases: float,
-    mask: ReviewMask,
     scale: tuple[float, float],
 ) -> Row:
-    hidden = bool(mask.indicators[name])
     low, width = scale
     mean, lower, upper = (float(values[column]) for column in ("mean", "lower", "upper"))
     known = np.isfinite([mean, lower, upper]).all()
@@ -101,7 +96,7 @@ def _row(
         Cell(str(values["verdict"])),
         Cell(str(values["rule_verdict"])),
         _chance(values["p_rule_wrong"]),
-        Cell(mask.text, sort="") if hidden else _share(values["completion"]),
+        _share(values["completion"]),
         _share(mean),
         bar,
         _share(lower),
@@ -109,7 +104,7 @@ def _row(
         _chance(values["p_too_easy"]),
         _chance(values["p_too_hard"]),
         _next(values),
-        Cell(mask.text, sort="") if hidden else number_cell(count(cases), cases),
+        number_cell(count(cases), cases),
     )
     flag = KINDS.get(str(values["verdict"]), "")
     if not flag and str(values["rule_verdict"]) in KINDS:

@@ -1,7 +1,6 @@
 """The fixed and half-fixed passages of a review: what was asked, the history, the model."""
 
 from outcomekpi.report.numbers import count, percent, plural
-from outcomekpi.report.review_masking import ReviewMask
 from outcomekpi.thresholds.review.review import ThresholdReview
 
 __all__ = [
@@ -65,7 +64,7 @@ def _rule_in_words(review: ThresholdReview) -> str:
     )
 
 
-def describe_history(review: ThresholdReview, *, mask: ReviewMask) -> Facts:
+def describe_history(review: ThresholdReview) -> Facts:
     """List how many indicators, units, cycles and cases there are."""
     history = review.history
     frame = history.frame
@@ -75,16 +74,15 @@ def describe_history(review: ThresholdReview, *, mask: ReviewMask) -> Facts:
     facts = [("Indicators", f"{len(history.indicators):,}"), ("Cycles", cycles)]
     if len(history.units) > 1:
         facts.append(("Units", f"{len(history.units):,} (doctors or departments)"))
-    if not mask.indicators.any():
-        facts.append((f"{what} counted", count(float(frame["denominator"].sum()))))
-        totals = frame.groupby(["indicator", "cycle"])["denominator"].sum()
-        facts.append(
-            (
-                f"{what} per indicator and cycle",
-                f"{count(float(totals.min()))} to {count(float(totals.max()))}, median "
-                f"{count(float(totals.median()))}",
-            )
+    facts.append((f"{what} counted", count(float(frame["denominator"].sum()))))
+    totals = frame.groupby(["indicator", "cycle"])["denominator"].sum()
+    facts.append(
+        (
+            f"{what} per indicator and cycle",
+            f"{count(float(totals.min()))} to {count(float(totals.max()))}, median "
+            f"{count(float(totals.median()))}",
         )
+    )
     targets = frame["target"].dropna()
     if len(targets):
         low, high = float(targets.min()), float(targets.max())

@@ -8,7 +8,6 @@ import pandas as pd
 from outcomekpi.report.cells import Cell, Column, Listing, PlainTable, Row, number_cell
 from outcomekpi.report.numbers import percent, plural, probability
 from outcomekpi.report.review_listing import COMPLETION
-from outcomekpi.report.review_masking import ReviewMask
 from outcomekpi.thresholds.review.review import ThresholdReview
 
 __all__ = ["TargetSection", "describe_targets"]
@@ -26,7 +25,7 @@ class TargetSection:
 
 
 def describe_targets(
-    review: ThresholdReview, table: pd.DataFrame, *, mask: ReviewMask, level: float
+    review: ThresholdReview, table: pd.DataFrame, *, level: float
 ) -> TargetSection:
     """Lay out the proposed targets and who pays for them.
 
@@ -34,7 +33,7 @@ def describe_targets(
     ----------
     review : review of the thresholds
     table : its ``to_frame``
-    mask, level : what is withheld, probability of the intervals
+    level : probability of the intervals
     """
     known = table[np.isfinite(table["proposed"].astype(float))]
     low, high = (percent(end) for end in review.judgment.wanted)
@@ -68,7 +67,7 @@ def describe_targets(
     return TargetSection(
         paragraphs=tuple(paragraphs),
         proposals=_tabulate(known, ratchet, level),
-        units=_list_units(ratchet, mask, level),
+        units=_list_units(ratchet, level),
     )
 
 
@@ -104,15 +103,12 @@ def _tabulate(known: pd.DataFrame, ratchet: pd.DataFrame, level: float) -> Plain
     )
 
 
-def _list_units(ratchet: pd.DataFrame, mask: ReviewMask, level: float) -> Listing:
-    hidden = mask.units.reindex(ratchet.index).fillna(False).to_numpy(dtype=bool)
-    shown = ratchet[~hidden].sort_values("p_loses", ascending=False, kind="stable")
+def _list_units(ratchet: pd.DataFrame, level: float) -> Listing:
+    shown = ratchet.sort_values("p_loses", ascending=False, kind="stable")
     listed = shown.head(ROWS_AT_MOST)
     notes = []
     if len(listed) < len(shown):
         notes.append(f"{len(shown) - len(listed):,} rows that lose least are not listed here.")
-    if hidden.any():
-        notes.append(f"{int(hidden.sum()):,} rows of units with small counts are withheld.")
     columns = (
         Column(label="Unit", kind="text"),
         Column(label="Change", kind="text"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outcomekpi.adjustment.fit import Fit
+from outcomekpi.adjustment.spec import Family
 from outcomekpi.checks import CheckResult
 from outcomekpi.plots.calibration import plot_calibration
 from outcomekpi.plots.caterpillar import plot_caterpillar
@@ -25,6 +26,7 @@ from outcomekpi.profiling.reliability import Reliability
 from outcomekpi.profiling.standardization import StandardizedRates
 from outcomekpi.report.masking import Mask
 from outcomekpi.report.numbers import percent
+from outcomekpi.report.suppression import is_small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +59,7 @@ class Sketch:
 def sketch_funnel(
     shown: StandardizedRates, flags: Classification, limits: FunnelLimits | None
 ) -> list[Sketch]:
-    """Sketch the funnel of the doctors whose counts may be seen, where there is one."""
+    """Sketch the funnel of the doctors who are shown, where there is one."""
     if limits is None:
         return []
     n_flagged = int((flags.flag != "").sum())
@@ -110,7 +112,7 @@ def _explain_narrow(rates: StandardizedRates) -> str:
 def sketch_rows(
     rates: StandardizedRates, ranks: Ranks, flags: Classification, *, level: float
 ) -> list[Sketch]:
-    """Sketch standardized rates and ranks of all doctors, one row each."""
+    """Sketch standardized rates and ranks of the doctors who are shown, one row each."""
     n = len(rates.cases)
     n_flagged = int((flags.flag != "").sum())
     labels: Labels = "flagged" if n > FEW and n_flagged <= NAMED_AT_MOST else "auto"
@@ -140,7 +142,7 @@ def sketch_rows(
 
 
 def sketch_shrinkage(shown: StandardizedRates, *, level: float) -> list[Sketch]:
-    """Sketch raw against standardized rates of the doctors whose counts may be seen."""
+    """Sketch raw against standardized rates of the doctors who are shown."""
     n = len(shown.cases)
     if n < 2:
         return []
@@ -158,17 +160,11 @@ def sketch_shrinkage(shown: StandardizedRates, *, level: float) -> list[Sketch]:
     ]
 
 
-def sketch_reliability(reliability: Reliability, *, mask: Mask, level: float) -> list[Sketch]:
-    """Sketch reliability against caseload of the doctors whose cases may be seen."""
-    keep = np.flatnonzero(~mask.cases.to_numpy())
-    if not keep.size:
+def sketch_reliability(shown: Reliability, *, level: float) -> list[Sketch]:
+    """Sketch reliability against caseload of the doctors who are shown."""
+    n = len(shown.cases)
+    if not n:
         return []
-    shown = replace(
-        reliability,
-        draws=reliability.draws.isel(doctor=keep),
-        estimate=reliability.estimate.iloc[keep],
-        cases=reliability.cases.iloc[keep],
-    )
     return [
         Sketch(
             name="reliability",
@@ -177,7 +173,7 @@ def sketch_reliability(reliability: Reliability, *, mask: Mask, level: float) ->
             "are levels that are often asked for.",
             draw=lambda ax: plot_reliability(shown, level=level, ax=ax),
             height=4.2,
-            n_marks=int(keep.size),
+            n_marks=n,
         )
     ]
 
@@ -196,18 +192,31 @@ def sketch_spread(fit: Fit, *, level: float) -> list[Sketch]:
     ]
 
 
-def sketch_checks(checks: Sequence[CheckResult], mask: Mask) -> list[Sketch]:
-    """Sketch the pictures of the checks that have one, without withheld counts."""
+def sketch_checks(checks: Sequence[CheckResult], mask: Mask, family: Family) -> list[Sketch]:
+    """Sketch the pictures of the checks that have one, without those withheld and small groups."""
     sketches = []
     for check in checks:
         columns = set(check.table.columns)
         if {"prediction", "group", "predicted", "observed"} <= columns:
-            sketches.append(_sketch_calibration(check))
+            if not _has_small_groups(check, mask, family):
+                sketches.append(_sketch_calibration(check))
         elif {"observed", "lower", "upper", "new_lower"} <= columns:
-            shown = check.table[check.table.index.isin(mask.cases.index[mask.shown])]
+            shown = check.table[check.table.index.isin(mask.hidden.index[mask.shown])]
             if len(shown) > 1:
                 sketches.append(_sketch_predictive(replace(check, table=shown)))
     return sketches
+
+
+def _has_small_groups(check: CheckResult, mask: Mask, family: Family) -> bool:
+    """Whether a small count could be read from a group of like risk."""
+    if mask.below is None:
+        return False
+    cases = check.table["cases"].to_numpy(dtype=np.float64)
+    events = check.table["observed"].to_numpy(dtype=np.float64) * cases
+    counts = [cases] if family == "gaussian" else [cases, events]
+    if family in ("bernoulli", "binomial"):
+        counts.append(cases - events)
+    return bool(is_small(np.rint(np.column_stack(counts)).astype(np.int64), mask.below).any())
 
 
 def _sketch_calibration(check: CheckResult) -> Sketch:

@@ -17,7 +17,7 @@ from outcomekpi.thresholds.review.history_counts import read_counts, read_target
 from outcomekpi.thresholds.review.history_gaps import name_gaps
 from outcomekpi.times import TimeUnit
 
-__all__ = ["CycleHistory", "HistoryCounts", "Reading"]
+__all__ = ["ALL_UNITS", "CycleHistory", "HistoryCounts", "Reading"]
 
 HistoryCounts = Literal["events", "doctors"]
 
