@@ -389,7 +389,7 @@ def wards(cases, share):
         ),
         (
             SERIES + " --start 15 --trials n --family binomial",
-            series(n=40).assign(rate=lambda frame: frame["rate"].round() // 2),
+            series(n=30).assign(rate=lambda frame: frame["rate"].round() // 2),
             "the first patients without the event in",
         ),
     ],

@@ -17,6 +17,8 @@ MOST_PATIENTS = 10**9
 """Patients who can be divided by the hypergeometric law."""
 MOST_PARTS = 100_000
 """Rows into which aggregated rows are divided; beyond, rows over an exposure change hands whole."""
+FINE_ROWS = 10
+"""Rows of a doctor from which rows over an exposure that are all unlike are taken for patients."""
 WITHHELD_HOSPITAL = "withheld"
 COUNTED = ("outcome", "doctor", "hospital", "trials", "exposure")
 
@@ -62,7 +64,7 @@ def exchange_patients(
     rows, who, outcome, trials, exposure = _deal(cases, pool, keys, int(hidden.sum()), rng)
     code = np.flatnonzero(hidden)[who]
     everything = np.r_[kept, rows]
-    frame = cases.frame.iloc[everything].reset_index(drop=True)
+    frame = cases.frame.take(everything).reset_index(drop=True)
     frame = frame[[name for name in frame.columns if name in {*roles.values(), *covariates}]]
     hospitals, hospital_code = _hide_hospitals(cases, hidden)
     exchanged = replace(
@@ -83,12 +85,12 @@ def exchange_patients(
 
 def _keys(cases: Cases, pool: NDArray[np.intp], covariates: tuple[str, ...]) -> NDArray[np.uint64]:
     """Return one number per pooled row that is the same where its covariates are."""
-    frame = cases.frame.iloc[pool][list(covariates)]
+    frame = cases.frame.take(pool)[list(covariates)]
     if not covariates:
         return np.zeros(pool.size, dtype=np.uint64)
     # an object column may hold what has no hash of its own
     plain = frame.apply(lambda column: column.map(repr) if column.dtype == object else column)
-    return pd.util.hash_pandas_object(plain, index=False).to_numpy()
+    return np.asarray(pd.util.hash_pandas_object(plain, index=False), dtype=np.uint64)
 
 
 def _deal(
@@ -117,30 +119,43 @@ def _deal(
             f"they have {trials.sum():,.0f}. Leave out the doctors with most trials and few events."
         )
     kinds, kind = np.unique(keys, return_inverse=True)
-    whole = cases.trials is None and (cases.exposure is None or kinds.size * n_doctors > MOST_PARTS)
-    if whole:
+    if cases.trials is None and (
+        cases.exposure is None or _are_fine(pool.size, kinds.size, n_doctors)
+    ):
         mixed = rng.permutation(pool.size)
         who = np.arange(pool.size) % n_doctors
         return pool[mixed], who, outcome[mixed], trials[mixed], exposure[mixed]
-    first = np.unique(kind, return_index=True)[1]
+    first, rows = np.unique(kind, return_index=True, return_counts=True)[1:]
     events, patients, at_risk = (
         np.bincount(kind, weights=values) for values in (outcome, trials, exposure)
     )
     parts = []
     for k in range(kinds.size):
+        n = n_doctors if cases.trials is not None else max(n_doctors, int(rows[k]))
         if cases.trials is not None:
-            sizes = _evenly(int(patients[k]), n_doctors, start=k)
+            sizes = _evenly(int(patients[k]), n, start=k)
             shares = rng.multivariate_hypergeometric(sizes, int(events[k]), method="marginals")
-            has = np.flatnonzero(sizes)
-            time = np.zeros(n_doctors)
         else:
-            sizes = np.zeros(n_doctors, dtype=np.int64)
-            shares = rng.multinomial(int(events[k]), np.full(n_doctors, 1 / n_doctors))
-            has, time = np.arange(n_doctors), np.full(n_doctors, at_risk[k] / n_doctors)
-        origin = np.full(has.size, pool[first[k]])
-        parts.append((origin, has, shares[has], sizes[has], time[has]))
-    rows, who, shares, sizes, times = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return rows, who, shares.astype(float), sizes.astype(float), times
+            sizes = np.zeros(n, dtype=np.int64)
+            shares = rng.multinomial(int(events[k]), np.full(n, 1 / n))
+        has = np.flatnonzero(sizes) if cases.trials is not None else np.arange(n)
+        origin, time = np.full(has.size, pool[first[k]]), np.full(has.size, at_risk[k] / n)
+        parts.append((origin, has % n_doctors, shares[has], sizes[has], time))
+    origin, who, shares, sizes, time = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return origin, who, shares.astype(np.float64), sizes.astype(np.float64), time
+
+
+def _are_fine(n_rows: int, n_kinds: int, n_doctors: int) -> bool:
+    """Whether rows over an exposure are many and unlike, so that they change hands whole."""
+    unlike = n_kinds > n_rows / 2 and n_rows >= FINE_ROWS * n_doctors
+    return unlike or n_kinds * n_doctors > MOST_PARTS
+
+
+def _evenly(total: int, parts: int, *, start: int) -> NDArray[np.int64]:
+    """Divide a number into whole parts as even as can be; the larger ones go round."""
+    sizes = np.full(parts, total // parts, dtype=np.int64)
+    sizes[(start + np.arange(total % parts)) % parts] += 1
+    return sizes
 
 
 def _carried(cases: Cases, rows: NDArray[np.intp]) -> dict[str, Any]:
@@ -154,13 +169,6 @@ def _carried(cases: Cases, rows: NDArray[np.intp]) -> dict[str, Any]:
         for name, values in found.items()
         if isinstance(values, np.ndarray) and len(values) == cases.outcome.size
     }
-
-
-def _evenly(total: int, parts: int, *, start: int) -> NDArray[np.int64]:
-    """Divide a number into whole parts as even as can be; the larger ones go round."""
-    sizes = np.full(parts, total // parts, dtype=np.int64)
-    sizes[(start + np.arange(total % parts)) % parts] += 1
-    return sizes
 
 
 def _hide_hospitals(
