@@ -6,7 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from outcomekpi.profiling.case_sums import AverageDoctor, CaseSums, normal_nodes, sum_exactly
+from outcomekpi.profiling.case_sums import CaseSums, sum_exactly
+from outcomekpi.profiling.doctor_population import (
+    AverageDoctor,
+    DoctorPopulation,
+    normal_nodes,
+    read_population,
+)
 from outcomekpi.profiling.linear_predictor import Predictor
 
 __all__ = ["subset", "sum_by_curves"]
@@ -15,28 +21,44 @@ Array = NDArray[np.floating]
 
 NODES = 10  # Chebyshev nodes of a doctor's curve; its logit is close to a straight line
 BLOCK_DOCTORS = 64  # doctors worked on at once, so that their draws stay in cache
-REACH = 4.5  # doctor SDs on each side that a population average needs of a curve
+AVERAGED = 9  # Gauss-Hermite nodes of a curve's mean over the population of doctors
 CHECKED_DOCTORS, CHECKED_DRAWS = 64, 64  # summed exactly as well, to measure the error
 WORST_IN_SD = 0.1  # error, in posterior SD, above which every case is summed exactly
 NEGLIGIBLE = 1e-5  # relative error that is accepted whatever the posterior SD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Tables:
-    """What the curves need of each doctor's cases.
+class _Curves:
+    """One curve G(t)/n per doctor, as the polynomial of its logit.
 
-    ``center, half_width`` (doctor, 1): range of t; ``coefficient`` (doctor, node): polynomial in
-    (t - center) / half_width of logit(G / n); ``size`` (doctor, 1): n; ``mean_x`` pair of
-    (doctor, term): information-weighted covariate means at t for E and P; ``spread`` (sample,):
-    variance of the within-doctor part of the linear predictor's departure.
+    ``center, half_width`` (doctor, 1): range of t; ``coefficient`` (doctor, node), of powers of
+    (t - center) / half_width, lowest first.
     """
 
     center: Array
     half_width: Array
     coefficient: Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Tables:
+    """What the sums need of each doctor's cases.
+
+    ``predicted, expected``: each doctor's curve, and its mean over the population of doctors (None
+    for counts, whose curve is an exponential); ``size`` (doctor, 1): cases, or events at t = 0;
+    ``mean_x`` pair of (doctor, term): information-weighted covariate means at t for E and P;
+    ``spread`` (sample,): variance of the within-doctor part of the linear predictor's departure;
+    ``level, scatter`` (sample,): center of the population, and its variance minus the mean of
+    that over draws.
+    """
+
+    predicted: _Curves | None
+    expected: _Curves | None
     size: Array
     mean_x: tuple[Array, Array]
     spread: Array
+    level: Array
+    scatter: Array
 
 
 def sum_by_curves(predictor: Predictor, *, average_doctor: AverageDoctor) -> CaseSums:
@@ -50,7 +72,9 @@ def sum_by_curves(predictor: Predictor, *, average_doctor: AverageDoctor) -> Cas
     G(t) = sum w g(m + t), with xbar the mean of x weighted by g'(m + t), taken once near the
     expected and once near the predicted events, and var the weighted variance of x'delta within
     doctors, pooled over doctors. Shifts of the intercept, the hospital and the doctor are exact.
-    G is tabulated at 10 Chebyshev nodes per doctor and its logit interpolated. The error is
+    G is tabulated at 10 Chebyshev nodes per doctor and its logit interpolated. For the population
+    of doctors a second curve, the mean of G(t + spread z) at the mean spread, is tabulated from
+    the first; its center is exact in each draw, its variance of second order. The error is
     measured on a sample of doctors that are summed exactly as well.
     """
     n_doctors, n_samples = predictor.n_doctors, predictor.n_samples
@@ -58,13 +82,15 @@ def sum_by_curves(predictor: Predictor, *, average_doctor: AverageDoctor) -> Cas
     departure = (predictor.slope - slope_mean[:, None]).astype(np.float32)
     base_mean, own_mean = _posterior_means(predictor)
     eta = predictor.matrix @ slope_mean + base_mean[predictor.doctor_code]
-    reach = REACH * float(predictor.sd_doctor.mean()) if average_doctor == "population" else 0.0
-    tables = _build_tables(predictor, eta, (base_mean, own_mean), departure, reach)
+    logistic = predictor.family in ("bernoulli", "binomial")
+    averaged = logistic and average_doctor == "population"
+    population = read_population(predictor) if averaged else None
+    tables = _build_tables(predictor, eta, (base_mean, own_mean), departure, population)
     dtype = np.float32 if n_doctors * n_samples > 4_000_000 else np.float64
     out = tuple(np.empty((n_doctors, n_samples), dtype) for _ in range(3))
     for start in range(0, n_doctors, BLOCK_DOCTORS):
         block = slice(start, start + BLOCK_DOCTORS)
-        _fill_block(predictor, tables, departure, base_mean, block, out, average_doctor)
+        _fill_block(predictor, tables, departure, base_mean, block, out)
     sums = CaseSums(
         expected=out[0],
         predicted=out[1],
@@ -72,7 +98,7 @@ def sum_by_curves(predictor: Predictor, *, average_doctor: AverageDoctor) -> Cas
         method="one curve per doctor, second order in the slopes",
         relative_error=0.0,
     )
-    return _with_measured_error(sums, predictor, average_doctor)
+    return _with_measured_error(sums, predictor, average_doctor, population)
 
 
 def _posterior_means(predictor: Predictor) -> tuple[Array, Array]:
@@ -113,7 +139,7 @@ def _build_tables(
     eta: Array,
     means: tuple[Array, Array],
     departure: Array,
-    reach: float,
+    population: DoctorPopulation | None,
 ) -> _Tables:
     code, n_doctors = predictor.doctor_code, predictor.n_doctors
     size = np.ones(code.size) if predictor.weight is None else predictor.weight
@@ -126,63 +152,109 @@ def _build_tables(
         chance = expit(eta + t[code])
         return np.asarray(size * chance * (1 - chance))
 
-    information = slope_of_mean(np.zeros(n_doctors))
+    still = np.zeros(predictor.n_samples)
+    level = still if population is None else population.center
+    variance = still if population is None else population.spread**2
+    information = slope_of_mean(np.full(n_doctors, level.mean()))
     _, mean_expected = _weighted_means(predictor, information)
     _, mean_predicted = _weighted_means(predictor, slope_of_mean(own_mean))
-    spread = _spread(predictor, information, mean_expected, departure)
+    mean_x = (mean_expected, mean_expected if counts else mean_predicted)
     if counts:
-        events = np.bincount(code, weights=size * np.exp(eta), minlength=n_doctors)
-        blank = np.zeros((n_doctors, 1))
-        return _Tables(
-            center=blank,
-            half_width=blank,
-            coefficient=blank,
-            size=events[:, None],
-            mean_x=(mean_expected, mean_expected),
-            spread=spread,
-        )
-    n = np.bincount(code, weights=size, minlength=n_doctors)
-    low, high = _ranges(predictor, base_mean, (mean_expected, mean_predicted), departure)
-    center, half_width = (low + high) / 2, (high - low) / 2 + reach + 1e-3
-    node = np.cos((2 * np.arange(NODES) + 1) * np.pi / (2 * NODES))
-    values = np.empty((n_doctors, NODES))
-    odds = np.exp(np.minimum(eta, 50.0))
-    for q in range(NODES):
-        factor = odds * np.exp(center + half_width * node[q])[code]
-        values[:, q] = np.bincount(code, weights=size * factor / (1 + factor), minlength=n_doctors)
-    to_polynomial = np.linalg.inv(np.vander(node, NODES, increasing=True))
+        expected = predicted = None
+        total = np.bincount(code, weights=size * np.exp(eta), minlength=n_doctors)
+    else:
+        total = np.bincount(code, weights=size, minlength=n_doctors)
+        ranges = _ranges(predictor, base_mean, mean_x, departure, level)
+        nodes, weights = normal_nodes(1 if population is None else AVERAGED)
+        nodes = nodes * np.sqrt(variance.mean())
+        predicted = _trace(predictor, eta, size, total, ranges, reach=nodes.max())
+        expected = predicted
+        if population is not None:
+            expected = _average(predicted, ranges[0], nodes, weights)
     return _Tables(
-        center=center[:, None],
-        half_width=half_width[:, None],
-        coefficient=logit(values / n[:, None]) @ to_polynomial.T,
-        size=n[:, None],
-        mean_x=(mean_expected, mean_predicted),
-        spread=spread,
+        predicted=predicted,
+        expected=expected,
+        size=total[:, None],
+        mean_x=mean_x,
+        spread=_spread(predictor, information, mean_expected, departure),
+        level=level,
+        scatter=variance - variance.mean(),
     )
 
 
+def _chebyshev() -> tuple[Array, Array]:
+    """Nodes on (-1, 1), and the matrix that takes values there to coefficients of powers."""
+    node = np.cos((2 * np.arange(NODES) + 1) * np.pi / (2 * NODES))
+    return node, np.linalg.inv(np.vander(node, NODES, increasing=True)).T
+
+
+def _trace(
+    predictor: Predictor,
+    eta: Array,
+    size: Array,
+    n: Array,
+    ranges: tuple[tuple[Array, Array], ...],
+    *,
+    reach: float,
+) -> _Curves:
+    """Curve of each doctor's cases over all of ``ranges`` and ``reach`` more on each side."""
+    code = predictor.doctor_code
+    low = np.minimum(*(low for low, _ in ranges))
+    high = np.maximum(*(high for _, high in ranges))
+    center, half_width = (low + high) / 2, (high - low) / 2 + reach + 1e-3
+    node, to_powers = _chebyshev()
+    values = np.empty((n.size, NODES))
+    odds = np.exp(np.minimum(eta, 50.0))
+    for q in range(NODES):
+        factor = odds * np.exp(center + half_width * node[q])[code]
+        values[:, q] = np.bincount(code, weights=size * factor / (1 + factor), minlength=n.size)
+    return _Curves(
+        center=center[:, None],
+        half_width=half_width[:, None],
+        coefficient=logit(values / n[:, None]) @ to_powers,
+    )
+
+
+def _average(curves: _Curves, over: tuple[Array, Array], nodes: Array, weights: Array) -> _Curves:
+    """Mean of curves at t + node, for t in the range ``over``."""
+    low, high = (bound[:, None] for bound in over)
+    center, half_width = (low + high) / 2, (high - low) / 2 + 1e-3
+    node, to_powers = _chebyshev()
+    mean = np.zeros((low.size, NODES))
+    for shift, weight in zip(nodes, weights, strict=True):
+        mean += weight * _read_curve(curves, slice(None), center + half_width * node + shift)[0]
+    return _Curves(center=center, half_width=half_width, coefficient=logit(mean) @ to_powers)
+
+
 def _ranges(
-    predictor: Predictor, base_mean: Array, mean_x: tuple[Array, Array], departure: Array
-) -> tuple[Array, Array]:
-    """Lowest and highest t of each doctor over draws, for expected and predicted: (doctor,)."""
-    low, high = np.empty(predictor.n_doctors), np.empty(predictor.n_doctors)
+    predictor: Predictor,
+    base_mean: Array,
+    mean_x: tuple[Array, Array],
+    departure: Array,
+    level: Array,
+) -> tuple[tuple[Array, Array], ...]:
+    """Lowest and highest t of each doctor over draws, for expected and predicted: two pairs."""
+    ends = np.empty((2, 2, predictor.n_doctors))
     for start in range(0, predictor.n_doctors, BLOCK_DOCTORS):
         block = slice(start, start + BLOCK_DOCTORS)
         base = predictor.brought_by_cases(block) - base_mean[block, None]
-        t = base + mean_x[0][block] @ departure
+        t = base + mean_x[0][block] @ departure + level
         t_own = base + mean_x[1][block] @ departure + predictor.brought_by_doctor(block)
-        low[block] = np.minimum(t.min(axis=1), t_own.min(axis=1))
-        high[block] = np.maximum(t.max(axis=1), t_own.max(axis=1))
-    return low, high
+        for which, values in enumerate((t, t_own)):
+            ends[which, :, block] = values.min(axis=1), values.max(axis=1)
+    return tuple((low, high) for low, high in ends)
 
 
-def _read_curve(tables: _Tables, block: slice, t: Array) -> tuple[Array, Array]:
-    """Return G(t)/n and d logit(G/n) / dt of the doctors of a block: two (doctor, sample)."""
+def _read_curve(curves: _Curves, block: slice, t: Array) -> tuple[Array, Array, Array]:
+    """Return G/n at t and its first and second derivatives: three (doctor, sample).
+
+    The second one leaves out how the slope of the logit changes, since it is near 1 everywhere.
+    """
     dtype = t.dtype
-    center = tables.center[block].astype(dtype)
-    inverse = (1 / tables.half_width[block]).astype(dtype)
+    center = curves.center[block].astype(dtype)
+    inverse = (1 / curves.half_width[block]).astype(dtype)
     x = (t - center) * inverse
-    coefficient = tables.coefficient[block].astype(dtype)
+    coefficient = curves.coefficient[block].astype(dtype)
     value = np.broadcast_to(coefficient[:, -1:], x.shape).copy()
     steepness = np.zeros_like(x)
     for q in range(NODES - 2, -1, -1):
@@ -192,7 +264,13 @@ def _read_curve(tables: _Tables, block: slice, t: Array) -> tuple[Array, Array]:
         value += coefficient[:, q : q + 1]
     np.exp(-value, out=value)
     value += 1
-    return np.reciprocal(value, out=value), steepness * inverse
+    share = np.reciprocal(value, out=value)
+    steepness *= inverse
+    gradient = share * (1 - share)
+    gradient *= steepness
+    steepness *= gradient
+    steepness *= 1 - 2 * share
+    return share, gradient, steepness
 
 
 def _fill_block(
@@ -202,7 +280,6 @@ def _fill_block(
     base_mean: Array,
     block: slice,
     out: tuple[Array, ...],
-    average_doctor: AverageDoctor,
 ) -> None:
     dtype = out[0].dtype
     base = (predictor.brought_by_cases(block) - base_mean[block, None]).astype(dtype)
@@ -210,46 +287,20 @@ def _fill_block(
     shift = (tables.mean_x[0][block] @ departure).astype(dtype)
     size = tables.size[block].astype(dtype)
     spread = (0.5 * tables.spread).astype(dtype)
-    if predictor.family in ("poisson", "negative_binomial"):
+    if tables.expected is None or tables.predicted is None:
         expected = size * np.exp(base + shift) * (1 + spread)
         out[2][block] = expected
         out[1][block] = expected * np.exp(own)
-        if average_doctor == "population":
-            expected = expected * np.exp(0.5 * predictor.sd_doctor**2)
         out[0][block] = expected
         return
-    t = base + shift
-    share, steepness = _read_curve(tables, block, t)
-    gradient = share * (1 - share) * steepness
+    t = base + shift + tables.level.astype(dtype)
+    share, gradient, bend = _read_curve(tables.expected, block, t)
     out[2][block] = size * gradient
-    if average_doctor == "population":
-        out[0][block] = size * _population_share(tables, block, t, predictor.sd_doctor, spread)
-    else:
-        out[0][block] = size * (share + spread * gradient * (1 - 2 * share))
+    scatter = spread + (0.5 * tables.scatter).astype(dtype)
+    out[0][block] = size * (share + scatter * bend)
     shift = (tables.mean_x[1][block] @ departure).astype(dtype)
-    share, steepness = _read_curve(tables, block, base + shift + own)
-    gradient = share * (1 - share) * steepness
-    out[1][block] = size * (share + spread * gradient * (1 - 2 * share))
-
-
-def _population_share(tables: _Tables, block: slice, t: Array, sd: Array, spread: Array) -> Array:
-    """Mean of the curve over the population of doctors, 9 Gauss-Hermite nodes."""
-    dtype = t.dtype
-    total = np.zeros_like(t)
-    edge = (
-        (tables.center - tables.half_width)[block].astype(dtype),
-        (tables.center + tables.half_width)[block].astype(dtype),
-    )
-    for node, weight in zip(*normal_nodes(9), strict=True):
-        at = t + (sd * node).astype(dtype)
-        inside = np.clip(at, *edge)
-        share, steepness = _read_curve(tables, block, inside)
-        # beyond the table the logit of the curve is continued as a straight line
-        value = logit(share) + steepness * (at - inside)
-        share = expit(value)
-        gradient = share * (1 - share) * steepness
-        total += dtype.type(weight) * (share + spread * gradient * (1 - 2 * share))
-    return total
+    share, _, bend = _read_curve(tables.predicted, block, base + shift + own)
+    out[1][block] = size * (share + spread * bend)
 
 
 def subset(predictor: Predictor, doctors: NDArray[np.intp], samples: NDArray[np.intp]) -> Predictor:
@@ -275,23 +326,37 @@ def subset(predictor: Predictor, doctors: NDArray[np.intp], samples: NDArray[np.
 
 
 def _with_measured_error(
-    sums: CaseSums, predictor: Predictor, average_doctor: AverageDoctor
+    sums: CaseSums,
+    predictor: Predictor,
+    average_doctor: AverageDoctor,
+    population: DoctorPopulation | None,
 ) -> CaseSums:
     """Sum some doctors exactly in some draws; keep the curves if they are close enough.
 
-    The error that counts is the root mean square over draws in units of the posterior standard
-    deviation of the same sum.
+    The error that counts is the root mean square over draws, relative to the sum, in units of
+    the relative posterior SD of the doctor's expected or predicted events, whichever is larger.
     """
     rng = np.random.default_rng(0)
     doctors = np.sort(rng.permutation(predictor.n_doctors)[:CHECKED_DOCTORS])
     samples = np.sort(rng.permutation(predictor.n_samples)[:CHECKED_DRAWS])
-    exact = sum_exactly(subset(predictor, doctors, samples), average_doctor=average_doctor)
+    if population is not None:
+        population = DoctorPopulation(
+            center=population.center[samples], spread=population.spread[samples]
+        )
+    some = subset(predictor, doctors, samples)
+    exact = sum_exactly(some, average_doctor=average_doctor, population=population)
     relative, in_sd = 0.0, 0.0
+    sd = np.maximum(*(_relative_sd(sums) for sums in (exact.expected, exact.predicted)))
     for ours, truth in ((sums.expected, exact.expected), (sums.predicted, exact.predicted)):
-        difference = ours[np.ix_(doctors, samples)].astype(np.float64) - truth
-        relative = max(relative, float(np.abs(difference / truth).max()))
-        sd = truth.std(axis=1).clip(min=np.finfo(np.float64).tiny)
-        in_sd = max(in_sd, float((np.sqrt((difference**2).mean(axis=1)) / sd).max()))
+        error = (ours[np.ix_(doctors, samples)].astype(np.float64) - truth) / truth
+        relative = max(relative, float(np.abs(error).max()))
+        in_sd = max(in_sd, float((np.sqrt((error**2).mean(axis=1)) / sd).max()))
     if in_sd > WORST_IN_SD and relative > NEGLIGIBLE:
         return sum_exactly(predictor, average_doctor=average_doctor)
     return replace(sums, relative_error=relative)
+
+
+def _relative_sd(sums: Array) -> NDArray[np.float64]:
+    """Posterior SD of each doctor's sum over its mean: (doctor,)."""
+    ratio = sums.std(axis=1) / np.abs(sums.mean(axis=1))
+    return np.asarray(ratio.clip(min=np.finfo(np.float64).tiny))

@@ -1,22 +1,27 @@
 """Expected and predicted events of each doctor in each draw, summed over his cases."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.profiling.case_rows import CaseRows, collapse_rows
+from outcomekpi.profiling.doctor_population import (
+    AverageDoctor,
+    DoctorPopulation,
+    level_gap,
+    mean_chance,
+    read_population,
+)
 from outcomekpi.profiling.linear_predictor import Predictor
 
-__all__ = ["AverageDoctor", "CaseSums", "normal_nodes", "sum_exactly"]
+__all__ = ["CaseSums", "match_totals", "sum_exactly"]
 
 Array = NDArray[np.floating]
-AverageDoctor = Literal["median", "population"]
 
 BLOCK = 1 << 20  # numbers in one block of rows x draws: stays in cache, bounds the memory
 SINGLE_PRECISION_ABOVE = 2e7  # rows x draws; its relative error of 1e-6 is far below Monte Carlo
-HIGHEST = 50.0  # linear predictors above give a probability of 1 in double precision as well
+HIGHEST = 40.0  # linear predictors above give a probability of 1 in double precision as well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,9 +31,9 @@ class CaseSums:
     Attributes
     ----------
     expected, predicted : (doctor, sample), events (Gaussian: sum of the outcome)
-    information : (doctor, sample), Fisher information about the doctor's effect in the cases of
-        an average doctor: sum of p(1 - p), of the mean, or n (Gaussian, to be divided by the
-        residual variance)
+    information : (doctor, sample), Fisher information about a doctor's effect in his cases, were
+        they treated by the average doctor: sum of p(1 - p), of the mean, or n (Gaussian, to be
+        divided by the residual variance); how expected events move with that doctor's effect
     method : how they were computed, in words
     relative_error : largest error of a sum relative to the sum, where it was measured; 0 if exact
     """
@@ -40,21 +45,27 @@ class CaseSums:
     relative_error: float
 
 
-def normal_nodes(n: int = 15) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Nodes and weights of Gauss-Hermite quadrature for a standard normal variable."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(n)
-    return nodes, weights / weights.sum()
-
-
-def sum_exactly(predictor: Predictor, *, average_doctor: AverageDoctor) -> CaseSums:
+def sum_exactly(
+    predictor: Predictor,
+    *,
+    average_doctor: AverageDoctor,
+    population: DoctorPopulation | None = None,
+) -> CaseSums:
     """Sum over every case in every draw, block by block.
+
+    Parameters
+    ----------
+    predictor : draws of the linear predictor
+    average_doctor : whose outcomes are expected
+    population : of doctors, where ``predictor`` holds only some of them
 
     Notes
     -----
-    With eta the linear predictor of a case of an average doctor and d the doctor's effect,
+    With eta the linear predictor of a case without its doctor and d the doctor's effect,
     E = sum w g(eta) and P = sum w g(eta + d); for the logit, exp(eta) is computed once and
-    multiplied by exp(d). For a population average E is the mean of g(eta + sd z), z standard
-    normal, by 15-point Gauss-Hermite quadrature (closed form for the log and identity links).
+    multiplied by exp(d). For the population of doctors and the logit, E is the sum of the means
+    of g(eta + center + spread z), z standard normal. For the log and identity links it is left to
+    :func:`match_totals`, which sets the only number that is open there.
     """
     if predictor.family == "gaussian":
         return _gaussian_sums(predictor)
@@ -64,10 +75,14 @@ def sum_exactly(predictor: Predictor, *, average_doctor: AverageDoctor) -> CaseS
     shape = (predictor.n_doctors, predictor.n_samples)
     out = (np.zeros(shape, dtype), np.zeros(shape, dtype), np.zeros(shape, dtype))
     per_block = max(1, BLOCK // predictor.n_samples)
+    if average_doctor == "median" or predictor.family in ("poisson", "negative_binomial"):
+        population = None
+    elif population is None:
+        population = read_population(predictor)
     for start in range(0, rows.row.size, per_block):
-        _add_block(predictor, rows, slice(start, start + per_block), out, average_doctor)
+        _add_block(predictor, rows, slice(start, start + per_block), out, population)
     if predictor.family in ("poisson", "negative_binomial"):
-        _finish_counts(predictor, out, average_doctor)
+        _finish_counts(predictor, out)
     return CaseSums(
         expected=out[0],
         predicted=out[1],
@@ -82,7 +97,7 @@ def _add_block(
     rows: CaseRows,
     block: slice,
     out: tuple[Array, Array, Array],
-    average_doctor: AverageDoctor,
+    population: DoctorPopulation | None,
 ) -> None:
     """Add the sums over one block of rows to the doctors that they belong to."""
     dtype = out[0].dtype
@@ -98,33 +113,29 @@ def _add_block(
     if predictor.family in ("poisson", "negative_binomial"):
         out[0][doctors] += np.add.reduceat(odds * weight, starts, axis=0)
         return
-    chance: Array = odds / (1 + odds)
+    if population is None:
+        chance: Array = odds / (1 + odds)
+    else:
+        chance = mean_chance(odds * np.exp(population.center).astype(dtype), population.spread)
     out[2][doctors] += np.add.reduceat(chance * (1 - chance) * weight, starts, axis=0)
-    if average_doctor == "population":
-        chance = _population_chance(odds, predictor.sd_doctor.astype(dtype))
     out[0][doctors] += np.add.reduceat(chance * weight, starts, axis=0)
     own = np.exp(predictor.brought_by_doctor(doctors).astype(dtype))
     odds *= np.repeat(own, counts, axis=0)
     out[1][doctors] += np.add.reduceat(odds / (1 + odds) * weight, starts, axis=0)
 
 
-def _population_chance(odds: Array, sd: Array) -> Array:
-    chance = np.zeros_like(odds)
-    for node, weight in zip(*normal_nodes(), strict=True):
-        factor = odds * np.exp(sd * odds.dtype.type(node))
-        chance += odds.dtype.type(weight) * factor / (1 + factor)
-    return chance
-
-
-def _finish_counts(
-    predictor: Predictor, out: tuple[Array, Array, Array], average_doctor: AverageDoctor
-) -> None:
+def _finish_counts(predictor: Predictor, out: tuple[Array, Array, Array]) -> None:
     """Predicted counts from expected ones: on the log scale the doctor multiplies."""
     expected, predicted, information = out
     information[:] = expected
     predicted[:] = expected * np.exp(predictor.brought_by_doctor(slice(None)))
-    if average_doctor == "population":
-        expected *= np.exp(0.5 * predictor.sd_doctor**2).astype(expected.dtype)
+
+
+def match_totals(sums: CaseSums) -> CaseSums:
+    """Move the population of doctors so that, in each draw, E and P add up to the same number."""
+    shift = level_gap(sums.expected, sums.predicted, sums.information)
+    moved = sums.expected + shift.astype(sums.expected.dtype) * sums.information
+    return replace(sums, expected=moved)
 
 
 def _gaussian_sums(predictor: Predictor) -> CaseSums:

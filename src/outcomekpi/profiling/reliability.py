@@ -160,7 +160,7 @@ def _cases(fit: Fit) -> pd.Series:
 
 def _latent(fit: Fit) -> Reliability:
     predictor = read_predictor(fit)
-    information = sum_over_cases(predictor).information
+    information = sum_over_cases(predictor, average_doctor="median").information
     variance = predictor.sd_doctor**2
     if fit.model.family == "gaussian":
         residual = flatten_draws(posterior_of(fit)["sd_residual"])[0]

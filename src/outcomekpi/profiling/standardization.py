@@ -17,8 +17,9 @@ from outcomekpi.errors import SpecError, check_choice, check_kind
 from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.origins import Provenance
 from outcomekpi.profiling.case_curves import sum_by_curves
-from outcomekpi.profiling.case_sums import AverageDoctor, CaseSums, sum_exactly
+from outcomekpi.profiling.case_sums import CaseSums, match_totals, sum_exactly
 from outcomekpi.profiling.direct import direct_rates
+from outcomekpi.profiling.doctor_population import AverageDoctor
 from outcomekpi.profiling.linear_predictor import (
     HospitalComparison,
     Predictor,
@@ -55,8 +56,8 @@ class StandardizedRates:
     reference_rate : observed outcome of all cases together, in ``unit``
     direction : "higher" or "lower" is better, or None where it was not said
     family : family of the outcome
-    average_doctor : "median", expected events are those of a doctor with effect 0;
-        "population", their mean over the population of doctors
+    average_doctor : "population", expected events are those that the doctors of these cases would
+        have on average; "median", those of a doctor with effect 0
     hospital : "within", a doctor is compared with an average doctor of his own hospital;
         "population", of an average hospital; None without hospitals
     sd_residual : posterior mean of the residual SD of a Gaussian outcome, else None
@@ -123,6 +124,25 @@ class StandardizedRates:
         frame.attrs.update(level=level, unit=self.unit, measure=self.measure)
         return frame
 
+    def totals(self, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
+        """Events of all doctors together: what happened, what was expected, what is predicted.
+
+        Returns
+        -------
+        DataFrame indexed by "observed", "expected", "predicted" (for a Gaussian outcome, sums of
+        the outcome); ``mean, lower, upper``, equal for the observed. For the population of doctors
+        expected and predicted are equal in every draw, and close to the observed.
+        """
+        observed = float(self.observed.sum())
+        rows = {"observed": (observed, observed, observed)}
+        for name, draws in (("expected", self.expected), ("predicted", self.predicted)):
+            sums = flatten_draws(draws).sum(axis=0, dtype=np.float64)
+            lower, upper = interval(sums[None], level=level)
+            rows[name] = (float(sums.mean()), float(lower[0]), float(upper[0]))
+        frame = pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "lower", "upper"])
+        frame.attrs["level"] = level
+        return frame
+
     def ratio(
         self, measure: Literal["P/E", "O/E"], *, level: float = DEFAULT_LEVEL
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -158,7 +178,7 @@ def standardize(
     fit: Fit,
     *,
     measure: Measure = "P/E",
-    average_doctor: AverageDoctor = "median",
+    average_doctor: AverageDoctor = "population",
     hospital: HospitalComparison = "within",
 ) -> StandardizedRates:
     """Posterior of the outcome each doctor would have per case, were all cases alike.
@@ -168,8 +188,9 @@ def standardize(
     fit : posterior of a model
     measure : "P/E" predicted over expected events (the CMS/Yale risk-standardized rate), "O/E"
         observed over expected events, "direct" the mean over the cases of all doctors
-    average_doctor : whose outcomes are expected: those of a doctor whose effect is 0 ("median"),
-        or the mean over the population of doctors ("population")
+    average_doctor : whose outcomes are expected: on average those of the doctors of these cases
+        ("population"; expected events then add up to the predicted ones, and rates average the
+        overall rate), or those of a doctor whose effect is 0 ("median", the form of CMS)
     hospital : where doctors are nested in hospitals, compare within the doctor's own hospital or
         with the population of hospitals; without hospitals it changes nothing
 
@@ -180,19 +201,24 @@ def standardize(
     Raises
     ------
     SpecError
-        Unknown option; a population average of Student-t effects, which has no finite mean on
-        the scale of counts.
+        Unknown option.
 
     Notes
     -----
-    E_j = sum_i w_i g(a + x_i'b [+ v_h]) over the doctor's cases, x the case-mix columns only;
-    P_j = sum_i w_i g(a + x_i'b + v_h + u_j + doctor-level terms). P/E rate = P/E x overall rate,
-    O/E rate = O/E x overall rate; direct rate = mean over all cases of g(eta_i + effect of j).
-    Gaussian: overall + (P - E) / n and overall + (O - E) / n.
+    With eta_i = a + x_i'b [+ v_h] of the doctor's cases, x the case-mix columns only, and d_j what
+    the doctor brings (his effect, doctor-level terms), P_j = sum_i w_i g(eta_i + d_j). Population:
+    E_j = sum_i w_i times the mean of g(eta_i + m + s z), z standard normal, s the SD of the
+    doctors' effects in that draw and m such that all E add up to all P. Median:
+    E_j = sum_i w_i g(eta_i). P/E rate = P/E x overall rate, O/E rate = O/E x overall rate; direct
+    rate = mean over all cases of g(eta_i + d_j), which needs no E. Gaussian: overall + (P - E) / n
+    and overall + (O - E) / n. The population is that of the doctors who are compared, not of
+    doctors as such: its s is the SD of their effects weighted by the information in their cases,
+    and no distribution of effects is assumed for it, so that Student-t effects have one too.
 
     References
     ----------
     Normand, Glickman & Gatsonis (1997), Journal of the American Statistical Association 92.
+    Daignault & Saarela (2017), Epidemiologic Methods 6, doi:10.1515/em-2016-0016.
 
     Examples
     --------
@@ -206,11 +232,6 @@ def standardize(
     check_choice("measure", measure, get_args(Measure))
     check_choice("average_doctor", average_doctor, get_args(AverageDoctor))
     check_choice("hospital", hospital, get_args(HospitalComparison))
-    if average_doctor == "population" and fit.model.doctor_effects != "normal":
-        raise SpecError(
-            "average_doctor='population' is defined for normal doctor effects; this fit has "
-            f"{fit.model.doctor_effects!r}. Use average_doctor='median'."
-        )
     predictor = read_predictor(fit, comparison=hospital)
     sums = sum_over_cases(predictor, average_doctor=average_doctor)
     observed, cases, exposure = _totals(fit)
@@ -238,12 +259,14 @@ def standardize(
     )
 
 
-def sum_over_cases(predictor: Predictor, *, average_doctor: AverageDoctor = "median") -> CaseSums:
+def sum_over_cases(predictor: Predictor, *, average_doctor: AverageDoctor) -> CaseSums:
     """Sum expected and predicted events in each draw, exactly or, for large data, by curves."""
     size = predictor.doctor_code.size * predictor.n_samples
     if predictor.family == "gaussian" or size <= EXACT_UP_TO or not predictor.matrix.shape[1]:
-        return sum_exactly(predictor, average_doctor=average_doctor)
-    return sum_by_curves(predictor, average_doctor=average_doctor)
+        sums = sum_exactly(predictor, average_doctor=average_doctor)
+    else:
+        sums = sum_by_curves(predictor, average_doctor=average_doctor)
+    return match_totals(sums) if average_doctor == "population" else sums
 
 
 def label_draws(values: NDArray[np.floating], like: xr.DataArray) -> xr.DataArray:
