@@ -19,6 +19,7 @@ from outcomekpi.profiling.count_tails import (
 )
 from outcomekpi.profiling.exact import exact_test
 from outcomekpi.profiling.linear_predictor import read_predictor
+from outcomekpi.profiling.standardization import standardize
 
 
 def log_fraction(value):
@@ -121,7 +122,7 @@ def test_probabilities_are_posterior_means_case_by_case():
     predictor = read_predictor(fit)
     eta = predictor.matrix @ predictor.slope + predictor.intercept
     np.testing.assert_allclose(case_means(predictor), expit(eta).mean(axis=1), rtol=1e-12)
-    test = exact_test(fit).to_frame()
+    test = exact_test(fit, average_doctor="median").to_frame()
     rows = fit.cases.doctor_code == 3
     lower, upper = rational_mid_tails(expit(eta).mean(axis=1)[rows])[
         int(fit.cases.outcome[rows].sum())
@@ -130,13 +131,27 @@ def test_probabilities_are_posterior_means_case_by_case():
     assert test["expected"].sum() == pytest.approx(expit(eta).mean(axis=1).sum())
 
 
-def test_for_large_data_the_means_use_fewer_draws_moved_to_the_posterior_mean(monkeypatch):
+@pytest.mark.parametrize("family", ["bernoulli", "binomial", "poisson", "gaussian"])
+@pytest.mark.parametrize("hospital", ["within", "population"])
+def test_the_expected_events_are_those_of_the_table(family, hospital):
+    fit = make_fit(family, nested=True)
+    for average in ("population", "median"):
+        test = exact_test(fit, average_doctor=average, hospital=hospital).to_frame()
+        rates = standardize(fit, average_doctor=average, hospital=hospital).to_frame()
+        # the level is matched in each draw there, in the posterior mean here
+        np.testing.assert_allclose(test["expected"], rates["expected"], rtol=2e-3, atol=1e-5)
+    with pytest.raises(SpecError, match="average_doctor"):
+        exact_test(fit, average_doctor="mean")
+
+
+@pytest.mark.parametrize("average", ["median", "population"])
+def test_for_large_data_the_means_use_fewer_draws_moved_to_the_posterior_mean(monkeypatch, average):
     from outcomekpi.profiling import case_means as module
 
     predictor = read_predictor(make_fit("bernoulli", draws=400, nested=True))
-    full = case_means(predictor)
+    full = case_means(predictor, average_doctor=average)
     monkeypatch.setattr(module, "AFFORDABLE", 1.0)
-    few = case_means(predictor)
+    few = case_means(predictor, average_doctor=average)
     # predictors have SD .2 at most; their variance from 64 draws is off by 18 %, which moves a
     # mean by .18 x .04 x p(1-p)(1-2p)/2 = 3e-4 for one SE
     np.testing.assert_allclose(few, full, atol=1e-3)

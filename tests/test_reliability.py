@@ -136,7 +136,8 @@ def test_analysis_of_variance_matches_its_textbook_formula():
     from outcomekpi.profiling.case_means import case_means
     from outcomekpi.profiling.linear_predictor import read_predictor
 
-    r = fit.model.outcome - case_means(read_predictor(fit))
+    mean = case_means(read_predictor(fit), average_doctor="population")
+    r = fit.model.outcome - mean
     groups = [r[fit.cases.doctor_code == j] for j in range(10)]
     n = np.array([g.size for g in groups])
     mean = r.mean()

@@ -134,7 +134,8 @@ def test_without_dropping_the_plug_in_agrees_with_the_fit():
     fitted = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(case_mix="age + sex"))
     honest = rows(deselect(fitted, drop=(1,), everyone="no")).loc[0]
     rates = standardize(fitted).to_frame()
-    np.testing.assert_allclose(honest["expected"], rates["expected"], rtol=1e-9)
+    # E adds up to P in each draw there, in the posterior mean here: second order in what differs
+    np.testing.assert_allclose(honest["expected"], rates["expected"], rtol=1e-4)
     # what is plugged in is the doctor SD and the case mix: a few percent of the rates' spread
     np.testing.assert_allclose(honest["mean"], rates["mean"], atol=0.006)
     flags = classify(standardize(fitted))

@@ -14,6 +14,7 @@ __all__ = [
     "DoctorPopulation",
     "level_gap",
     "mean_chance",
+    "nodes_for",
     "normal_nodes",
     "read_population",
 ]
@@ -34,7 +35,8 @@ class DoctorPopulation:
     Attributes
     ----------
     center, spread : (sample,), mean and SD of the doctors' effects (those that are no part of
-        what cases bring), each doctor weighted by the information in his cases
+        what cases bring), each doctor weighted by the information in his cases; for counts, the
+        logarithm of the mean of exp(effect), and 0, since there the spread only multiplies
     """
 
     center: NDArray[np.float64]
@@ -42,7 +44,7 @@ class DoctorPopulation:
 
 
 def read_population(predictor: Predictor) -> DoctorPopulation:
-    """Mean and SD of the effects of the doctors who treated these cases, in each draw.
+    """Center and spread of the effects of the doctors who treated these cases, in each draw.
 
     Notes
     -----
@@ -52,12 +54,17 @@ def read_population(predictor: Predictor) -> DoctorPopulation:
     """
     weight = _information(predictor)
     weight /= weight.sum()
+    counts = predictor.family in ("poisson", "negative_binomial")
     center, square = np.zeros(predictor.n_samples), np.zeros(predictor.n_samples)
     for start in range(0, predictor.n_doctors, BLOCK_DOCTORS):
         block = slice(start, start + BLOCK_DOCTORS)
         own = predictor.brought_by_doctor(block).astype(np.float64)
+        if counts:
+            np.exp(own, out=own)
         center += weight[block] @ own
         square += weight[block] @ own**2
+    if counts:
+        return DoctorPopulation(center=np.log(center), spread=np.zeros(predictor.n_samples))
     return DoctorPopulation(center=center, spread=np.sqrt(np.maximum(square - center**2, 0.0)))
 
 
@@ -68,16 +75,25 @@ def _information(predictor: Predictor) -> NDArray[np.float64]:
         base += predictor.hospital.mean(axis=1)[predictor.hospital_code]
     eta = predictor.matrix @ predictor.slope.mean(axis=1) + base[predictor.doctor_code]
     size = np.ones(eta.size) if predictor.weight is None else predictor.weight
-    chance = expit(eta)
-    # cases of which nothing can be learned any more still count a little: no 0 / 0
-    each = size * (chance * (1 - chance) + np.finfo(np.float64).tiny)
-    return np.bincount(predictor.doctor_code, weights=each, minlength=predictor.n_doctors)
+    if predictor.family in ("bernoulli", "binomial"):
+        chance = expit(eta)
+        # cases of which nothing can be learned any more still count a little: no 0 / 0
+        size = size * (chance * (1 - chance) + np.finfo(np.float64).tiny)
+    elif predictor.family != "gaussian":
+        size = size * np.exp(eta - eta.max())
+    return np.bincount(predictor.doctor_code, weights=size, minlength=predictor.n_doctors)
 
 
 def normal_nodes(n: int = 15) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Nodes and weights of Gauss-Hermite quadrature for a standard normal variable."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(n)
     return nodes, weights / weights.sum()
+
+
+def nodes_for(spread: Array) -> int:
+    """Return the number of Gauss-Hermite nodes that :func:`mean_chance` takes."""
+    widest = float(spread.max())
+    return next((n for bound, n in NODES_UP_TO if widest <= bound), MOST_NODES)
 
 
 def mean_chance(odds: Array, spread: Array) -> Array:
@@ -93,8 +109,7 @@ def mean_chance(odds: Array, spread: Array) -> Array:
     Gauss-Hermite quadrature; the two nodes at +-z share one division: with o the odds and
     F = 2 cosh(spread z), their chances add up to (2 o² + o F) / (1 + o² + o F).
     """
-    widest = float(spread.max())
-    n = next((nodes for bound, nodes in NODES_UP_TO if widest <= bound), MOST_NODES)
+    n = nodes_for(spread)
     nodes, weights = normal_nodes(n)
     squared = odds * odds
     mean = odds / (1 + odds)

@@ -1,7 +1,8 @@
-"""Exact test of each doctor as a fixed effect, against an average doctor."""
+"""Exact test of each doctor as a fixed effect, against the average doctor."""
 
 from dataclasses import dataclass
 from html import escape
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri_exp
 
 from outcomekpi.adjustment.fit import Fit
-from outcomekpi.errors import SpecError
+from outcomekpi.errors import SpecError, check_choice
 from outcomekpi.origins import Provenance
 from outcomekpi.profiling.case_means import case_means
 from outcomekpi.profiling.count_tails import (
@@ -18,6 +19,7 @@ from outcomekpi.profiling.count_tails import (
     poisson_binomial_tails,
     poisson_tails,
 )
+from outcomekpi.profiling.doctor_population import AverageDoctor
 from outcomekpi.profiling.linear_predictor import HospitalComparison, posterior_of, read_predictor
 
 __all__ = ["ExactTest", "exact_test"]
@@ -31,10 +33,10 @@ class ExactTest:
 
     Attributes
     ----------
-    observed, expected : (doctor,), events seen, and expected of an average doctor
+    observed, expected : (doctor,), events seen, and expected with the average doctor
     log_p : (doctor,), natural logarithm of the p-value; finite where the p-value underflows
     side : (doctor,), "high" or "low", the side on which the observed events lie
-    law : distribution of the events of an average doctor
+    law : distribution of the events of the average doctor
     provenance : of the fit
     """
 
@@ -79,24 +81,31 @@ class ExactTest:
         return f"<p><b>{escape(repr(self))}</b></p>{table.to_html(float_format='{:.3g}'.format)}"
 
 
-def exact_test(fit: Fit, *, hospital: HospitalComparison = "within") -> ExactTest:
+def exact_test(
+    fit: Fit,
+    *,
+    average_doctor: AverageDoctor = "population",
+    hospital: HospitalComparison = "within",
+) -> ExactTest:
     """Probability, were the doctor average, of events at least as surprising as his.
 
     Parameters
     ----------
     fit : posterior of a Bernoulli, binomial, Poisson or Gaussian model
+    average_doctor : whose outcomes are expected, as in :func:`outcomekpi.standardize`
     hospital : "within", the average doctor works in the same hospital; "population", in an
         average one
 
     Raises
     ------
     SpecError
-        The family is negative binomial, for which the sum over cases has no exact law here.
+        An unknown option; a negative binomial family, for which the sum over cases has no exact
+        law here.
 
     Notes
     -----
-    The doctor is a fixed effect: under the null his effect is 0, and his events are a sum of
-    independent events with the posterior mean probabilities of his cases (uncertainty of the
+    The doctor is a fixed effect: under the null he is the average doctor, and his events are a sum
+    of independent events with the posterior mean probabilities of his cases (uncertainty of the
     coefficients averaged over draws, case by case; not one test per draw). p = 2 min(P(Y < y) +
     P(Y = y)/2, P(Y > y) + P(Y = y)/2). With many cases every doctor differs from the average: a
     small p-value says that chance does not explain the difference, not that it matters. The
@@ -109,11 +118,12 @@ def exact_test(fit: Fit, *, hospital: HospitalComparison = "within") -> ExactTes
     >>> bool(ok.exact_test(fit).to_frame()["p_value"].between(0, 1).all())
     True
     """
+    check_choice("average_doctor", average_doctor, get_args(AverageDoctor))
     family = fit.model.family
     if family == "negative_binomial":
         raise SpecError("exact_test has no law for negative binomial counts. Use classify.")
     cases = fit.cases
-    mean = case_means(read_predictor(fit, comparison=hospital))
+    mean = case_means(read_predictor(fit, comparison=hospital), average_doctor=average_doctor)
     n_doctors = len(cases.doctors)
     expected = cases.trials * mean if cases.trials is not None else mean
     index = pd.Index(cases.doctors, name="doctor")

@@ -1,9 +1,10 @@
 """Signal-to-noise of one case, estimated from the data in four classical ways.
 
 Each estimator works on residuals r = y - p, with p the posterior mean outcome of the case under
-an average doctor, so that case mix is no signal; the beta-binomial one takes raw counts, as the
-CMS method does. Each returns the signal-to-noise s of a single case: n cases have reliability
-n s / (1 + n s), the Spearman-Brown formula. The bootstrap resamples doctors.
+the average doctor, so that they add up to nothing and case mix is no signal; the beta-binomial
+one takes raw counts, as the CMS method does. Each returns the signal-to-noise s of a single case:
+n cases have reliability n s / (1 + n s), the Spearman-Brown formula. The bootstrap resamples
+doctors.
 """
 
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def _residuals(fit: Fit) -> _Residuals:
     return _Residuals(
         events=cases.outcome,
         trials=ones if cases.trials is None else cases.trials,
-        mean=case_means(read_predictor(fit)),
+        mean=case_means(read_predictor(fit), average_doctor="population"),
         doctor=cases.doctor_code,
         n_doctors=len(cases.doctors),
         proportions=fit.model.family in ("bernoulli", "binomial"),

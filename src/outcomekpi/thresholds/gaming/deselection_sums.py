@@ -29,7 +29,9 @@ class CaseTable:
     ----------
     order : (case,), position of each sorted case in the cases of the fit
     start, count : (doctor,), where each doctor's cases begin, and how many he has
-    outcome, expected, exposure : (case,), sorted; expected of an average doctor, posterior mean
+    outcome, expected, exposure : (case,), sorted; expected with the average doctor (that of
+        ``standardize``), posterior mean
+    at_zero : (case,), sorted; the same with a doctor effect of 0, where the grid starts
     prior_mean : (doctor,), mean of the doctor's effect given his doctor-level columns
     prior_sd : SD of the doctor effects, posterior mean
     family : of the outcome
@@ -41,6 +43,7 @@ class CaseTable:
     count: NDArray[np.intp]
     outcome: Array
     expected: Array
+    at_zero: Array
     exposure: Array
     prior_mean: Array
     prior_sd: float
@@ -90,7 +93,8 @@ def read_case_table(fit: Fit, score: Callable[[Array, Array], tuple[Array, ...]]
             "Fit one row per patient."
         )
     predictor = read_predictor(fit)
-    expected, outcome = case_means(predictor), np.asarray(fit.cases.outcome)
+    expected = case_means(predictor, average_doctor="population")
+    outcome = np.asarray(fit.cases.outcome)
     code = np.asarray(fit.cases.doctor_code)
     keys = score(outcome, expected)
     order = np.lexsort((*[-key for key in reversed(keys)], code))
@@ -104,6 +108,7 @@ def read_case_table(fit: Fit, score: Callable[[Array, Array], tuple[Array, ...]]
         count=count,
         outcome=outcome[order],
         expected=expected[order],
+        at_zero=case_means(predictor)[order],
         exposure=np.asarray(exposure, dtype=np.float64)[order],
         prior_mean=_prior_mean(predictor),
         prior_sd=float(posterior["sd_doctor"].mean()),
@@ -124,7 +129,7 @@ def drop_sums(table: CaseTable, drops: tuple[int, ...]) -> list[DropSums]:
     Notes
     -----
     Plug-in posterior of a doctor's effect u on a grid of 121 nodes, 6 SDs on each side:
-    N(u; m, sd²) times the likelihood of his cases with linear predictor g(expected) + u. Dropping
+    N(u; m, sd²) times the likelihood of his cases with linear predictor g(at zero) + u. Dropping
     subtracts the dropped cases from the sums: no case is summed twice.
     """
     effect = table.prior_mean[:, None] + table.prior_sd * np.linspace(-REACH, REACH, NODES)
@@ -183,7 +188,7 @@ def _grid_totals(table: CaseTable, effect: Array) -> tuple[Array, Array]:
 
 def _on_grid(table: CaseTable, rows: NDArray[np.intp], effect: Array) -> tuple[Array, Array]:
     """Log likelihood and predicted outcome of single cases at each effect, (row, node)."""
-    y, e = table.outcome[rows, None], table.expected[rows, None]
+    y, e = table.outcome[rows, None], table.at_zero[rows, None]
     if table.family == "gaussian":
         mean = e + effect
         return np.asarray(-0.5 * ((y - mean) / table.residual_sd) ** 2), np.asarray(mean)
