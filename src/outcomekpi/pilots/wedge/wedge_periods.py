@@ -62,7 +62,8 @@ def fill_periods(seen: pd.Index, column: object) -> pd.Index:
     if dates is None:
         labels = values[0] + step * np.arange(count)
         labels[full] = values
-        return pd.Index(labels)
+        renamed: pd.Index = pd.Index(labels)
+        return renamed
     if in_months:
         ends = bool(dates.is_month_end.all())
         moved = [_later(dates[0], round(step) * one, ends=ends) for one in range(count)]
