@@ -353,3 +353,19 @@ def test_other_data_and_settings_are_refused():
         )
     with pytest.raises(SpecError, match="no change to show"):
         patients_for_power(0.3, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "to 35.99 from a prior on the number of patients, which was not published)."),
+        ({"n_before": 300}, "from a prior on the number of patients after, which was not"),
+        ({"n_before": 300, "n_after": 310}, "from priors on how alike patients are)."),
+    ],
+)
+def test_the_sentence_says_which_prior_made_its_interval(given, words):
+    figures = PublishedFigures(before=43, after=68, unit="percent", years=2, **given)
+    effect = compare_pilot(figures, PublishedAggregates(direction="higher"))
+    assert words in effect.verdict()
+    bare = compare_pilot(figures, PublishedAggregates(direction="higher", priors=None))
+    assert "prior" not in bare.verdict()

@@ -30,6 +30,8 @@ class Estimate:
     limits : level -> (lower, upper) for intervals that are found by inverting a test, or None
     origin : how the interval was made, in a few words ("t, 12 clusters", "posterior draws")
     bounds : lowest and highest value that is possible; intervals end there
+    basis : what the interval rests on beside the data, to be said with it ("from a prior on the
+        number of patients, which was not published"); empty where nothing
     """
 
     name: str
@@ -42,6 +44,7 @@ class Estimate:
     limits: Callable[[float], tuple[float, float]] | None = None
     origin: str = ""
     bounds: tuple[float, float] = (-np.inf, np.inf)
+    basis: str = ""
 
     def __post_init__(self) -> None:
         sources = sum(source is not None for source in (self.se, self.draws, self.limits))

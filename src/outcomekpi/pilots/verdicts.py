@@ -85,7 +85,7 @@ def word_verdict(
     clear = estimate.excludes_null(level=level)
     if clear is None:
         return f"The figures say {claim} ({number}; no interval can be given). {rest}{more}"
-    span = f"{number}, {level:.0%} interval {lower:.4g} to {upper:.4g}"
+    span = f"{number}, {level:.0%} interval {lower:.4g} to {upper:.4g} {estimate.basis}".rstrip()
     span += _word_others(estimate, others, level)
     if withheld:
         return f"These data do not show {claim} ({span}): {withheld}{more}"

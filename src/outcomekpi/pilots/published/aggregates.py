@@ -1,6 +1,6 @@
 """Rung 0: a pilot of which only percentages were published."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, get_args
 
 import numpy as np
@@ -217,10 +217,21 @@ def _changes(
         sampled = [*_contrast(drawn.before, drawn.after)]
     for (name, value), draws in zip(known.items(), sampled, strict=True):
         one = _estimate(name, value, draws, "draws under the priors for n, ICC and rounding")
+        if one is not None and draws is not None:
+            one = replace(one, basis=_basis(figures))
         if one is not None:
             found.append(one)
     main = "risk ratio" if pair is None and figures.reading == "relative" else "risk difference"
     return tuple(sorted(found, key=lambda one: one.name != main))
+
+
+def _basis(figures: PublishedFigures) -> str:
+    """Say which prior made the interval: figures alone hold no sampling error."""
+    missing = [n for n in ("before", "after") if getattr(figures, f"n_{n}") is None]
+    if not missing:
+        return "from priors on how alike patients are"
+    which = "" if len(missing) == 2 else f" {missing[0]}"
+    return f"from a prior on the number of patients{which}, which was not published"
 
 
 def _effects(evidence: Evidence) -> tuple[Estimate, ...]:
