@@ -60,19 +60,23 @@ def check_start_order(rows: WedgeRows, test: StartTest, program: Program) -> Che
 
 
 def doubt_start_order(check: CheckResult, program: Program) -> str:
-    """Say why the effect must not be claimed; empty where nothing stands against it.
+    """Say why the effect must not be claimed: units were selected, it was said, and it is seen.
 
     Parameters
     ----------
     check : of :func:`check_start_order`
     program : what was said of it
+
+    Notes
+    -----
+    The baseline is in the model, which takes most of a return out (docs/methods/stepped_wedge.md);
+    a failed check alone leaves the effect, and stands before it.
     """
-    if check.passed is not False or program.selected_on_baseline is False:
+    if check.passed is not False or not program.selected_on_baseline:
         return ""
     return (
-        f"the start times look chosen by the baseline ({check.verdict.rstrip('.')}). Clusters that "
-        "start early because they were extreme return with no program at all. Say that they were "
-        "not chosen so (selected_on_baseline) if the lot did this."
+        f"the start times were not drawn by chance ({check.verdict.rstrip('.')}), and the program "
+        "says that it selected on the baseline."
     )
 
 
