@@ -61,6 +61,7 @@ METHODS = {
     "control-as": ("NAME", "controlled: difference or covariate"),
     "control-group": ("NAME", "did: never_treated or not_yet_treated"),
     "rows": ("NAME", "did, synthetic: unit_periods, or patients, which are averaged"),
+    "weights": ("units|patients", "did: whether each unit or each patient counts alike (units)"),
     "compare": ("stayers|all", "before-after: known patients with themselves, or all"),
     "assigned": ("groups|patients", "controlled-before-after: who got the program (groups)"),
     "standard": ("NAME", "before-after: case mix to compare at (average)"),

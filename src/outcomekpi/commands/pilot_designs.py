@@ -102,6 +102,7 @@ DESIGNS: dict[str, DesignOptions] = {
         fields={
             **PANEL,
             **{name: name for name in ("estimator", "family", "cluster", "inference")},
+            "weights": "weights",
             "control_group": "control",
             "adjust": "covariates",
         },

@@ -34,12 +34,15 @@ OPTIONS = {
         name: name for name in ("outcome", "time", "start", "unit", "doctor", "hospital", "patient")
     },
     **{name: name for name in ("control", "trials", "exposure", "cluster", "family", "event")},
-    **{name: name for name in ("method", "inference", "estimator", "engine", "change", "rows")},
+    **{
+        name: name
+        for name in ("method", "inference", "estimator", "engine", "change", "rows", "weights")
+    },
     **{name: name for name in ("gaps", "missing", "after", "before", "reading", "rounding")},
     **{name: name for name in ("years", "direction", "order", "horizon", "standard", "patients")},
     **{name: name for name in ("cutoff", "side", "baseline", "target", "reliability", "chosen")},
     **{name: name for name in ("correlation", "design", "draws", "seed", "level")},
-    **{name: name for name in ("group", "treated", "assigned")},
+    **{name: name for name in ("group", "treated", "assigned", "weights")},
 }
 """Argument in Python -> option."""
 

@@ -19,7 +19,15 @@ from outcomekpi.pilots.panels.did_options import (
     DidOptions,
     check_did_options,
 )
-from outcomekpi.pilots.panels.panel_data import Control, PanelColumns, PanelGaps, Rows, read_panel
+from outcomekpi.pilots.panels.did_weights import estimate_other_weights
+from outcomekpi.pilots.panels.panel_data import (
+    Control,
+    PanelColumns,
+    PanelGaps,
+    Rows,
+    Weights,
+    read_panel,
+)
 from outcomekpi.pilots.panels.selected_periods import check_selected_in
 from outcomekpi.pilots.program import Program
 
@@ -43,6 +51,8 @@ class DifferenceInDifferences:
         "poisson" log rates
     trials : column of patients in a unit and period; the outcome then counts events
     rows : "unit_periods", or "patients", which are averaged by unit and time
+    weights : "units" counts each unit alike; "patients" each patient, by a unit's patients over all
+        times (needs ``trials`` or rows of patients). The result names it, and the other one
     cluster : column whose rows are not independent; None is the unit. The program must be chosen
         by clusters at least as large as units
     inference : "cluster", t with clusters - 1 degrees of freedom; for few clusters (2x2)
@@ -88,6 +98,7 @@ class DifferenceInDifferences:
     family: DidFamily = "gaussian"
     trials: str | None = None
     rows: Rows = "unit_periods"
+    weights: Weights = "units"
     cluster: str | None = None
     inference: DidInference = "cluster"
     control: Control = "never_treated"
@@ -125,7 +136,8 @@ class DifferenceInDifferences:
         missing = bound_missing(
             data, answer.panel, answer.columns, answer.options, draws=draws, rng=rng
         )
-        return describe_effect(answer, program, missing=missing)
+        other = estimate_other_weights(answer, draws=draws, rng=rng)
+        return describe_effect(answer, program, missing=missing, other=other)
 
     def main_effect(self, data: object, *, draws: int, rng: np.random.Generator) -> Estimate:
         """Estimate the main effect alone, without its bounds: for placebos and left-out units.
@@ -155,6 +167,7 @@ class DifferenceInDifferences:
             gaps=self.gaps,
             outcome_unit=self.outcome_unit,
             selected_in=self.selected_in,
+            weights=self.weights,
         )
 
     def _options(self) -> DidOptions:

@@ -1,19 +1,16 @@
 """The one place where diff-diff and pyfixest are called: plain numbers in, plain numbers out."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
-from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.errors import EngineError, OutcomeKPIError, SpecError
+from outcomekpi.errors import EngineError
 from outcomekpi.pilots.panels.did_fits import AverageFit, CellFit
 from outcomekpi.pilots.panels.event_study import EventStudy
+from outcomekpi.pilots.panels.libraries import heard, load_library
 from outcomekpi.pilots.patients.share_regression import fit_shares
 
 __all__ = [
@@ -30,53 +27,17 @@ __all__ = [
 Floats = NDArray[np.float64]
 LibraryFamily = Literal["gaussian", "logit", "poisson"]
 FEW_FOR_RADEMACHER = 12
-ADVICE = ("Consider ", "See ")
 
 
-def load_library(name: str) -> ModuleType:
-    """Import diff-diff or pyfixest, or say how to get it.
+def survey_weights(frame: pd.DataFrame, cluster: str) -> dict[str, Any]:
+    """Weights of the units for diff-diff; nothing where all are alike.
 
-    Raises
-    ------
-    SpecError
-        The library is not installed.
+    Its errors under weights have the factor G / (G - 1) for G clusters.
     """
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise SpecError(
-            f"Difference in differences needs the library {name.replace('_', '-')}, which is not "
-            "installed. Install it with: pip install 'outcomekpi[did]'"
-        ) from error
-
-
-@contextmanager
-def heard(notes: list[str]) -> Iterator[None]:
-    """Keep what a library warns of as notes, and turn its errors into ours.
-
-    Raises
-    ------
-    EngineError
-        The library could not estimate; quotes its reason.
-    """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            yield
-        except OutcomeKPIError:
-            raise
-        except (ValueError, KeyError, RuntimeError, np.linalg.LinAlgError) as error:
-            reason = " ".join(str(error).split())
-            raise EngineError(
-                f"The effect cannot be estimated from these data: {reason}"
-            ) from error
-    for one in caught:
-        if not issubclass(one.category, DeprecationWarning | FutureWarning):
-            # advice names options of the library, which are not ours
-            said = " ".join(str(one.message).split()).split(". ")
-            text = ". ".join(part for part in said if not part.startswith(ADVICE)).rstrip(".") + "."
-            if text not in notes:
-                notes.append(text)
+    if "weight" not in frame or frame["weight"].nunique() <= 1:
+        return {}
+    design = load_library("diff_diff").SurveyDesign(weights="weight", psu=cluster)
+    return {"survey_design": design}
 
 
 def fit_two_by_two(
@@ -91,15 +52,21 @@ def fit_two_by_two(
     cluster : column
     """
     library, notes = load_library("diff_diff"), list[str]()
+    weights = survey_weights(frame, cluster)
     with heard(notes):
-        fit = library.DifferenceInDifferences(cluster=cluster, df_convention="cluster").fit(
+        fit = library.DifferenceInDifferences(
+            cluster=None if weights else cluster, df_convention="cluster"
+        ).fit(
             frame,
             outcome="outcome",
             treatment="treated",
             post="after",
             covariates=list(covariates) or None,
+            **weights,
         )
-    return _finite(fit.att), _finite(fit.se), tuple(notes)
+    # without weights the errors have the factor (N - 1) / (N - k) too
+    rest = (len(frame) - 1) / max(len(frame) - 4 - len(covariates), 1) if weights else 1.0
+    return _finite(fit.att), _finite(fit.se) * float(np.sqrt(rest)), tuple(notes)
 
 
 def wild_bootstrap_interval(
@@ -168,28 +135,39 @@ def fit_callaway_santanna(
         "first_treat": "start",
         "covariates": list(covariates) or None,
     }
+    weights = survey_weights(frame, cluster)
+    count = frame[cluster].nunique()
+    # the errors of influence functions, as without weights
+    shrink = float(np.sqrt((count - 1) / count)) if weights else 1.0
     with heard(notes):
         # clusters that are the units themselves are what the library does by itself
-        wider = None if (frame[cluster] == frame["unit"]).all() else cluster
-        fit = library.CallawaySantAnna(control_group=control, cluster=wider).fit(frame, **common)
+        wider = None if weights or (frame[cluster] == frame["unit"]).all() else cluster
+        fit = library.CallawaySantAnna(control_group=control, cluster=wider).fit(
+            frame, **common, **weights
+        )
         universal = library.CallawaySantAnna(
             control_group=control, cluster=wider, base_period="universal"
-        ).fit(frame, **common)
+        ).fit(frame, **common, **weights)
         events = universal.aggregate("event_study")
-    rows = [(g, t, cell["effect"], cell["se"]) for (g, t), cell in fit.group_time_effects.items()]
+    rows = [
+        (g, t, cell["effect"], shrink * cell["se"])
+        for (g, t), cell in fit.group_time_effects.items()
+    ]
     by_start = pd.DataFrame(rows, columns=["start", "time", "mean", "se"]).astype(
         {"start": int, "time": int}
     )
     return AverageFit(
         effect=_finite(fit.overall_att),
-        error=_finite(fit.overall_se),
+        error=shrink * _finite(fit.overall_se),
         by_start=by_start,
-        event_study=_read_events(events, degrees_of_freedom, unit),
+        event_study=_read_events(events, degrees_of_freedom, unit, shrink=shrink),
         notes=tuple(notes),
     )
 
 
-def _read_events(events: Any, degrees_of_freedom: float, unit: str) -> EventStudy | None:
+def _read_events(
+    events: Any, degrees_of_freedom: float, unit: str, *, shrink: float
+) -> EventStudy | None:
     """Read the container of an event study; None where it has no joint covariance."""
     if events.vcov is None or events.vcov_index is None:
         return None
@@ -201,7 +179,7 @@ def _read_events(events: Any, degrees_of_freedom: float, unit: str) -> EventStud
     return EventStudy(
         times=times,
         coefficients=np.asarray(events.att, dtype=np.float64)[kept],
-        covariance=np.asarray(events.vcov, dtype=np.float64)[np.ix_(order, order)],
+        covariance=shrink**2 * np.asarray(events.vcov, dtype=np.float64)[np.ix_(order, order)],
         degrees_of_freedom=degrees_of_freedom,
         unit=unit,
     )
@@ -224,27 +202,39 @@ def fit_etwfe(
     covariates, cluster, control : as there; covariates enter linearly
     """
     library, notes = load_library("diff_diff"), list[str]()
-    options: dict[str, Any] = {"control_group": control, "cluster": cluster}
-    if family == "gaussian":
-        options |= {"method": "ols", "df_convention": "cluster"}
-    else:
-        options |= {"method": family}
     steady = [c for c in covariates if frame.groupby("unit")[c].nunique().le(1).all()]
     varying = [c for c in covariates if c not in steady]
-    with heard(notes):
-        fit = library.ETWFE(**options).fit(
-            frame,
+    weights = survey_weights(frame, cluster)
+    method: dict[str, str] = {"method": family}
+    if family == "gaussian":
+        method = {"method": "ols", "df_convention": "cluster"}
+
+    def run(data: pd.DataFrame, **survey: Any) -> Any:
+        options = {"control_group": control, "cluster": None if survey else cluster}
+        return library.ETWFE(**options, **method).fit(
+            data,
             outcome="outcome",
             unit="unit",
             time="time",
             first_treat="start",
             exovar=steady or None,
             xtvar=varying or None,
+            **survey,
         )
-    rows = [(g, t, cell["att"], cell["se"]) for (g, t), cell in fit.group_time_effects.items()]
+
+    factor = 1.0
+    with heard(notes):
+        fit = run(frame, **weights)
+        if weights:
+            # the factor for the number of coefficients, which errors under weights do not have
+            alike = frame.assign(weight=1.0)
+            factor = _finite(run(alike).se) / _finite(run(alike, **weights).se)
+    rows = [
+        (g, t, cell["att"], factor * cell["se"]) for (g, t), cell in fit.group_time_effects.items()
+    ]
     return AverageFit(
         effect=_finite(fit.att),
-        error=_finite(fit.se),
+        error=factor * _finite(fit.se),
         by_start=pd.DataFrame(rows, columns=["start", "time", "mean", "se"]).astype(
             {"start": int, "time": int}
         ),
@@ -283,6 +273,8 @@ def fit_cells(
             "vcov": {"CRV1": cluster},
             "ssc": library.ssc(k_adj=False, G_adj=True),
         }
+        if "weight" in data and data["weight"].nunique() > 1:
+            options |= {"weights": "weight"}
         if family == "logit":
             found, covariance = fit_shares(data, [*names, *covariates], cluster)
         else:

@@ -109,13 +109,20 @@ def _two_by_two(
         chosen = reassign(*cluster_changes(panel), draws=draws, rng=rng)
         kind = "all" if chosen.is_exact else "a sample of"
         origin = f"randomization, {kind} {chosen.placebo.size:,} choices of treated clusters"
-        main = _estimate(panel, chosen.effect, limits=chosen.interval, origin=origin)
+        main = _estimate(
+            panel, chosen.effect, limits=chosen.interval, origin=origin, name=_effect(columns)
+        )
     else:
         effect, error, notes = fit_two_by_two(
             frame, covariates=columns.covariates, cluster="cluster"
         )
         main = _estimate(
-            panel, effect, se=error, degrees=degrees, origin=_clustered(panel, columns)
+            panel,
+            effect,
+            se=error,
+            degrees=degrees,
+            origin=_clustered(panel, columns),
+            name=_effect(columns),
         )
         if options.inference == "wild_bootstrap":
             seed = int(rng.integers(2**31))
@@ -131,7 +138,7 @@ def _two_by_two(
                 )
 
             origin = f"wild cluster bootstrap, {count_of(panel.n_clusters, 'cluster')}"
-            main = _estimate(panel, effect, limits=limits, origin=origin)
+            main = _estimate(panel, effect, limits=limits, origin=origin, name=_effect(columns))
     events, reason = try_cell_effects(panel, columns, options)
     return {
         "estimates": (main, *relate_to_mean(panel, main)),
@@ -144,7 +151,7 @@ def _two_by_two(
 
 
 def cluster_changes(panel: PanelData) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Mean change of each cluster from before to after the start, its units, whether treated.
+    """Mean change of each cluster from before to after the start, its weight, whether treated.
 
     Returns
     -------
@@ -152,8 +159,12 @@ def cluster_changes(panel: PanelData) -> tuple[Floats, Floats, NDArray[np.bool_]
     """
     frame = panel.scaled()
     late = frame["time"] >= panel.starts[0]
-    means = frame.groupby(["cluster", late])["outcome"].mean().unstack()
-    rest = frame.groupby("cluster").agg(size=("unit", "nunique"), treated=("treated", "max"))
+    weighted = frame.assign(outcome=frame["outcome"] * frame["weight"])
+    sums = weighted.groupby(["cluster", late])[["outcome", "weight"]].sum()
+    means = (sums["outcome"] / sums["weight"]).unstack()
+    rest = frame.groupby("cluster").agg(treated=("treated", "max"))
+    units = frame.groupby(["cluster", "unit"])["weight"].first()
+    rest["size"] = units.groupby("cluster").sum()
     share = frame.groupby("cluster")["treated"].mean()
     if ((share > 0) & (share < 1)).any():
         raise CasesError(
@@ -198,6 +209,7 @@ def _staggered(panel: PanelData, columns: PanelColumns, options: DidOptions) -> 
         se=factor * fit.error,
         degrees=degrees,
         origin=_clustered(panel, columns),
+        name=_effect(columns),
     )
     by_start = fit.by_start.assign(
         mean=factor * fit.by_start["mean"], se=factor * fit.by_start["se"]
@@ -221,12 +233,18 @@ def _event_study(panel: PanelData, columns: PanelColumns, options: DidOptions) -
     origin = _clustered(panel, columns)
     degrees = study.degrees_of_freedom
     if options.family == "gaussian":
-        main = _estimate(panel, value, se=error, degrees=degrees, origin=origin, name=AVERAGED)
+        name = _effect(columns, AVERAGED)
+        main = _estimate(panel, value, se=error, degrees=degrees, origin=origin, name=name)
         others = relate_to_mean(panel, main)
     else:
         found = events.on_outcome_scale(panel, options)
         main = _estimate(
-            panel, found.value, se=found.error, degrees=degrees, origin=origin, name=AVERAGED
+            panel,
+            found.value,
+            se=found.error,
+            degrees=degrees,
+            origin=origin,
+            name=_effect(columns, AVERAGED),
         )
         ratio = Estimate(
             name=f"{RATIOS[options.family]}, average over the times since the start",
@@ -246,6 +264,13 @@ def _event_study(panel: PanelData, columns: PanelColumns, options: DidOptions) -
         "by_start": None,
         "notes": events.cells.notes,
     }
+
+
+def _effect(columns: PanelColumns, name: str = EFFECT) -> str:
+    """Name of the effect, with what is weighted alike where patients are known."""
+    if not columns.counts_patients:
+        return name
+    return f"{columns.weights.removesuffix('s')}-weighted {name}"
 
 
 def _estimate(
@@ -272,7 +297,8 @@ def _estimate(
 def relate_to_mean(panel: PanelData, main: Estimate) -> tuple[Estimate, ...]:
     """Observed mean of the treated over the mean that they would have had; none below 0."""
     frame = panel.scaled()
-    observed = float(frame.loc[frame["after"] == 1, "outcome"].mean())
+    after = frame[frame["after"] == 1]
+    observed = float(np.average(after["outcome"], weights=after["weight"]))
     if observed <= 0 or observed - main.value <= 0 or frame["outcome"].min() < 0:
         return ()
 

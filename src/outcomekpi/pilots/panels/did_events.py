@@ -130,8 +130,8 @@ def _check_means(panel: PanelData, options: DidOptions) -> None:
 
 
 def _time_weights(panel: PanelData, cells: CellFit) -> Floats:
-    """Weights that average the starts at each time since the start, by their units."""
-    units = panel.frame.groupby("start")["unit"].nunique()
+    """Weights that average the starts at each time since the start, by their units' weights."""
+    units = panel.frame.groupby(["start", "unit"])["weight"].first().groupby("start").sum()
     size = units.reindex(pd.Index(cells.start)).to_numpy(dtype=np.float64)
     since = cells.time - cells.start
     rows = np.array([np.where(since == one, size, 0.0) for one in np.unique(since)])

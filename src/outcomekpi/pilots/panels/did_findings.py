@@ -1,18 +1,25 @@
 """What a difference in differences says: estimand, facts, tables, checks and threats."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
 from outcomekpi.checks import CheckResult
 from outcomekpi.columns import count_of
-from outcomekpi.errors import EngineError
 from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.findings import Fact, Findings, Threat
 from outcomekpi.pilots.panels.did_estimation import DidAnswer
+from outcomekpi.pilots.panels.did_sensitivity import (
+    VERY_FEW,
+    Sensitivity,
+    breakdown_words,
+    find_sensitivity,
+    pre_trend_fact,
+    pre_trend_words,
+    sensitivity_words,
+)
+from outcomekpi.pilots.panels.did_weights import check_weights
 from outcomekpi.pilots.panels.panel_facts import (
     join_words,
     list_panel_facts,
@@ -20,8 +27,6 @@ from outcomekpi.pilots.panels.panel_facts import (
     spell_interval,
     table_by_unit,
 )
-from outcomekpi.pilots.panels.parallel_bounds import bound_parallel_trends
-from outcomekpi.pilots.panels.pre_trend import PreTrendTest, assess_pre_trend
 from outcomekpi.pilots.panels.selection_signs import (
     SelectionSigns,
     check_selection_signs,
@@ -33,23 +38,16 @@ from outcomekpi.pilots.program import Program
 
 __all__ = ["describe_effect"]
 
-FEW_CLUSTERS, VERY_FEW = 20, 5
+FEW_CLUSTERS = 20
 POWER = 0.8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sensitivity:
-    """Test of the trends before, bounds and breakdown; why there are none."""
-
-    pre_trend: PreTrendTest | None
-    relative: pd.DataFrame | None
-    smooth: pd.DataFrame | None
-    breakdown: float
-    reason: str
-
-
 def describe_effect(
-    answer: DidAnswer, program: Program, *, missing: tuple[float, float] | None
+    answer: DidAnswer,
+    program: Program,
+    *,
+    missing: tuple[float, float] | None,
+    other: Estimate | None = None,
 ) -> Findings:
     """Put together everything that was found.
 
@@ -58,8 +56,9 @@ def describe_effect(
     answer : effect and event study
     program : facts about the program
     missing : effects if every missing outcome of the treated after the start had been 0, and 1
+    other : effect with the other weights
     """
-    found = _sensitivity(answer)
+    found = find_sensitivity(answer)
     naive = measure_naive(answer.panel)
     signs = find_selection_signs(answer.panel)
     starts = answer.panel.starts
@@ -70,13 +69,14 @@ def describe_effect(
         estimand=(
             f"effect of {program.name} on {answer.columns.outcome} of the treated "
             f"{count_of(answer.panel.n_treated, 'unit')}, from the start ({when}) to "
-            f"{answer.panel.times[-1]}"
+            f"{answer.panel.times[-1]}{_counting(answer)}"
         ),
-        estimates=answer.estimates,
+        estimates=(*answer.estimates, *([other] if other is not None else [])),
         naive=naive,
         assumptions=_assumptions(answer),
         checks=(
             check_selection_signs(signs, answer.panel, program),
+            *([check_weights(answer.main, other)] if other is not None else []),
             *_checks(answer, found),
         ),
         threats=_threats(answer, found, signs, program, missing),
@@ -87,30 +87,10 @@ def describe_effect(
     )
 
 
-def _sensitivity(answer: DidAnswer) -> Sensitivity:
-    study = answer.event_study
-    reason = answer.no_event_study if study is None else study.flaw
-    if study is None or reason:
-        return Sensitivity(
-            pre_trend=None, relative=None, smooth=None, breakdown=float("nan"), reason=reason
-        )
-    relative = bound_parallel_trends(study)
-    smooth = None
-    try:
-        if study.n_before > 1:
-            error = float(np.sqrt(study.average() @ study.covariance @ study.average()))
-            smooth = bound_parallel_trends(
-                study, method="smoothness", magnitudes=(0.0, error)
-            ).to_frame()
-    except EngineError as failure:
-        reason = str(failure)
-    return Sensitivity(
-        pre_trend=assess_pre_trend(study),
-        relative=relative.to_frame(),
-        smooth=smooth,
-        breakdown=relative.breakdown(),
-        reason=reason,
-    )
+def _counting(answer: DidAnswer) -> str:
+    if not answer.columns.counts_patients:
+        return ""
+    return f", each {answer.columns.weights.removesuffix('s')} counting alike"
 
 
 def _assumptions(answer: DidAnswer) -> tuple[str, ...]:
@@ -144,7 +124,7 @@ def _checks(answer: DidAnswer, found: Sensitivity) -> tuple[CheckResult, ...]:
             CheckResult(
                 name="trends before the start",
                 passed=False if test.p_value < 1 - test.level else None,
-                verdict=f"{_pre_trend_words(answer, test)} A slope of {row['slope']:.3g} {unit} "
+                verdict=f"{pre_trend_words(answer, test)} A slope of {row['slope']:.3g} {unit} "
                 f"a period would be seen with a probability of {row['power']:.0%}; unseen, it "
                 f"biases the average effect by {row['bias_if_passed']:.3g} {unit}.",
                 table=test.to_frame(),
@@ -185,15 +165,6 @@ def _checks(answer: DidAnswer, found: Sensitivity) -> tuple[CheckResult, ...]:
     return tuple(checks)
 
 
-def _pre_trend_words(answer: DidAnswer, test: PreTrendTest) -> str:
-    seen = "were seen to differ" if test.p_value < 1 - test.level else "were not seen to differ"
-    few = min(answer.panel.treated_clusters, answer.panel.control_clusters) < VERY_FEW
-    return (
-        f"Trends before the start {seen} (p = {test.p_value:.3g}, "
-        f"{count_of(test.degrees_of_freedom, 'time')} tested)."
-    ) + (" With so few clusters on a side, differences that are none are often seen." * few)
-
-
 def _threats(
     answer: DidAnswer,
     found: Sensitivity,
@@ -207,7 +178,7 @@ def _threats(
         Threat(
             name="trends that were not parallel",
             direction="either",
-            tipping=_breakdown_words(found),
+            tipping=breakdown_words(found),
             handled="trends common to treated and controls cancel",
         ),
         Threat(
@@ -244,20 +215,6 @@ def _threats(
     return tuple(threats)
 
 
-def _breakdown_words(found: Sensitivity) -> str:
-    if found.relative is None:
-        return f"not known: {found.reason}"
-    if found.breakdown == 0:
-        return f"the {DEFAULT_LEVEL:.0%} interval includes no effect even with parallel trends"
-    if np.isinf(found.breakdown):
-        return "no break of the trends that was tried makes the interval include no effect"
-    return (
-        f"a break of the trends after the start of {found.breakdown:.3g} times the largest one "
-        f"before makes the {DEFAULT_LEVEL:.0%} interval of the average effect include no effect "
-        f"(M = {found.breakdown:.3g})"
-    )
-
-
 def _tables(answer: DidAnswer, found: Sensitivity) -> dict[str, pd.DataFrame]:
     tables: dict[str, pd.DataFrame] = {"by_unit": table_by_unit(answer.panel)}
     study = answer.event_study
@@ -278,9 +235,12 @@ def _tables(answer: DidAnswer, found: Sensitivity) -> dict[str, pd.DataFrame]:
         tables["by_start"] = _by_start(answer)
     if answer.options.control == "never_treated" and not answer.columns.covariates:
         names = answer.panel.units
-        controls = sorted(answer.panel.frame.query("treated == 0")["unit"].unique())
+        weight = answer.panel.frame.query("treated == 0").groupby("unit")["weight"].first()
         tables["weights"] = pd.DataFrame(
-            {"unit": [names[one] for one in controls], "weight": 1.0 / len(controls)}
+            {
+                "unit": [names[one] for one in weight.index],
+                "weight": (weight / weight.sum()).to_numpy(),
+            }
         )
     return tables
 
@@ -308,7 +268,10 @@ def _counterfactual(answer: DidAnswer) -> pd.DataFrame:
     panel = answer.panel
     start = panel.starts[0]
     events = answer.event_study.to_frame().set_index("time") if answer.event_study else None
-    treated = panel.scaled().query("treated == 1").groupby("time")["outcome"].mean()
+    frame = panel.scaled().query("treated == 1")
+    frame = frame.assign(outcome=frame["outcome"] * frame["weight"])
+    sums = frame.groupby("time")[["outcome", "weight"]].sum()
+    treated = sums["outcome"] / sums["weight"]
     if events is None:
         return pd.DataFrame()
     events = events.reindex(treated.index - start)
@@ -344,42 +307,14 @@ def _facts(answer: DidAnswer, found: Sensitivity, naive: Estimate) -> dict[str, 
         "comparator": f"{panel.n_controls:,} units that were never treated"
         if answer.options.control == "never_treated"
         else f"units not yet treated, {panel.n_controls:,} of them never",
-        "pre_trend": _pre_trend_fact(answer, found),
+        "pre_trend": pre_trend_fact(answer, found),
         "main_effect": f"{main.name} {main.value:.4g} {main.unit} ({spell_interval(main)})",
-        "sensitivity": _sensitivity_words(found),
+        "sensitivity": sensitivity_words(found),
         "power": _power(answer),
     }
     if answer.by_start is not None and len(panel.starts) > 1:
         facts["heterogeneity"] = _heterogeneity(answer)
     return facts
-
-
-def _pre_trend_fact(answer: DidAnswer, found: Sensitivity) -> str:
-    test = found.pre_trend
-    if test is None:
-        return f"not tested: {found.reason}"
-    half, most = test.power.iloc[0], test.power.iloc[-1]
-    unit = test.event_study.unit
-    joint = ""
-    if answer.joint_test is not None and answer.joint_test[1] > test.degrees_of_freedom:
-        _, count, chance = answer.joint_test
-        joint = f" Each start by itself: p = {chance:.3g} ({count:,} effects before)."
-    return (
-        f"{_pre_trend_words(answer, test)}{joint} A linear difference of {half['slope']:.3g} "
-        f"{unit} a period would be seen with a probability of 50 %, of {most['slope']:.3g} with 80 "
-        f"%; the latter, unseen, biases the average effect by {most['bias_if_passed']:.3g} {unit}"
-    )
-
-
-def _sensitivity_words(found: Sensitivity) -> str:
-    if found.relative is None:
-        return f"no bounds: {found.reason}"
-    table = found.relative
-    row = table[table["m"] == 1.0].iloc[0]
-    return (
-        f"{_breakdown_words(found)}; with breaks as large as before (M = 1) the interval is "
-        f"{row['lower']:.4g} to {row['upper']:.4g} {table.attrs['unit']}"
-    )
 
 
 def _power(answer: DidAnswer) -> str:

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from outcomekpi.cases import Direction
 from outcomekpi.errors import SpecError, check_choice
-from outcomekpi.pilots.panels.panel_data import Control, PanelColumns, PanelGaps, Rows
+from outcomekpi.pilots.panels.panel_data import Control, PanelColumns, PanelGaps, Rows, Weights
 
 __all__ = ["DidEstimator", "DidFamily", "DidInference", "DidOptions", "check_did_options"]
 
@@ -54,6 +54,8 @@ def check_did_options(columns: PanelColumns, options: DidOptions) -> None:
             "inference='randomization' compares plain changes and takes no covariates; leave them "
             "out, or use inference='wild_bootstrap'."
         )
+    if columns.weights == "patients":
+        _check_weights(columns, options)
     if options.estimator == "event_study" and options.control != "never_treated":
         raise SpecError(
             "estimator='event_study' compares with units that were never treated; with "
@@ -61,10 +63,29 @@ def check_did_options(columns: PanelColumns, options: DidOptions) -> None:
         )
 
 
+def _check_weights(columns: PanelColumns, options: DidOptions) -> None:
+    if not columns.counts_patients:
+        raise SpecError(
+            "weights='patients' needs the patients of each unit and period: name trials=, or pass "
+            "rows='patients'."
+        )
+    if options.family != "gaussian" or options.inference == "wild_bootstrap":
+        other = (
+            f"family={options.family!r}"
+            if options.family != "gaussian"
+            else "inference='wild_bootstrap'"
+        )
+        raise SpecError(
+            f"weights='patients' does not go with {other}, which counts units alike. Use "
+            "family='gaussian' and another inference, or weights='units'."
+        )
+
+
 def check_panel_options(columns: PanelColumns, direction: Direction | None) -> None:
     """Refuse unknown choices about the rows of a panel."""
     check_choice("rows", columns.rows, get_args(Rows))
     check_choice("gaps", columns.gaps, get_args(PanelGaps))
+    check_choice("weights", columns.weights, get_args(Weights))
     if direction is not None:
         check_choice("direction", direction, get_args(Direction))
     if not isinstance(columns.covariates, tuple):

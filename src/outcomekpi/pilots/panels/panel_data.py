@@ -12,10 +12,20 @@ from outcomekpi.pilots.panels.panel_times import PanelTimes, read_panel_times
 from outcomekpi.pilots.panels.selected_periods import leave_out_selected
 from outcomekpi.pilots.percent_check import check_percentages, is_percent
 
-__all__ = ["Control", "PanelColumns", "PanelData", "PanelGaps", "Rows", "read_panel"]
+__all__ = [
+    "Control",
+    "PanelColumns",
+    "PanelData",
+    "PanelGaps",
+    "Rows",
+    "Weights",
+    "read_panel",
+    "weigh_units",
+]
 
 Rows = Literal["unit_periods", "patients"]
 PanelGaps = Literal["error", "drop_units"]
+Weights = Literal["units", "patients"]
 Control = Literal["never_treated", "not_yet_treated"]
 HUNDRED = 100.0
 
@@ -41,6 +51,12 @@ class PanelColumns:
     outcome_unit: str | None = None
     fill: float | None = None
     selected_in: tuple[object, ...] = ()
+    weights: Weights = "units"
+
+    @property
+    def counts_patients(self) -> bool:
+        """Whether the number of patients of a unit and time is known."""
+        return self.trials is not None or self.rows == "patients"
 
     def named(self) -> dict[str, str]:
         """Role -> column, of the roles that were named."""
@@ -60,7 +76,8 @@ class PanelData:
     ----------
     frame : one row for each unit and time: ``outcome`` (a share between 0 and 1 where
         ``is_share``), ``unit`` and ``cluster`` (codes), ``time`` (position from 1), ``start``
-        (position, 0 for never), ``patients``, ``treated``, ``after`` and the covariates
+        (position, 0 for never), ``patients``, ``weight`` (of the unit, 1 on average), ``treated``,
+        ``after`` and the covariates
     units, clusters, times : names behind the codes and positions
     is_share : whether the outcome is a share of patients
     word : unit of effects on the outcome's scale
@@ -154,6 +171,7 @@ def read_panel(data: object, columns: PanelColumns) -> PanelData:
         lost = ~np.isfinite(rows["outcome"]) & (rows["start"] > 0) & (rows["time"] >= rows["start"])
         rows.loc[lost, "outcome"] = columns.fill
     frame, notes = _one_row_each(rows, unit[0], times, columns)
+    frame = weigh_units(frame, columns.weights)
     frame["treated"] = (frame["start"] > 0).astype(int)
     frame["after"] = (frame["treated"] == 1) & (frame["time"] >= frame["start"])
     frame["after"] = frame["after"].astype(int)
@@ -167,6 +185,14 @@ def read_panel(data: object, columns: PanelColumns) -> PanelData:
         missing=missing,
         notes=(*left_out, *notes),
     )
+
+
+def weigh_units(frame: pd.DataFrame, weights: Weights) -> pd.DataFrame:
+    """Give each unit its weight: 1, or its patients over all times, as a multiple of the mean."""
+    if weights == "units":
+        return frame.assign(weight=1.0)
+    size = frame.groupby("unit")["patients"].transform("sum")
+    return frame.assign(weight=size / size.mean())
 
 
 def _word(columns: PanelColumns) -> str:
@@ -197,7 +223,8 @@ def _check_columns(data: object, columns: PanelColumns) -> pd.DataFrame:
     if twice:
         roles = " and ".join(role for role, name in named.items() if name == twice[0])
         raise CasesError(f"Each role needs a column of its own; {twice[0]!r} was named as {roles}.")
-    reserved = {"outcome", "unit", "cluster", "time", "start", "patients", "treated", "after"}
+    reserved = {"outcome", "unit", "cluster", "time", "start", "patients", "weight"}
+    reserved |= {"treated", "after"}
     taken = [name for name in columns.covariates if name in reserved or not name.isidentifier()]
     if taken:
         raise CasesError(
@@ -333,10 +360,7 @@ def _one_row_each(
     if columns.rows == "patients":
         kept = present.groupby(["unit", "time"], as_index=False)
         frame = kept.mean().assign(patients=kept["patients"].sum()["patients"])
-        notes.append(
-            f"{len(present):,} patients averaged to {len(frame):,} units and times; each unit "
-            "counts alike."
-        )
+        notes.append(f"{len(present):,} patients averaged to {len(frame):,} units and times.")
     else:
         frame = present.reset_index(drop=True)
     frame = frame.astype({"unit": int, "cluster": int, "time": int, "start": int})

@@ -29,14 +29,15 @@ def spell_interval(estimate: Estimate) -> str:
 
 
 def table_by_unit(panel: PanelData) -> pd.DataFrame:
-    """Mean of each unit before and after: ``unit, start, treated, before, after, change``.
+    """Mean of each unit: ``unit, start, treated, before, after, change, weight``.
 
     Controls are split where the first start is.
     """
     frame = panel.scaled()
     split = frame["start"].where(frame["treated"] == 1, panel.starts[0])
     side = np.where(frame["time"] >= split, "after", "before")
-    table = frame.groupby(["unit", "start", "treated", side])["outcome"].mean().unstack()
+    about = ["unit", "start", "treated", "weight"]
+    table = frame.groupby([*about, side])["outcome"].mean().unstack()
     table = table.reset_index()
     return pd.DataFrame(
         {
@@ -46,6 +47,7 @@ def table_by_unit(panel: PanelData) -> pd.DataFrame:
             "before": table["before"],
             "after": table["after"],
             "change": table["after"] - table["before"],
+            "weight": table["weight"],
         }
     )
 
@@ -53,13 +55,17 @@ def table_by_unit(panel: PanelData) -> pd.DataFrame:
 def measure_naive(panel: PanelData) -> Estimate:
     """Mean change of the treated units from before to after their start, controls left out."""
     table = table_by_unit(panel)
-    change = table.loc[table["treated"], "change"]
+    change = table.loc[table["treated"], "change"].to_numpy()
+    weight = table.loc[table["treated"], "weight"].to_numpy()
+    weight = weight / weight.sum()
     several = len(change) > 1
+    mean = float(weight @ change)
+    spread = float(np.sqrt((weight**2) @ (change - mean) ** 2))
     return Estimate(
         name="change of the treated, controls left out",
         unit=panel.word,
-        value=float(change.mean()),
-        se=float(change.std(ddof=1) / np.sqrt(len(change))) if several else None,
+        value=mean,
+        se=spread * float(np.sqrt(len(change) / (len(change) - 1))) if several else None,
         degrees_of_freedom=float(max(len(change) - 1, 1)),
         origin=f"t over {count_of(len(change), 'treated unit')}"
         if several
@@ -74,13 +80,14 @@ def list_panel_facts(panel: PanelData, columns: PanelColumns, naive: Estimate) -
     after = [len(panel.times) - one for one in before]
     notes = " ".join(panel.notes)
     patients = panel.frame["patients"].sum()
-    counted = columns.trials is not None or columns.rows == "patients"
+    counted = columns.counts_patients
+    alike = f". Each {columns.weights.removesuffix('s')} counts alike" if counted else ""
     facts: dict[str, Fact] = {
         "program_dates": f"start {join_words(starts)}; data from {panel.times[0]} to "
         f"{panel.times[-1]}, {count_of(len(panel.times), 'period')}",
         "units": f"{count_of(panel.n_treated, 'treated unit')} and {panel.n_controls:,} controls, "
         f"{count_of(len(panel.times), 'period')}"
-        + (f", {patients:,.0f} patients" if counted else "")
+        + (f", {patients:,.0f} patients{alike}" if counted else "")
         + (f". {notes}" if notes else ""),
         "clustering": _clustering(panel, columns),
         "points": f"{_range(before)} periods before and {_range(after)} after the start",

@@ -100,7 +100,7 @@ def describe_synthetic(answer: SyntheticAnswer, program: Program) -> Findings:
         estimand=(
             f"effect of {program.name} on {answer.columns.outcome} of the treated "
             f"{count_of(panel.n_treated, 'unit')}, from {panel.times[answer.before]} to "
-            f"{panel.times[-1]}"
+            f"{panel.times[-1]}{', each treated unit counting alike' * _is_counted(answer)}"
         ),
         estimates=(main, *relate_to_mean(panel, main)),
         naive=naive,
@@ -117,6 +117,11 @@ def describe_synthetic(answer: SyntheticAnswer, program: Program) -> Findings:
         direction=answer.direction,
         withheld=doubt_selection(signs, panel, program),
     )
+
+
+def _is_counted(answer: SyntheticAnswer) -> bool:
+    """Whether patients could be counted alike instead of the treated units."""
+    return answer.columns.counts_patients and answer.panel.n_treated > 1
 
 
 def state_effect(answer: SyntheticAnswer) -> Estimate:
