@@ -7,14 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_panels import made_panel, staggered_panel
-from scipy.stats import chi2, f
+from scipy.stats import chi2, f, t
 
 from outcomekpi.errors import SpecError
 from outcomekpi.pilots.checklist import QUESTIONS
 from outcomekpi.pilots.comparison import compare_pilot
 from outcomekpi.pilots.panels.did import DifferenceInDifferences
 from outcomekpi.pilots.panels.did_adapter import fit_cells
+from outcomekpi.pilots.panels.event_study import EventStudy
 from outcomekpi.pilots.panels.panel_data import PanelColumns, read_panel
+from outcomekpi.pilots.panels.parallel_bounds import bound_parallel_trends
 from outcomekpi.pilots.program import Program
 
 MPDTA = Path(__file__).parents[3] / "shared" / "data" / "mpdta.csv"
@@ -289,3 +291,44 @@ def test_the_unit_of_the_outcome_multiplies_through():
     second = compare_pilot(frame.assign(rate=10 * frame["rate"]), design()).main
     assert second.value == pytest.approx(10 * first.value)
     assert second.se == pytest.approx(10 * first.se)
+
+
+def test_the_covariance_of_the_event_study_is_part_of_the_result():
+    effect = compare_pilot(staggered_panel(), design())
+    tables = effect.findings.tables
+    means, covariance = tables["event_study"], tables["event_study_covariance"]
+    free = means[~means["is_reference"]]
+    assert covariance["time"].tolist() == free["time"].tolist()
+    matrix = covariance.drop(columns="time").to_numpy()
+    half = t.ppf(0.975, covariance.attrs["degrees_of_freedom"])
+    assert np.sqrt(np.diag(matrix)) * half == pytest.approx(
+        (free["upper"] - free["mean"]).to_numpy()
+    )
+    after = (free["time"] >= 0).to_numpy()
+    averaged = {one.name: one for one in effect.findings.estimates}[
+        "average effect over the times since the start"
+    ]
+    weights = after / after.sum()
+    assert np.sqrt(weights @ matrix @ weights) == pytest.approx(averaged.se)
+
+
+def test_bounds_can_be_had_again_from_the_tables_and_their_files(tmp_path):
+    effect = compare_pilot(staggered_panel(), design())
+    tables = effect.findings.tables
+    study = EventStudy.from_tables(tables)
+    again = bound_parallel_trends(study).to_frame()
+    shown = tables["bounds"].iloc[: len(again)]
+    assert again[["lower", "upper"]].to_numpy() == pytest.approx(
+        shown[["lower", "upper"]].to_numpy()
+    )
+    read = {}
+    for name in ("event_study", "event_study_covariance"):
+        tables[name].to_csv(tmp_path / name, index=False)
+        read[name] = pd.read_csv(tmp_path / name)
+    assert EventStudy.from_tables(read).covariance == pytest.approx(study.covariance)
+    with pytest.raises(SpecError, match="'event_study_covariance' is not among 'event_study'"):
+        EventStudy.from_tables({"event_study": read["event_study"]})
+    with pytest.raises(SpecError, match="a row and a column for each time"):
+        EventStudy.from_tables(
+            read | {"event_study_covariance": read["event_study_covariance"][1:]}
+        )

@@ -63,8 +63,9 @@ TABLES: dict[str, tuple[str, str]] = {
 """Table of the findings -> its heading and what it is."""
 
 PICTURED = (
-    *("counterfactual", "event_study", "kitagawa", "slope", "doctor_effects", "frontier"),
-    *("frontier_nil", "frontier_of_limit", "statements", "forecast", "weights"),
+    *("counterfactual", "event_study", "event_study_covariance", "kitagawa", "slope"),
+    *("doctor_effects", "frontier", "frontier_nil", "frontier_of_limit", "statements"),
+    *("forecast", "weights"),
 )
 """Tables that are drawn, or too long for a page; they are in the folder ``tables``."""
 

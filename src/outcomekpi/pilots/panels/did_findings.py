@@ -220,6 +220,7 @@ def _tables(answer: DidAnswer, found: Sensitivity) -> dict[str, pd.DataFrame]:
     study = answer.event_study
     if study is not None:
         tables["event_study"] = study.to_frame()
+        tables["event_study_covariance"] = study.covariance_frame()
         if len(answer.panel.starts) == 1 and study.unit == answer.panel.word:
             tables["counterfactual"] = _counterfactual(answer)
     if found.relative is not None:

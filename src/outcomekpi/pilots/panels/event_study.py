@@ -1,5 +1,6 @@
 """Effects by time since the start, with their joint covariance."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import chdtrc, fdtrc, stdtrit
 
+from outcomekpi.columns import list_values
 from outcomekpi.errors import SpecError
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 
@@ -72,6 +74,46 @@ class EventStudy:
                 f"{self.times.tolist()}."
             )
 
+    @classmethod
+    def from_tables(cls, tables: Mapping[str, pd.DataFrame]) -> "EventStudy":
+        """Put an event study together again, for bounds and tests, from the tables of a result.
+
+        Parameters
+        ----------
+        tables : ``effect.findings.tables``: "event_study" (``time, mean, is_reference``) and
+            "event_study_covariance" (``time`` and a column for each time), also as read from the
+            files of these names; then the degrees of freedom, which a CSV file does not hold, are
+            infinite
+
+        Raises
+        ------
+        SpecError
+            One of the two tables is missing, or they hold different times.
+        """
+        missing = [n for n in ("event_study", "event_study_covariance") if n not in tables]
+        if missing:
+            raise SpecError(
+                f"An event study needs the tables 'event_study' and 'event_study_covariance'; "
+                f"{missing[0]!r} is not among {list_values(tables)}."
+            )
+        means, covariance = tables["event_study"], tables["event_study_covariance"]
+        means = means[~means["is_reference"].astype(bool)]
+        times = means["time"].to_numpy(dtype=np.intp)
+        matrix = covariance.drop(columns="time")
+        if covariance["time"].tolist() != times.tolist() or list(matrix) != [str(t) for t in times]:
+            raise SpecError(
+                f"The covariance must have a row and a column for each time of the event study, "
+                f"{times.tolist()}; got rows {covariance['time'].tolist()} and columns "
+                f"{list(matrix)}."
+            )
+        return cls(
+            times=times,
+            coefficients=means["mean"].to_numpy(dtype=np.float64),
+            covariance=matrix.to_numpy(dtype=np.float64),
+            degrees_of_freedom=float(covariance.attrs.get("degrees_of_freedom", np.inf)),
+            unit=str(tables["event_study"].attrs.get("unit", "")),
+        )
+
     @property
     def n_before(self) -> int:
         """Coefficients before the start."""
@@ -125,7 +167,15 @@ class EventStudy:
             {"time": [-1], "mean": [0.0], "lower": [0.0], "upper": [0.0], "is_reference": [True]}
         )
         frame = pd.concat([frame, reference]).sort_values("time", ignore_index=True)
-        frame.attrs.update(level=level, unit=self.unit)
+        frame.attrs.update(level=level, unit=self.unit, degrees_of_freedom=self.degrees_of_freedom)
+        return frame
+
+    def covariance_frame(self) -> pd.DataFrame:
+        """Covariance of every two times since the start; rows ``time``, a column for each time."""
+        columns = [str(one) for one in self.times]
+        frame = pd.DataFrame(self.covariance, columns=columns)
+        frame.insert(0, "time", self.times)
+        frame.attrs.update(unit=f"{self.unit}, squared", degrees_of_freedom=self.degrees_of_freedom)
         return frame
 
     def __repr__(self) -> str:

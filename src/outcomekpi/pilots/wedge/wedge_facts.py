@@ -244,12 +244,15 @@ def tabulate_wedge(answer: WedgeAnswer) -> Mapping[str, pd.DataFrame]:
     "counterfactual" : time, observed, fitted, counterfactual, lower, upper, after: means of all
         cells of a period, each patient counting alike
     "event_study" : time (periods since the start), mean, lower, upper, is_reference
+    "event_study_covariance" : time, and a column for each time: covariance of these effects
     "variants" : variant, mean, lower, upper: the main effect under other models
     "variances" : component, variance
     """
+    events, covariance = _event_study(answer)
     return {
         "counterfactual": _counterfactual(answer),
-        "event_study": _event_study(answer),
+        "event_study": events,
+        "event_study_covariance": covariance,
         "variants": _variants(answer),
         "variances": pd.DataFrame(
             {"component": answer.variance.names, "variance": answer.fit.components}
@@ -286,7 +289,8 @@ def _counterfactual(answer: WedgeAnswer) -> pd.DataFrame:
     return frame
 
 
-def _event_study(answer: WedgeAnswer) -> pd.DataFrame:
+def _event_study(answer: WedgeAnswer) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Effects by periods since the start, and their covariance."""
     try:
         terms, _, fit = fit_effect(answer.rows, "by period", answer.options.correlation)
     except CasesError:
@@ -306,7 +310,13 @@ def _event_study(answer: WedgeAnswer) -> pd.DataFrame:
         }
     )
     frame.attrs.update(level=DEFAULT_LEVEL, unit=answer.unit)
-    return frame
+    matrix = answer.scale**2 * terms.effects @ fit.covariance @ terms.effects.T
+    # no error is smaller than the one with the variances taken as known
+    np.fill_diagonal(matrix, [one.se**2 for one in ends if one.se is not None])
+    covariance = pd.DataFrame(matrix, columns=[str(one - 1) for one in terms.exposures])
+    covariance.insert(0, "time", terms.exposures - 1)
+    covariance.attrs.update(unit=f"{answer.unit}, squared")
+    return frame, covariance
 
 
 def _variants(answer: WedgeAnswer) -> pd.DataFrame:
