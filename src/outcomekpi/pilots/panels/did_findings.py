@@ -20,6 +20,12 @@ from outcomekpi.pilots.panels.did_sensitivity import (
     sensitivity_words,
 )
 from outcomekpi.pilots.panels.did_weights import check_weights
+from outcomekpi.pilots.panels.panel_bounds import (
+    bound_effects,
+    check_levels,
+    clip_levels,
+    holds_percentages,
+)
 from outcomekpi.pilots.panels.panel_facts import (
     join_words,
     list_panel_facts,
@@ -61,6 +67,17 @@ def describe_effect(
     found = find_sensitivity(answer)
     naive = measure_naive(answer.panel)
     signs = find_selection_signs(answer.panel)
+    percent = holds_percentages(answer.panel, answer.columns)
+    estimates = (*answer.estimates, *([other] if other is not None else []))
+    tables = _tables(answer, found)
+    levels: tuple[CheckResult, ...] = ()
+    if percent and "counterfactual" in tables:
+        levels = check_levels(
+            tables["counterfactual"],
+            remedy="Use estimator='etwfe' with family='logit', whose trends are parallel in log "
+            "odds.",
+        )
+        tables["counterfactual"] = clip_levels(tables["counterfactual"])
     starts = answer.panel.starts
     when = answer.panel.times[starts[0] - 1]
     if len(starts) > 1:
@@ -71,16 +88,17 @@ def describe_effect(
             f"{count_of(answer.panel.n_treated, 'unit')}, from the start ({when}) to "
             f"{answer.panel.times[-1]}{_counting(answer)}"
         ),
-        estimates=(*answer.estimates, *([other] if other is not None else [])),
+        estimates=bound_effects(estimates, answer.panel) if percent else estimates,
         naive=naive,
         assumptions=_assumptions(answer),
         checks=(
             check_selection_signs(signs, answer.panel, program),
             *([check_weights(answer.main, other)] if other is not None else []),
+            *levels,
             *_checks(answer, found),
         ),
         threats=_threats(answer, found, signs, program, missing),
-        tables=_tables(answer, found),
+        tables=tables,
         facts=_facts(answer, found, naive),
         direction=answer.options.direction,
         withheld=doubt_selection(signs, answer.panel, program),

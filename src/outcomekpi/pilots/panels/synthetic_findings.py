@@ -14,6 +14,12 @@ from outcomekpi.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.estimates import Estimate
 from outcomekpi.pilots.findings import Fact, Findings, Threat
 from outcomekpi.pilots.panels.did_estimation import relate_to_mean
+from outcomekpi.pilots.panels.panel_bounds import (
+    bound_effects,
+    check_levels,
+    clip_levels,
+    holds_percentages,
+)
 from outcomekpi.pilots.panels.panel_data import PanelColumns, PanelData
 from outcomekpi.pilots.panels.panel_facts import (
     join_words,
@@ -93,16 +99,24 @@ def describe_synthetic(answer: SyntheticAnswer, program: Program) -> Findings:
     panel = answer.panel
     main = state_effect(answer)
     signs = find_selection_signs(panel)
+    percent = holds_percentages(panel, answer.columns)
+    estimates = (main, *relate_to_mean(panel, main))
     naive = measure_naive(panel)
     left_out = _leave_one_out(answer)
     backdated = _backdate(answer)
+    tables = _tables(answer, left_out, backdated)
+    levels: tuple[CheckResult, ...] = ()
+    if percent:
+        remedy = "Compare log odds of the shares, as an outcome of their own."
+        levels = check_levels(tables["counterfactual"], remedy=remedy)
+        tables["counterfactual"] = clip_levels(tables["counterfactual"])
     return Findings(
         estimand=(
             f"effect of {program.name} on {answer.columns.outcome} of the treated "
             f"{count_of(panel.n_treated, 'unit')}, from {panel.times[answer.before]} to "
             f"{panel.times[-1]}{', each treated unit counting alike' * _is_counted(answer)}"
         ),
-        estimates=(main, *relate_to_mean(panel, main)),
+        estimates=bound_effects(estimates, panel) if percent else estimates,
         naive=naive,
         assumptions=(
             "Without the program the treated would have moved as the weighted controls did.",
@@ -110,9 +124,9 @@ def describe_synthetic(answer: SyntheticAnswer, program: Program) -> Findings:
             "The program did not reach the controls (no spillover).",
             "The noise of treated and controls is alike (placebo error).",
         ),
-        checks=(_check_fit(answer), check_selection_signs(signs, panel, program)),
+        checks=(_check_fit(answer), check_selection_signs(signs, panel, program), *levels),
         threats=_threats(main, signs, answer.columns, program),
-        tables=_tables(answer, left_out, backdated),
+        tables=tables,
         facts=_facts(answer, main, naive, left_out, backdated),
         direction=answer.direction,
         withheld=doubt_selection(signs, panel, program),

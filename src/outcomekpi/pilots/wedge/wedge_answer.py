@@ -1,6 +1,6 @@
 """A stepped wedge fitted: effects over exposure time, on absolute and relative scales."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.errors import CasesError
 from outcomekpi.pilots.estimates import Estimate
+from outcomekpi.pilots.percent_check import is_percent
 from outcomekpi.pilots.wedge.start_permutation import (
     StartTest,
     draw_assignments,
@@ -79,6 +80,11 @@ class WedgeAnswer:
         """The main effect."""
         return self.estimates[0]
 
+    @property
+    def holds_percentages(self) -> bool:
+        """Whether means and effects are in percent, from 0 to 100."""
+        return self.columns.family == "binomial" or is_percent(self.columns.measured_in)
+
 
 def fit_effect(
     rows: WedgeRows, effect: ExposureModel, correlation: WedgeCorrelation
@@ -133,6 +139,13 @@ def answer_wedge(
         complete=complete,
     )
     main = _main(fit, terms, options, test, scale, unit)
+    estimates = (main, *_relative(rows, fit, terms, binary), *_others(fit, terms, scale, unit))
+    if binary or is_percent(columns.measured_in):
+        # a difference of two percentages
+        estimates = tuple(
+            one if one.unit == "ratio" else replace(one, bounds=(-100.0, 100.0))
+            for one in estimates
+        )
     return WedgeAnswer(
         rows=rows,
         columns=columns,
@@ -140,7 +153,7 @@ def answer_wedge(
         terms=terms,
         variance=variance,
         fit=fit,
-        estimates=(main, *_relative(rows, fit, terms, binary), *_others(fit, terms, scale, unit)),
+        estimates=estimates,
         naive=_naive(rows, scale, unit),
         test=test,
         scale=scale,

@@ -281,6 +281,8 @@ def _counterfactual(answer: WedgeAnswer) -> pd.DataFrame:
     )
     numbers = ["observed", "fitted", "counterfactual", "lower", "upper"]
     frame[numbers] *= answer.scale
+    if answer.holds_percentages:
+        frame[numbers] = frame[numbers].clip(0.0, 100.0)
     frame.attrs.update(
         level=DEFAULT_LEVEL,
         unit="percent" if answer.scale == 100.0 else answer.columns.measured_in or "",
