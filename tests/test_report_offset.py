@@ -56,9 +56,17 @@ def test_the_level_that_is_told_is_the_intercept(fit):
     [sentence] = explain_published_risk(fit, level=0.9)
     draws = fit.draws["posterior"]["intercept_standardized"].to_numpy()
     lower, upper = np.quantile(draws, [0.05, 0.95])
-    assert f"off by {draws.mean():.2f} in log odds (90% interval {lower:.2f} to {upper:.2f};" in (
+    assert "it is too low: outcomes lie" in sentence
+    assert f"{draws.mean():.2f} from it in log odds (90% interval {lower:.2f} to {upper:.2f};" in (
         sentence
     )
+
+
+@pytest.mark.parametrize(("level", "verdict"), [(-0.8, "too high"), (0.0, "about right")])
+def test_a_published_risk_is_called_high_or_right(level, verdict):
+    frame, _, _ = world(n=1500, level=level, sd=0.3)
+    [sentence] = explain_published_risk(ok.fit(read(frame), ok.ModelSpec(), draws=400), level=0.95)
+    assert f"For an average doctor it is {verdict}:" in sentence
 
 
 @pytest.mark.parametrize(

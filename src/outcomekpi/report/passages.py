@@ -244,7 +244,7 @@ def describe_centering(fit: Fit) -> str:
             level = f"the level at which {fit.cases.roles['offset']} adds up to what was observed"
         told += (
             f" The intercept's prior is centered at {level}, so that it was not fixed before they "
-            "were seen; it is wide enough to hardly matter."
+            "were seen."
         )
     if fit.model.family == "gaussian":
         told += " All scales are multiples of the SD of the outcome."

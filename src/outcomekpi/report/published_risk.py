@@ -63,10 +63,12 @@ def explain_published_risk(fit: Fit, *, level: float) -> list[str]:
     if fit.model.family == "gaussian":
         unit = f"units of {fit.cases.roles['outcome']}"
     mix = " with average case mix" if fit.design.terms else ""
+    verdict = "too high" if upper < 0 else "too low" if lower > 0 else "about right"
     return [
         f"{fit.cases.roles['offset']}, {_kind(fit)}, entered the model as an offset, with slope 1: "
         "it was taken as it stands and not fitted to these cases, and doctors are compared "
-        f"relative to it. For an average doctor{mix} it is off by {decimal(draws.mean(), 2)} in "
-        f"{unit} ({percent(level)} interval {decimal(lower, 2)} to {decimal(upper, 2)}; 0 would be "
-        "right). That is the same for all doctors and does not count for or against any of them."
+        f"relative to it. For an average doctor{mix} it is {verdict}: outcomes lie "
+        f"{decimal(draws.mean(), 2)} from it in {unit} ({percent(level)} interval "
+        f"{decimal(lower, 2)} to {decimal(upper, 2)}; 0 would be right). That is the same for all "
+        "doctors and does not count for or against any of them."
     ]
