@@ -28,6 +28,8 @@ validate: $(VENV)/.stamp ## Run the long statistical studies and write their tab
 	$(PY) benchmarks/sbc.py
 	$(PY) benchmarks/engines_agree.py
 	$(PY) benchmarks/calibration_coverage.py
+	$(PY) benchmarks/calibration_one_center.py
+	$(PY) benchmarks/offset_recovery.py
 	$(PY) benchmarks/cliffs.py
 	$(PY) benchmarks/series_coverage.py
 	$(PY) benchmarks/before_after.py
