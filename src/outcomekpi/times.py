@@ -84,7 +84,12 @@ def plain_label(text: str) -> str:
 
 
 def read_time_labels(
-    labels: Sequence[str], *, column: object, option: str, unit: str | None = None
+    labels: Sequence[str],
+    *,
+    column: object,
+    option: str | None,
+    unit: str | None = None,
+    are_names: bool = True,
 ) -> TimeLabels | None:
     """Read labels as years, half-years, quarters, months, weeks or days: all of them in one way.
 
@@ -92,8 +97,10 @@ def read_time_labels(
     ----------
     labels : distinct
     column : they stand in, for messages
-    option : that names the unit, for messages
+    option : that names the unit, for messages; None where there is none
     unit : the unit, where the user said; None to find it
+    are_names : labels name periods: each another one, and a date may stand for its month; False
+        where they are moments, whose days count
 
     Returns
     -------
@@ -117,8 +124,8 @@ def read_time_labels(
     """
     plain = {label: plain_label(label) for label in labels}
     if unit is not None:
-        check_choice(option, unit, TIME_UNITS)
-    found = _candidates(plain)
+        check_choice(option or "unit", unit, TIME_UNITS)
+    found = _candidates(plain, are_names)
     if unit is not None:
         fitting = [one for one in found if one.unit == unit]
         if not fitting:
@@ -134,8 +141,10 @@ def read_time_labels(
     if len(shapes) > 1:
         raise CasesError(
             f"Labels of column {column!r} can be read as {_spell_units(found)}, which differ in "
-            f"what follows what: {list_values(labels)}. Say which, {option}={found[-1].unit!r}, or "
-            "write them as 2024Q1, 2024-01 or 2024H1."
+            f"what follows what: {list_values(labels)}. "
+            + ("" if option is None else f"Say which, {option}={found[-1].unit!r}, or write ")
+            + ("Write " if option is None else "")
+            + "them as 2024Q1, 2024-01 or 2024H1."
         )
     first = found[0]
     return TimeLabels(
@@ -182,12 +191,12 @@ def first_day(unit: TimeUnit, place: int) -> date:
     return date(year, part * (12 // PER_YEAR[unit]) + 1, 1)
 
 
-def _candidates(plain: dict[str, str]) -> list[TimeLabels]:
+def _candidates(plain: dict[str, str], are_names: bool) -> list[TimeLabels]:
     found: dict[TimeUnit, TimeLabels] = {}
     for unit, pattern in WRITTEN:
         matches = {label: re.fullmatch(pattern, text) for label, text in plain.items()}
         places = {label: _place(unit, match) for label, match in matches.items() if match}
-        _add(found, unit, places, len(plain))
+        _add(found, unit, places, len(plain), are_names)
     bare = {label: re.fullmatch(BARE_PART, text) for label, text in plain.items()}
     parts = {label: (int(match[1]), int(match[2])) for label, match in bare.items() if match}
     if len(parts) == len(plain):
@@ -195,8 +204,8 @@ def _candidates(plain: dict[str, str]) -> list[TimeLabels]:
         for unit, count in BARE_UNITS:
             if largest <= count:
                 places = {label: year * count + part - 1 for label, (year, part) in parts.items()}
-                _add(found, unit, places, len(plain))
-    return [_as_months(one) for one in found.values()]
+                _add(found, unit, places, len(plain), are_names)
+    return [_as_months(one) if are_names else one for one in found.values()]
 
 
 def _add(
@@ -204,10 +213,12 @@ def _add(
     unit: TimeUnit,
     places: dict[str, int | None],
     count: int,
+    are_names: bool,
 ) -> None:
     own = {label: place for label, place in places.items() if place is not None}
-    if unit not in found and len(own) == count == len(set(own.values())):
-        step = _step(unit, sorted(own.values()))
+    apart = sorted(set(own.values()))
+    if unit not in found and len(own) == count and (len(apart) == count or not are_names):
+        step = _step(unit, apart)
         found[unit] = TimeLabels(unit=unit, places=own, step=step, certain=True)
 
 

@@ -159,6 +159,15 @@ MONTHS = pd.date_range("2023-01-01", periods=24, freq="MS")
         (np.arange(2000, 2024), 2012, "period", 12),
         ([str(k) for k in range(24)], "12", "period", 12),
         (np.arange(24) / 12 + 2020, 2021, "period", 12),
+        ([f"{2023 + k // 12}{k % 12 + 1:02d}" for k in range(24)], "202401", "month", 12),
+        ([202301 + k % 12 + 100 * (k // 12) for k in range(24)], 202401, "month", 12),
+        ([f"{2020 + k // 4}年第{k % 4 + 1}季度" for k in range(24)], "2023年一季度", "quarter", 12),
+        ([f"2024-W{k + 1:02d}" for k in range(24)], "2024W13", "week", 12),
+        ([f"2024W{k + 1:02d}" for k in range(24)], "2024-03-25", "week", 12),
+        ([f"{2000 + k}年" for k in range(24)], "2012年", "year", 12),
+        ([f"{2000 + k}/{(k + 1) % 100:02d}" for k in range(24)], "2012/13", "year", 12),
+        ([f"{2010 + k // 2}H{k % 2 + 1}" for k in range(24)], "2016H1", "6 months", 12),
+        ([f"{one:%Y-%m-%d}T00:00:00+01:00" for one in MONTHS], "2024-01", "month", 12),
     ],
 )
 def test_times_are_read_from_numbers_dates_and_labels(values, start, step, first):
@@ -171,7 +180,7 @@ def test_times_are_read_from_numbers_dates_and_labels(values, start, step, first
     ("values", "start", "message"),
     [
         (["Jan", "Feb", "Mar"], "Mar", "order of such labels cannot be told"),
-        ([202311, 202312, 202401], 202401, "look like year and month"),
+        ([f"{2020 + k // 4}-{k % 4 + 1}" for k in range(12)], "2022-1", "time_unit='quarter'"),
         ([1, 2, None], 2, "hold a time in each row"),
         ([1, 2.5, 3.7, 9.1], 3, "evenly spaced"),
         ([1, 2, 3], "2024-01", "is not. Give start as in that column"),
@@ -183,3 +192,18 @@ def test_times_are_read_from_numbers_dates_and_labels(values, start, step, first
 def test_times_that_cannot_be_ordered_are_refused(values, start, message):
     with pytest.raises(CasesError, match=message):
         read_times(pd.Series(values, name="t"), start)
+
+
+def test_what_a_part_of_a_year_is_can_be_said():
+    for labels in (
+        [f"{2020 + k // 4}-{k % 4 + 1}" for k in range(24)],
+        [int(f"{2020 + k // 4}{k % 4 + 1}") for k in range(24)],
+    ):
+        times = read_times(pd.Series(labels, name="t"), labels[12], unit="quarter")
+        assert (times.step, times.start, times.row.size) == ("quarter", 12, 24)
+
+
+def test_a_week_without_a_row_is_a_gap():
+    weeks = [f"2024-W{k + 1:02d}" for k in range(24) if k != 5]
+    times = read_times(pd.Series(weeks, name="t"), "2024-W13")
+    assert np.flatnonzero(times.row < 0).tolist() == [5]

@@ -67,6 +67,11 @@ METHODS = {
     "standard": ("NAME", "before-after: case mix to compare at (average)"),
     "exposure-effect": ("NAME", 'stepped-wedge: constant, linear or "by period"'),
     "correlation": ("NAME", 'stepped-wedge: "nested exchangeable" or exchangeable'),
+    "time-unit": (
+        "NAME",
+        "what 2024-1 or 20241 names: half-year, quarter or month; see the design",
+    ),
+    "time-zone": ("NAME", "whose days count, for times with an offset, as Europe/Berlin"),
     "gaps": ("NAME", "what is done about periods without a row; the design's default refuses"),
     "missing": ("error|drop", "stepped-wedge: rows without an outcome"),
 }

@@ -31,10 +31,11 @@ SERIES = {
     "other_interruptions": "",
     "other_shape": "",
     "range": "outcome_range",
+    **{name: name for name in ("time_unit", "time_zone")},
 }
 PATIENTS = {
     **{name: name for name in ("outcome", "after", "start", "doctor", "hospital", "patient")},
-    **{name: name for name in ("family", "event", "direction")},
+    **{name: name for name in ("family", "event", "direction", "time_unit", "time_zone")},
     "time": "period",
     "adjust": "case_mix",
     "outcome_unit": "unit",

@@ -25,6 +25,8 @@ OPTIONS = {
     "outcome_unit": "outcome-unit",
     "measured_in": "outcome-unit",
     "outcome_range": "range",
+    "time_unit": "time-unit",
+    "time_zone": "time-zone",
     "other_interruptions": "other-interruptions",
     "n_before": "n-before",
     "n_after": "n-after",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.columns import describe_row, holds_numbers, holds_text, list_values
 from outcomekpi.errors import CasesError
-from outcomekpi.pilots.series.series_times import DATE_TEXT, QUARTER_TEXT
+from outcomekpi.time_columns import parse_times
 
 __all__ = ["PanelTimes", "find_never", "read_panel_times"]
 
@@ -119,16 +119,9 @@ def find_never(start: pd.Series, time: pd.Series) -> NDArray[np.bool_]:
 
 def _read(both: pd.Series, time: pd.Series, start: pd.Series) -> NDArray[np.float64]:
     """Read times and starts as numbers: as they are, as months or as days."""
-    texts = both.astype(str).str.strip()
-    numbers = pd.to_numeric(texts, errors="coerce")
-    if numbers.notna().all():
-        return numbers.to_numpy(dtype=np.float64)
-    if texts.str.fullmatch(QUARTER_TEXT).all():
-        plain = texts.str.replace("[- ]", "", regex=True).str.upper()
-        return pd.PeriodIndex(plain, freq="Q").asi8.astype(np.float64)
-    written = texts.str.replace(" 00:00:00", "").str.fullmatch(DATE_TEXT)
-    dates = pd.to_datetime(texts.where(written), errors="coerce", format="ISO8601")
-    wrong = dates.isna().to_numpy()
+    found = parse_times(both.rename(time.name), option=None)
+    values = found.values
+    wrong = values.isna().to_numpy()
     if wrong.any():
         first = both.iloc[int(wrong.argmax())]
         where = time.name if wrong.argmax() < len(time) else start.name
@@ -138,7 +131,9 @@ def _read(both: pd.Series, time: pd.Series, start: pd.Series) -> NDArray[np.floa
             f"cannot be read as the others are, the first {first!r} in column {where!r}. Number "
             "the periods, or write them as dates."
         )
-    stamps = pd.DatetimeIndex(dates)
+    if found.is_number:
+        return values.to_numpy(dtype=np.float64)
+    stamps = pd.DatetimeIndex(values)
     if (stamps.day == 1).all() or stamps.is_month_end.all():
         return (stamps.year * 12 + stamps.month).to_numpy(dtype=np.float64)
     return np.asarray((stamps - stamps.min()).days, dtype=np.float64)

@@ -40,6 +40,7 @@ from outcomekpi.pilots.selection.selected_baseline import (
     correct_change,
 )
 from outcomekpi.pilots.selection.selected_doctors import UnitSelection, correct_units, read_chosen
+from outcomekpi.times import TimeUnit
 
 __all__ = ["BeforeAfter"]
 
@@ -65,6 +66,9 @@ class BeforeAfter:
     family : "bernoulli" (logistic models of the case mix) or "gaussian" (linear ones)
     event : value of the outcome that counts, where it is not 0 and 1
     unit : of a Gaussian outcome, in words; "%" checks that it lies in 0 to 100
+    time_unit : what periods such as 2024-1 name, with start=: "half-year", "quarter" or "month"
+    time_zone : whose days count where times have an offset from UTC, such as "Europe/Berlin"; by
+        default those of the clock that wrote them, where summer time is all that differs
     outcome_range : between which values a Gaussian outcome can lie, for bounds on missing ones
     cluster : "hospital", "doctor" or "patient", where it is not the outermost that is named
     inference : "t" (CR2 with Satterthwaite's degrees of freedom; jackknife by clusters with a case
@@ -108,6 +112,8 @@ class BeforeAfter:
     family: PatientFamily = "bernoulli"
     event: object = None
     unit: str | None = None
+    time_unit: TimeUnit | None = None
+    time_zone: str | None = None
     outcome_range: tuple[float, float] | None = None
     cluster: Cluster | None = None
     inference: Inference = "t"
@@ -218,6 +224,8 @@ class BeforeAfter:
             event=self.event,
             family=self.family,
             unit=self.unit,
+            time_unit=self.time_unit,
+            time_zone=self.time_zone,
         )
 
     def _options(self, draws: int) -> ChangeOptions:

@@ -41,6 +41,7 @@ from outcomekpi.pilots.selection.selected_baseline import (
     correct_change,
 )
 from outcomekpi.pilots.selection.selected_doctors import UnitSelection, correct_units, read_chosen
+from outcomekpi.times import TimeUnit
 
 __all__ = ["DoctorEffects"]
 
@@ -66,6 +67,9 @@ class DoctorEffects:
     family : "bernoulli" or "gaussian"
     event : value of the outcome that counts, where it is not 0 and 1
     unit : of a Gaussian outcome, in words; "%" checks that it lies in 0 to 100
+    time_unit : what periods such as 2024-1 name, with start=: "half-year", "quarter" or "month"
+    time_zone : whose days count where times have an offset from UTC, such as "Europe/Berlin"; by
+        default those of the clock that wrote them, where summer time is all that differs
     engine : "quadrature" needs seconds and lets doctors differ as much after as before; "nuts"
         leaves level and change of a doctor any covariance and needs minutes
     selection : how patients or doctors were chosen for their baseline; asked for where the program
@@ -106,6 +110,8 @@ class DoctorEffects:
     family: PatientFamily = "bernoulli"
     event: object = None
     unit: str | None = None
+    time_unit: TimeUnit | None = None
+    time_zone: str | None = None
     engine: Engine = "quadrature"
     selection: Selection | None = None
     direction: Direction | None = None
@@ -215,6 +221,8 @@ class DoctorEffects:
             event=self.event,
             family=self.family,
             unit=self.unit,
+            time_unit=self.time_unit,
+            time_zone=self.time_zone,
         )
 
     def _options(self) -> ChangeOptions:

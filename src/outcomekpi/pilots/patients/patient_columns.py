@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.columns import describe_row, holds_numbers, list_values, read_labels, to_floats
-from outcomekpi.errors import CasesError, SpecError, did_you_mean
+from outcomekpi.columns import describe_row, holds_numbers, list_values, read_labels
+from outcomekpi.errors import CasesError, SpecError, check_choice, did_you_mean
 from outcomekpi.pilots.series.series_data import PERCENT
+from outcomekpi.time_columns import check_zone, parse_like, parse_times
+from outcomekpi.times import TIME_UNITS, TimeUnit
 
 __all__ = ["PatientColumns", "PatientFamily", "read_after"]
 
@@ -34,6 +36,8 @@ class PatientColumns:
     event : value of the outcome that counts, or None
     family : "bernoulli" for an event of each patient, "gaussian" for a measurement
     unit : of a Gaussian outcome
+    time_unit : what labels such as 2024-1 name, where several units would fit
+    time_zone : whose days count where times have an offset from UTC
     """
 
     outcome: str
@@ -47,6 +51,8 @@ class PatientColumns:
     event: object = None
     family: PatientFamily = "bernoulli"
     unit: str | None = None
+    time_unit: TimeUnit | None = None
+    time_zone: str | None = None
 
     def check(self) -> None:
         """Raise a :class:`SpecError` unless exactly one of ``after`` and ``start`` is given."""
@@ -56,6 +62,9 @@ class PatientColumns:
                 "Say which rows are with the program, in one way: after=, the value of the period "
                 f"column that is, or start=, the first time that is; got {found}."
             )
+        if self.time_unit is not None:
+            check_choice("time_unit", self.time_unit, TIME_UNITS)
+        check_zone(self.time_zone)
         if self.event is not None and self.family == "gaussian":
             raise SpecError("event= belongs to family='bernoulli'; a measurement has no event.")
 
@@ -140,20 +149,20 @@ def _number_text(value: object, names: list[str]) -> str:
 def _split_times(
     column: pd.Series, columns: PatientColumns
 ) -> tuple[NDArray[np.bool_], tuple[str, str]]:
-    if holds_numbers(column):
-        times = pd.Series(to_floats(column))
-        first = pd.to_numeric(pd.Series([columns.start], dtype=object), errors="coerce")
-    else:
-        times, first = _dates(column), _dates(pd.Series([columns.start], dtype=object))
-        wrong = times.isna().to_numpy()
-        if wrong.any():
-            raise CasesError(
-                f"Column {columns.period!r} (period) must hold numbers or dates such as "
-                f"2024-07-01, since start= is given. {describe_row(column.index, wrong)} "
-                f"({column.to_numpy()[wrong.argmax()]!r}). Correct them, or name the period that "
-                "is with the program by after=."
-            )
-    if first.isna().any():
+    read = parse_times(column, unit=columns.time_unit, zone=columns.time_zone)
+    times = read.values
+    wrong = times.isna().to_numpy()
+    if wrong.any():
+        raise CasesError(
+            f"Column {columns.period!r} (period) must hold numbers or dates such as "
+            f"2024-07-01, since start= is given. {describe_row(column.index, wrong)} "
+            f"({column.to_numpy()[wrong.argmax()]!r}). Correct them, or name the period that "
+            "is with the program by after=."
+        )
+    cell = pd.Series([columns.start], dtype=object, name="start")
+    begin = parse_like(cell, read, zone=columns.time_zone)
+    first = begin.values
+    if first.isna().any() or begin.is_number != read.is_number:
         raise CasesError(
             f"start={columns.start!r} cannot be read as a time of column {columns.period!r}, such "
             f"as {column.iloc[0]!r}. Write it as in that column."
@@ -169,11 +178,6 @@ def _split_times(
         )
     last, begin = _show(times[~after].max()), _show(times[after].min())
     return after, (f"{low} to {last}", f"{begin} to {high}")
-
-
-def _dates(column: pd.Series) -> pd.Series:
-    text = column.astype(str).str.strip()
-    return pd.Series(pd.to_datetime(text, errors="coerce", format="ISO8601").to_numpy())
 
 
 def _show(time: object) -> str:

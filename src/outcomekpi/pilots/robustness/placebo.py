@@ -114,15 +114,26 @@ def placebo_starts(
     if isinstance(start, str) and start in data.columns and isinstance(named.get("unit"), str):
         yield from _panel_starts(design, data, column, start, str(named["unit"]), count)
         return
-    moments = read_moments(data[column], "time")
-    real = read_moments(pd.Series([start], dtype=object), "start").iloc[0]
+    said = {"unit": named.get("time_unit"), "zone": named.get("time_zone")}
+    moments = read_moments(data[column], "time", **said)
+
+    def moment_of(time: object) -> object:
+        cell = pd.Series([time], dtype=object)
+        return read_moments(cell, "start", like=data[column], **said).iloc[0]
+
+    real = moment_of(start)
+    others = [(one, moment_of(one.start)) for one in named.get("other_interruptions") or ()]
     before = (moments < real).to_numpy()
     order = np.unique(moments[before].to_numpy())
     is_series = "period" not in named
     for place in _spread(order.size, count, _least_side(order.size) if is_series else 1):
         at = np.flatnonzero((moments == order[place]).to_numpy())[0]
         fake = data[column].iloc[at]
+        if any(moment == order[place] for _, moment in others):
+            continue
         change: dict[str, Any] = {"start": fake}
+        if others:
+            change["other_interruptions"] = tuple(one for one, moment in others if moment < real)
         if named.get("horizon") is not None:
             change["horizon"] = None
         yield f"start {label_text(fake)}", replace(design, **change), data[before]  # type: ignore[type-var]
@@ -185,7 +196,7 @@ def _first_position(starts: pd.Series, times: pd.Series, order: pd.Index) -> NDA
     never = find_never(starts, times)
     first = np.full(len(starts), len(order), dtype=np.intp)
     if not never.all():
-        known = read_moments(starts[~never], "start")
+        known = read_moments(starts[~never], "start", like=times)
         first[~never] = order.searchsorted(known.to_numpy(), side="left")
     return first
 

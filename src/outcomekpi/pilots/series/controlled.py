@@ -16,6 +16,7 @@ from outcomekpi.pilots.series.series_estimation import estimate_series
 from outcomekpi.pilots.series.series_interruptions import Change, Interruption
 from outcomekpi.pilots.series.series_model import Method
 from outcomekpi.pilots.series.series_options import SeriesOptions, check_options
+from outcomekpi.times import TimeUnit
 
 __all__ = ["ControlledSeries"]
 
@@ -34,7 +35,8 @@ class ControlledSeries:
         that what moves both alike cancels; "covariate" lets the control enter with a coefficient
         of its own (its logarithm or log odds, for counts)
     covariates, family, method, order, change, seasonality, horizon, rho_prior, ramp_up, gaps,
-        unit, other_interruptions, outcome_range, direction : as in :class:`InterruptedSeries`
+        unit, other_interruptions, outcome_range, time_unit, time_zone, direction : as in
+        :class:`InterruptedSeries`
 
     Notes
     -----
@@ -83,6 +85,8 @@ class ControlledSeries:
     unit: str | None = None
     other_interruptions: tuple[Interruption, ...] = ()
     outcome_range: tuple[float, float] | None = None
+    time_unit: TimeUnit | None = None
+    time_zone: str | None = None
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
@@ -129,6 +133,8 @@ class ControlledSeries:
             ramp_up=self.ramp_up,
             others=self.other_interruptions,
             outcome_range=self.outcome_range,
+            time_unit=self.time_unit,
+            time_zone=self.time_zone,
         )
 
     def _options(self) -> SeriesOptions:

@@ -15,6 +15,7 @@ from outcomekpi.pilots.series.series_estimation import estimate_series
 from outcomekpi.pilots.series.series_interruptions import Change, Interruption
 from outcomekpi.pilots.series.series_model import Method
 from outcomekpi.pilots.series.series_options import SeriesOptions, check_options
+from outcomekpi.times import TimeUnit
 
 __all__ = ["InterruptedSeries"]
 
@@ -52,6 +53,9 @@ class InterruptedSeries:
         has an effect of its own, which is in the counterfactual
     outcome_range : lowest and highest value that a Gaussian outcome can have, such as (0, 10);
         "%" has 0 and 100. What is printed respects it
+    time_unit : what labels such as 2024-1 or 20241 name, where several units would fit:
+        "half-year", "quarter" or "month"
+    time_zone : whose days count where times have an offset from UTC, such as "Europe/Berlin"
     direction : whether "higher" or "lower" is better; None words no side
 
     Notes
@@ -98,6 +102,8 @@ class InterruptedSeries:
     unit: str | None = None
     other_interruptions: tuple[Interruption, ...] = ()
     outcome_range: tuple[float, float] | None = None
+    time_unit: TimeUnit | None = None
+    time_zone: str | None = None
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
@@ -140,6 +146,8 @@ class InterruptedSeries:
             ramp_up=self.ramp_up,
             others=self.other_interruptions,
             outcome_range=self.outcome_range,
+            time_unit=self.time_unit,
+            time_zone=self.time_zone,
         )
 
     def _options(self) -> SeriesOptions:

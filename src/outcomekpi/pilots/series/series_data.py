@@ -12,6 +12,7 @@ from outcomekpi.columns import count_of, list_values, read_numbers
 from outcomekpi.errors import CasesError, OutcomeKPIWarning, did_you_mean
 from outcomekpi.pilots.series.series_interruptions import Interruption, ReadInterruption
 from outcomekpi.pilots.series.series_times import SeriesTimes, name_gaps, read_times
+from outcomekpi.times import TimeUnit
 
 __all__ = ["Family", "GapPolicy", "SeriesColumns", "SeriesData", "read_series"]
 
@@ -41,6 +42,8 @@ class SeriesColumns:
     ramp_up: int = 0
     others: tuple[Interruption, ...] = ()
     outcome_range: tuple[float, float] | None = None
+    time_unit: TimeUnit | None = None
+    time_zone: str | None = None
 
     @property
     def limits(self) -> tuple[float, float] | None:
@@ -120,7 +123,11 @@ def read_series(data: object, columns: SeriesColumns) -> SeriesData:
     """
     table = _check_columns(data, columns)
     times = read_times(
-        table[columns.time], columns.start, [other.start for other in columns.others]
+        table[columns.time],
+        columns.start,
+        [other.start for other in columns.others],
+        unit=columns.time_unit,
+        zone=columns.time_zone,
     )
     read = {
         role: _spread(read_numbers(table[name], role), times)

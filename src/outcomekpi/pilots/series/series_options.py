@@ -10,6 +10,8 @@ from outcomekpi.pilots.series.seasonality import Seasonality
 from outcomekpi.pilots.series.series_data import Family, GapPolicy, SeriesColumns
 from outcomekpi.pilots.series.series_interruptions import Change, Interruption
 from outcomekpi.pilots.series.series_model import Method
+from outcomekpi.time_columns import check_zone
+from outcomekpi.times import TIME_UNITS
 
 __all__ = ["ControlUse", "SeriesOptions", "check_options"]
 
@@ -60,6 +62,9 @@ def check_options(columns: SeriesColumns, options: SeriesOptions) -> None:
             f"covariates must be a tuple of column names, such as ('age',); got "
             f"{columns.covariates!r}."
         )
+    if columns.time_unit is not None:
+        check_choice("time_unit", columns.time_unit, TIME_UNITS)
+    check_zone(columns.time_zone)
     _check_others(columns)
     _check_range(columns)
     _check_family(columns)

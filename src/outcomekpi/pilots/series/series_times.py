@@ -1,6 +1,5 @@
 """Times of a series: numbers, dates or labels, put in order, with what is missing named."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,14 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.columns import count_of, describe_row, holds_numbers, holds_text, list_values
+from outcomekpi.columns import count_of, describe_row, list_values
 from outcomekpi.errors import CasesError
+from outcomekpi.time_columns import TimeColumn, parse_times
+from outcomekpi.times import TIME_UNITS
 
 __all__ = ["SeriesTimes", "name_gaps", "read_times"]
-
-YEAR_MONTH = (190001, 210012)
-DATE_TEXT = re.compile(r"\d{4}-\d{1,2}(-\d{1,2})?([ T]\d{2}:\d{2}(:\d{2})?)?")
-QUARTER_TEXT = re.compile(r"\d{4}[- ]?Q[1-4]", flags=re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,7 +37,14 @@ class SeriesTimes:
     was_sorted: bool
 
 
-def read_times(column: pd.Series, start: object, others: Sequence[object] = ()) -> SeriesTimes:
+def read_times(
+    column: pd.Series,
+    start: object,
+    others: Sequence[object] = (),
+    *,
+    unit: str | None = None,
+    zone: str | None = None,
+) -> SeriesTimes:
     """Order the times, find the start among them and every time without a row.
 
     Parameters
@@ -48,105 +52,77 @@ def read_times(column: pd.Series, start: object, others: Sequence[object] = ()) 
     column : numbers, dates, or text that is a number, a date, a month or a quarter
     start : first time with the program, as in the column
     others : first times with something else, as in the column
+    unit : what labels such as 2024-1 name, where the user said
+    zone : whose days count, for times with an offset or a zone
 
     Raises
     ------
     CasesError
         Times missing, repeated, unreadable or unevenly spaced; start unreadable or outside.
     """
-    values = _read(column, column.name, column.index)
+    times = _read(column, column.index, unit=unit, zone=zone)
+    values = times.values
     _check_repeated(values, column)
-    starts = [_read_start(one, values, column) for one in (start, *others)]
-    position, step, unit = _positions(values, column.name)
+    starts = [_read_start(one, times, column, unit, zone) for one in (start, *others)]
+    position, step, scale = _positions(values, column.name)
     place = np.round(position).astype(np.intp)
     order = np.argsort(place)
     row = np.full(int(place.max()) + 1, -1, dtype=np.intp)
     row[place] = np.arange(place.size)
-    at = [float(_scale(one, values, unit)[0]) / step for one in starts]
+    at = [float(_scale(one, values, scale)[0]) / step for one in starts]
     _check_start(at[0], row.size, start, column, values)
     for place_of, one in zip(at[1:], others, strict=True):
         _check_other(place_of, row.size, one, column, values)
     return SeriesTimes(
-        labels=_labels(values, row, step, unit),
+        labels=_labels(values, row, step, scale),
         row=row,
         start=int(np.ceil(at[0] - 1e-9)),
         others=tuple(int(np.ceil(one - 1e-9)) for one in at[1:]),
-        step=_spell_step(step, unit),
+        step="year" if times.unit == "year" and step == 1 else _spell_step(step, scale),
         was_sorted=bool((np.diff(order) > 0).all()),
     )
 
 
-def _read_start(start: object, values: pd.Series, column: pd.Series) -> pd.Series:
-    first = _read(pd.Series([start], dtype=object), "start", pd.Index(["start"]))
-    if pd.api.types.is_numeric_dtype(values) != pd.api.types.is_numeric_dtype(first):
-        kind = "numbers" if pd.api.types.is_numeric_dtype(values) else "dates"
+def _read_start(
+    start: object, times: TimeColumn, column: pd.Series, unit: str | None, zone: str | None
+) -> pd.Series:
+    """Read a start as the column was read: 2023-1 is a quarter where the column holds quarters."""
+    cell = pd.Series([start], dtype=object, name="start")
+    shared = times.unit if times.unit in TIME_UNITS else unit
+    try:
+        first = _read(cell, pd.Index(["start"]), unit=shared, zone=zone)
+    except CasesError:
+        first = _read(cell, pd.Index(["start"]), unit=None, zone=zone)
+    if first.is_number != times.is_number:
+        kind = "numbers" if times.is_number else "dates"
         raise CasesError(
             f"Times of column {column.name!r} are {kind}; start={start!r} is not. "
             "Give start as in that column."
         )
-    return first
+    return first.values
 
 
-def _read(column: pd.Series, name: object, index: pd.Index) -> pd.Series:
+def _read(column: pd.Series, index: pd.Index, *, unit: str | None, zone: str | None) -> TimeColumn:
+    name = column.name
     missing = column.isna().to_numpy()
     if missing.any():
         raise CasesError(
             f"Column {name!r} (time) must hold a time in each row. "
             f"{describe_row(index, missing)}. Correct the table."
         )
-    if isinstance(column.dtype, pd.PeriodDtype):
-        return pd.Series(column.dt.to_timestamp())
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return pd.Series(column.dt.tz_localize(None))
-    if holds_numbers(column):
-        return _check_numbers(pd.Series(column.to_numpy(dtype=np.float64)), name, index)
-    if holds_text(column):
-        return _read_text(column.astype(str).str.strip(), name, index)
-    try:
-        return pd.Series(pd.to_datetime(column.astype(object).to_numpy()))
-    except (TypeError, ValueError) as error:
-        raise CasesError(
-            f"Column {name!r} (time) must hold numbers or dates; its cells hold "
-            f"{type(column.iloc[0]).__name__} objects. Turn them into dates."
-        ) from error
-
-
-def _read_text(text: pd.Series, name: object, index: pd.Index) -> pd.Series:
-    numbers = pd.to_numeric(text, errors="coerce")
-    if numbers.notna().all():
-        return _check_numbers(pd.Series(numbers.to_numpy(dtype=np.float64)), name, index)
-    if text.str.fullmatch(QUARTER_TEXT).all():
-        quarters = text.str.replace("[- ]", "", regex=True).str.upper()
-        return pd.Series(pd.PeriodIndex(quarters, freq="Q").to_timestamp())
-    dates = pd.to_datetime(
-        text.where(text.str.fullmatch(DATE_TEXT)), errors="coerce", format="ISO8601"
-    )
-    wrong = dates.isna().to_numpy()
+    found = parse_times(column, unit=unit, zone=zone)
+    wrong = found.values.isna().to_numpy()
+    if found.is_number:
+        wrong = ~np.isfinite(found.values.to_numpy(dtype=np.float64))
     if wrong.any():
-        example = text.to_numpy()[wrong.argmax()]
+        example = column.to_numpy()[wrong.argmax()]
         raise CasesError(
-            f"Column {name!r} (time) must hold numbers, dates or text such as '2024-07', "
-            f"'2024-07-31' or '2024Q3'. {describe_row(index, wrong)}, which holds {example!r}: "
-            "the order of such labels cannot be told. Number the periods, or write them as dates."
+            f"Column {name!r} (time) must hold finite numbers, dates or text such as '2024-07', "
+            f"'2024-07-31', '2024Q3' or '2024-W05'. {describe_row(index, wrong)}, which holds "
+            f"{example!r}: the order of such labels cannot be told. Number the periods, or write "
+            "them as dates."
         )
-    return pd.Series(dates.to_numpy())
-
-
-def _check_numbers(numbers: pd.Series, name: object, index: pd.Index) -> pd.Series:
-    wrong = ~np.isfinite(numbers.to_numpy())
-    if wrong.any():
-        raise CasesError(
-            f"Column {name!r} (time) must hold finite numbers. {describe_row(index, wrong)}."
-        )
-    values = numbers.to_numpy()
-    looks = (values >= YEAR_MONTH[0]) & (values <= YEAR_MONTH[1]) & (values % 100 <= 12)
-    if looks.all() and (values % 100 >= 1).all() and (values % 1 == 0).all():
-        raise CasesError(
-            f"Column {name!r} (time) holds numbers that look like year and month, such as "
-            f"{int(values[0])}: their distances are not those of the months. "
-            "Turn them into dates, such as '2024-07'."
-        )
-    return numbers
+    return found
 
 
 def _check_repeated(values: pd.Series, column: pd.Series) -> None:

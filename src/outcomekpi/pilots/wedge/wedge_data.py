@@ -1,6 +1,5 @@
 """Clusters that cross over to a program at different times: rows turned into cells."""
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,25 +10,22 @@ from numpy.typing import NDArray
 from outcomekpi.columns import (
     count_of,
     describe_row,
-    holds_numbers,
-    label_text,
     list_values,
     read_events,
     read_labels,
     read_numbers,
-    to_floats,
 )
 from outcomekpi.errors import CasesError, did_you_mean
 from outcomekpi.pilots.panels.panel_times import find_never
 from outcomekpi.pilots.percent_check import check_percentages, is_percent
 from outcomekpi.pilots.wedge.wedge_model import Sample
 from outcomekpi.pilots.wedge.wedge_periods import fill_periods
+from outcomekpi.time_columns import parse_like, parse_times
 
 __all__ = ["WedgeColumns", "WedgeFamily", "WedgeRows", "read_moments", "read_wedge"]
 
 Floats = NDArray[np.float64]
 WedgeFamily = Literal["gaussian", "binomial"]
-QUARTER = re.compile(r"(\d{4})[- ]?[qQ]([1-4])")
 FEWEST_CLUSTERS = 3
 
 
@@ -185,45 +181,42 @@ def _refuse(
         )
 
 
-def read_moments(column: pd.Series, role: str) -> pd.Series:
+def read_moments(
+    column: pd.Series,
+    role: str,
+    *,
+    like: pd.Series | None = None,
+    unit: str | None = None,
+    zone: str | None = None,
+) -> pd.Series:
     """Read times: numbers as floats, everything else as dates; missing stays missing.
 
     Parameters
     ----------
     column : numbers, dates, or text such as "2024-07" or "2024Q3"
     role : what the column is, for messages
+    like : column of times that these belong to, and are read like; None for times themselves
+    unit, zone : of the times, as for :func:`parse_times`
 
     Raises
     ------
     CasesError
         Text whose order cannot be told.
     """
-    if isinstance(column.dtype, pd.PeriodDtype):
-        return pd.Series(column.dt.to_timestamp().to_numpy())
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return pd.Series(column.dt.tz_localize(None).to_numpy())
-    if holds_numbers(column):
-        return pd.Series(to_floats(column))
-    text = column.astype(object).where(column.notna(), None)
-    written = pd.Series([None if one is None else label_text(one).strip() or None for one in text])
-    numbers = pd.to_numeric(written, errors="coerce")
-    if (numbers.notna() == written.notna()).all():
-        return numbers.astype(np.float64)
-    quarters = written.str.replace(QUARTER, _quarter_start, regex=True)
-    dates = pd.Series(pd.to_datetime(quarters, errors="coerce", format="ISO8601").to_numpy())
-    wrong = (dates.isna() & written.notna()).to_numpy()
+    if like is None:
+        found = parse_times(column, unit=unit, zone=zone, option=None)
+    else:
+        found = parse_like(column, parse_times(like, unit=unit, zone=zone), zone=zone)
+    empty = (column.isna() | (column.astype(object).astype(str).str.strip() == "")).to_numpy()
+    wrong = found.values.isna().to_numpy() & ~empty
     if wrong.any():
         raise CasesError(
             f"Column {column.name!r} ({role}) must hold numbers, dates or text such as '2024-07' "
             f"or '2024Q3'. {describe_row(column.index, wrong)}, which holds "
-            f"{written[int(wrong.argmax())]!r}: the order of such labels cannot be told. Number "
-            "the periods, or write them as dates."
+            f"{column.to_numpy()[int(wrong.argmax())]!r}: the order of such labels cannot be told. "
+            "Number the periods, or write them as dates."
         )
-    return dates
-
-
-def _quarter_start(found: re.Match[str]) -> str:
-    return f"{found[1]}-{3 * int(found[2]) - 2:02d}-01"
+    return found.values
 
 
 def _show(value: object) -> str:
@@ -241,7 +234,7 @@ def _first_periods(
 ) -> NDArray[np.intp]:
     """Position of each cluster's first period with the program."""
     never = find_never(table[columns.start], table[columns.time])
-    starts = read_moments(table[columns.start].where(~never), "start")
+    starts = read_moments(table[columns.start].where(~never), "start", like=table[columns.time])
     never = np.asarray(never | starts.isna().to_numpy())
     numeric = pd.api.types.is_numeric_dtype(starts)
     if not never.all() and numeric != pd.api.types.is_numeric_dtype(order):
