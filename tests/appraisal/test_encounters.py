@@ -95,3 +95,27 @@ def test_readings_that_are_no_numbers_are_refused(reading, words):
 def test_a_target_that_is_no_number_is_refused_at_once():
     with pytest.raises(SpecError, match=r"RatePayRule\.target .* nan"):
         RatePayRule(by="threshold", target=float("nan"), amount=1.0)
+
+
+# --- windows are exact ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [*range(1, 366), 500])
+def test_an_event_on_the_last_day_of_a_window_is_within_it(length):
+    """Years x 365.25 fell short of the number for 28 of 365 lengths, 7, 14 and 28 among them."""
+    events = [("a", length, "hf_admission"), ("b", length + 1, "hf_admission")]
+    table = pd.DataFrame(events, columns=["patient", "day", "kind"])
+    made = PatientRecords(
+        patients=pd.DataFrame({"patient": ["a", "b"]}),
+        measurements=pd.DataFrame({"patient": ["a"], "month": [0], "x": [1.0]}),
+        months=24,
+        encounters=table,
+    )
+    for window in ({"days": length}, {"years": length / 365.25}):
+        verdict = NoEventGoal(kind="hf_admission", **window).judge(made)["verdict"]
+        assert verdict.tolist() == ["not reached", "reached"]
+
+
+def test_a_window_of_days_is_named_in_days():
+    goal = NoEventGoal(kind="hf_admission", days=28)
+    assert "within 28 days of month 0" in str(goal)

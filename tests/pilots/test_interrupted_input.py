@@ -207,3 +207,12 @@ def test_a_week_without_a_row_is_a_gap():
     weeks = [f"2024-W{k + 1:02d}" for k in range(24) if k != 5]
     times = read_times(pd.Series(weeks, name="t"), "2024-W13")
     assert np.flatnonzero(times.row < 0).tolist() == [5]
+
+
+def test_fractions_declared_as_percent_are_refused():
+    share = 0.43 + 0.01 * np.sin(np.arange(24) ** 2)
+    data = pd.DataFrame({"month": range(24), "rate": share})
+    with pytest.raises(CasesError, match=r"said to be in percent .*no value is above 1"):
+        estimate(data, unit="%")
+    low = estimate(data.assign(rate=100 * share), unit="%")
+    assert low.main.unit == "percentage points"

@@ -108,6 +108,7 @@ class DropGoal:
             patients,
             first=self.start + 1,
             last=self.start + self.window,
+            bars=() if self.below is None else (self.below,),
         )
         measured = np.isfinite(after)
         decided = measured

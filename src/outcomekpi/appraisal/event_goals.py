@@ -28,7 +28,8 @@ class NoEventGoal:
     Attributes
     ----------
     kind : kind of encounter that must not happen
-    years : length of the window, of 365.25 days
+    years : length of the window, of 365.25 days (12 months of 30.4375 days each)
+    days : length of the window in days, in place of ``years``
     since : the window opens at month ``start`` ("start"), or with each patient's "first event"
         after it, so that a readmission is the second one; the source does not say it
     death : a patient who dies in the window without the event has "not reached" the goal, is
@@ -52,6 +53,7 @@ class NoEventGoal:
 
     kind: str
     years: float = 1.0
+    days: float | None = None
     since: Since = "start"
     death: Death = "not reached"
     population: tuple[str, ...] = ()
@@ -61,6 +63,7 @@ class NoEventGoal:
     def __post_init__(self) -> None:
         name = type(self).__name__
         check_positive(name, "years", self.years)
+        check_positive(name, "days", self.days)
         check_choice("since", self.since, get_args(Since))
         check_choice("death", self.death, get_args(Death))
         check_start(name, self.start)
@@ -70,7 +73,16 @@ class NoEventGoal:
 
     def __str__(self) -> str:
         opens = f"month {self.start}" if self.since == "start" else f"the first {self.kind}"
-        return f"no {self.kind} within {self.years:g} years of {opens}; a death: {self.death}"
+        return f"no {self.kind} within {self._length} of {opens}; a death: {self.death}"
+
+    @property
+    def _window(self) -> float:
+        """Length in days; a fraction of a year is rounded, so that 7 / 365.25 years are 7 days."""
+        return float(self.days) if self.days is not None else round(self.years * 365.25, 9)
+
+    @property
+    def _length(self) -> str:
+        return f"{self.years:g} years" if self.days is None else f"{self.days:g} days"
 
     def judge(self, records: PatientRecords) -> pd.DataFrame:
         """One row per eligible patient: ``verdict``, ``reason``, ``month``, ``value``.
@@ -82,17 +94,17 @@ class NoEventGoal:
         opens = np.full(len(patients), self.start * DAYS_PER_MONTH)
         if self.since == "first event":
             opens = _first_after(table, patients, self.kind, opens)
-        closes = opens + self.years * 365.25
+        closes = opens + self._window
         event = _first_after(table, patients, self.kind, opens)
         death = _first_after(table, patients, self.death_kind, np.full(len(opens), -np.inf))
-        happened = np.isfinite(event) & (event <= closes)
+        happened = np.isfinite(event) & (event <= closes + SAME)
         gone = (death <= opens) if self.since == "start" else np.zeros(len(opens), dtype=bool)
-        died = np.isfinite(death) & (death <= closes) & ~happened & ~gone
+        died = np.isfinite(death) & (death <= closes + SAME) & ~happened & ~gone
         end = records.months * DAYS_PER_MONTH
         too_short = (closes > end + SAME) & ~happened & ~died
         none = ~np.isfinite(opens)
         assessable = ~(none | gone | too_short | (died & (self.death == "excluded")))
-        reason = np.full(len(opens), f"{self.kind} within {self.years:g} years", dtype=object)
+        reason = np.full(len(opens), f"{self.kind} within {self._length}", dtype=object)
         reason[died] = "died in the window"
         reason[too_short] = "followed up too short"
         reason[gone] = "died before the window"

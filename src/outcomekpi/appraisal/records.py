@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.appraisal.number_columns import column_numbers
 from outcomekpi.errors import CasesError, SpecError, did_you_mean
+from outcomekpi.hba1c import check_hba1c_readings
 
 __all__ = [
     "DAYS_PER_MONTH",
@@ -172,6 +173,7 @@ def months_by_patient(
     last: int,
     readings: Readings = "mean",
     fewest: int = 1,
+    bars: tuple[float, ...] = (),
 ) -> Array:
     """Lay a measure out by patient and month.
 
@@ -183,6 +185,7 @@ def months_by_patient(
     first, last : months wanted, both included
     readings : the "mean" of the readings of a month, or the highest one ("each" must pass a bar)
     fewest : readings that a month needs; with fewer it counts as not measured
+    bars : that readings are held against; HbA1c in another unit than its bar is refused
 
     Returns
     -------
@@ -191,6 +194,7 @@ def months_by_patient(
     require_columns(records.measurements, (measure,), "measurements")
     table = records.measurements
     value = column_numbers(table, measure, "measurements", wanted="readings as numbers")
+    check_hba1c_readings(measure, value, bars)
     month = table["month"].to_numpy(dtype=np.int64)
     row = patients.get_indexer(pd.Index(table["patient"]))
     used = (row >= 0) & (month >= first) & (month <= last) & np.isfinite(value)

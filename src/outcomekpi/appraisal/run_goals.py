@@ -132,6 +132,7 @@ class RunGoal:
                 last=self.start + self.window,
                 readings=self.readings,
                 fewest=self.readings_per_month,
+                bars=(bar,),
             )
             measured &= np.isfinite(found)
             with np.errstate(invalid="ignore"):

@@ -21,6 +21,7 @@ from outcomekpi.appraisal.verdicts import (
     check_names,
 )
 from outcomekpi.errors import CasesError, SpecError, check_choice, check_kind
+from outcomekpi.hba1c import HbA1cUnit, check_hba1c_bar
 
 __all__ = ["TierAssessment", "TierRule", "Unit", "assess_tiers", "reward_ladder"]
 
@@ -174,19 +175,21 @@ def reward_ladder(
     amounts: tuple[float, float, float] = (1.0, 1.0, 1.0),
     relative: bool = False,
     window: int = 12,
+    hba1c_unit: HbA1cUnit = "%",
 ) -> tuple[TierRule, TierRule, TierRule]:
     """Three parallel criteria with three payees: HbA1c, blood pressure, heart failure (A-CASE1).
 
     Parameters
     ----------
-    hba1c_below, drop : HbA1c below this (%) and at least so much below baseline, to the attending
-        doctor
+    hba1c_below, drop : HbA1c below this and at least so much below baseline, to the attending
+        doctor; in ``hba1c_unit``, as the readings are
     sbp_below, dbp_below, months : pressure below both (mmHg) in so many consecutive months, to the
         team
     years : no readmission for heart failure within so many years, money to the responsible doctor
     amounts : per patient who reaches each of the three
     relative : whether ``drop`` is a share of the baseline; in the unit of HbA1c otherwise
     window : months that the first two criteria look at
+    hba1c_unit : "%" or "mmol/mol"
 
     Returns
     -------
@@ -209,6 +212,7 @@ def reward_ladder(
     """
     if months != int(months):
         raise SpecError(f"months must be whole; got {months!r}.")
+    check_hba1c_bar("hba1c_below", float(hba1c_below), hba1c_unit)
     hba1c = DropGoal(
         measure="hba1c",
         drop=float(drop),

@@ -59,6 +59,7 @@ SENTENCES = (
     (r"(?<!--)\bselected_in\b", "--selected-in"),
     (r" with selection=(?=[,.])", " with --cutoff and --side"),
     (r"\bunit='percent'", "--percent"),
+    (r"\(unit='([^']+)'\)", r"(--outcome-unit \1)"),
     (r"\breading='levels'", "--reading levels"),
     (r"\bpass selection=BaselineSelection\(cutoff=\.\.\., side=\.\.\., population="
      r"BaselinePopulation\(mean=\.\.\., sd=\.\.\., reliability=\.\.\.\)\)",

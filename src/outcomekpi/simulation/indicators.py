@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from outcomekpi.errors import SpecError, check_choice
+from outcomekpi.hba1c import check_hba1c_bar, is_hba1c
 from outcomekpi.simulation.measures import MEASURES
 
 __all__ = ["AdmissionFree", "DeathReading", "GoalIndicator", "PressureControl", "ReadingBelow"]
@@ -37,6 +38,8 @@ class ReadingBelow:
     def __post_init__(self) -> None:
         check_choice("ReadingBelow.measure", self.measure, MEASURES)
         _check_months("ReadingBelow.window", self.window)
+        if is_hba1c(self.measure):
+            check_hba1c_bar("ReadingBelow.below", self.below)
         if self.drop is not None and not self.drop > 0:
             raise SpecError(
                 f"ReadingBelow.drop must be more than 0 (a fall); got {self.drop!r}. "

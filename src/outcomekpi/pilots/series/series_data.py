@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from outcomekpi.columns import count_of, list_values, read_numbers
 from outcomekpi.errors import CasesError, OutcomeKPIWarning, did_you_mean
+from outcomekpi.pilots.percent_check import PERCENT, check_percentages, is_percent
 from outcomekpi.pilots.series.series_interruptions import Interruption, ReadInterruption
 from outcomekpi.pilots.series.series_times import SeriesTimes, name_gaps, read_times
 from outcomekpi.times import TimeUnit
 
-__all__ = ["Family", "GapPolicy", "SeriesColumns", "SeriesData", "read_series"]
+__all__ = ["PERCENT", "Family", "GapPolicy", "SeriesColumns", "SeriesData", "read_series"]
 
 Floats = NDArray[np.float64]
 Family = Literal["gaussian", "binomial", "poisson"]
 GapPolicy = Literal["error", "missing"]
 FEW_POINTS = 8
-PERCENT = ("%", "percent", "percentage points", "百分比")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +52,7 @@ class SeriesColumns:
             return (0.0, 1.0) if self.family == "binomial" else (0.0, np.inf)
         if self.outcome_range is not None:
             return self.outcome_range
-        percent = self.unit is not None and self.unit.lower() in PERCENT
-        return (0.0, 100.0) if percent else None
+        return (0.0, 100.0) if is_percent(self.unit) else None
 
     def named(self) -> dict[str, str]:
         """Role -> column, of the roles that were named."""
@@ -226,14 +225,7 @@ def _check_values(
         if value not in read:
             continue
         name = columns.named()[value]
-        if columns.family != "gaussian":
-            wrong = (read[value] < 0) | (read[value] % 1 > 0)
-            _refuse(wrong, times, name, value, "count events: whole numbers from 0")
-        elif columns.limits is not None:
-            low, high = columns.limits
-            wrong = (read[value] < low) | (read[value] > high)
-            what = "percentages" if columns.outcome_range is None else "values"
-            _refuse(wrong, times, name, value, f"hold {what} from {low:g} to {high:g}")
+        _check_outcome(read[value], columns, times, name, value)
         if trials in read:
             wrong = read[value] > read[trials]
             _refuse(wrong, times, name, value, "hold no more events than trials")
@@ -245,6 +237,24 @@ def _check_values(
     if not present.all() and columns.gaps == "error":
         _refuse_gaps(present, read, columns, times)
     return np.asarray(present, dtype=np.bool_)
+
+
+def _check_outcome(
+    values: Floats, columns: SeriesColumns, times: SeriesTimes, name: str, role: str
+) -> None:
+    if columns.family != "gaussian":
+        wrong = (values < 0) | (values % 1 > 0)
+        _refuse(wrong, times, name, role, "count events: whole numbers from 0")
+        return
+    if columns.limits is None:
+        return
+    low, high = columns.limits
+    wrong = (values < low) | (values > high)
+    what = "percentages" if columns.outcome_range is None else "values"
+    _refuse(wrong, times, name, role, f"hold {what} from {low:g} to {high:g}")
+    if is_percent(columns.unit):
+        option = f"unit={columns.unit!r}"
+        check_percentages(values, index=times.labels, column=name, role=role, option=option)
 
 
 def _refuse(

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from outcomekpi.errors import CasesError, SpecError
+from outcomekpi.hba1c import check_hba1c_bar, check_hba1c_readings
 from outcomekpi.thresholds.programs.bars import (
     DECIMALS,
     Floats,
@@ -35,7 +36,9 @@ def source_a_base(
     Raises
     ------
     CasesError
-        A value is negative or infinite.
+        A value is negative or infinite, or in mmol/mol.
+    SpecError
+        A bar in mmol/mol.
 
     Notes
     -----
@@ -54,8 +57,12 @@ def source_a_base(
     [True, False, False]
     """
     check_minimum("drop", drop, 0.0)
+    check_hba1c_bar("bar", bar)
     now = as_counts("hba1c", hba1c, missing=True)
-    fallen = np.round(as_counts("baseline", baseline, missing=True) - now, DECIMALS)
+    before = as_counts("baseline", baseline, missing=True)
+    for values in (now, before):
+        check_hba1c_readings("hba1c", values, (bar,))
+    fallen = np.round(before - now, DECIMALS)
     return np.asarray((now < bar) & (fallen >= drop))
 
 
