@@ -119,7 +119,7 @@ def find_never(start: pd.Series, time: pd.Series) -> NDArray[np.bool_]:
 
 def _read(both: pd.Series, time: pd.Series, start: pd.Series) -> NDArray[np.float64]:
     """Read times and starts as numbers: as they are, as months or as days."""
-    found = parse_times(both.rename(time.name), option=None)
+    found = parse_times(pd.Series(both.to_numpy(), name=time.name), option=None)
     values = found.values
     wrong = values.isna().to_numpy()
     if wrong.any():

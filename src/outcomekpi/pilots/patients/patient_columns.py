@@ -176,8 +176,8 @@ def _split_times(
             f"runs from {low} to {high}, and no row is {side} the start. Correct start, or add "
             "the rows of that side."
         )
-    last, begin = _show(times[~after].max()), _show(times[after].min())
-    return after, (f"{low} to {last}", f"{begin} to {high}")
+    last, first_after = _show(times[~after].max()), _show(times[after].min())
+    return after, (f"{low} to {last}", f"{first_after} to {high}")
 
 
 def _show(time: object) -> str:

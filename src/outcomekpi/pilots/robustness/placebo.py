@@ -117,7 +117,7 @@ def placebo_starts(
     said = {"unit": named.get("time_unit"), "zone": named.get("time_zone")}
     moments = read_moments(data[column], "time", **said)
 
-    def moment_of(time: object) -> object:
+    def moment_of(time: object) -> Any:
         cell = pd.Series([time], dtype=object)
         return read_moments(cell, "start", like=data[column], **said).iloc[0]
 
