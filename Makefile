@@ -37,10 +37,13 @@ validate: $(VENV)/.stamp ## Run the long statistical studies and write their tab
 	$(PY) benchmarks/did_few_clusters.py
 	$(PY) benchmarks/selected_panels.py
 	$(PY) benchmarks/regression_to_mean.py
+	$(PY) benchmarks/selected_units.py
+	$(PY) benchmarks/baseline_edge.py
 	$(PY) benchmarks/aggregates_coverage.py
 	$(PY) benchmarks/stepped_wedge.py
 	$(PY) benchmarks/power.py
 	$(PY) benchmarks/pilot_ladder.py
+	$(PY) benchmarks/review_worlds.py
 	$(PY) benchmarks/population_recovery.py
 	$(PY) benchmarks/doctor_intervals.py
 	$(PY) benchmarks/medpar_outliers.py

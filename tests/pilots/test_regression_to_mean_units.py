@@ -163,24 +163,153 @@ def test_shrunken_means_agree_with_a_dense_grid():
     np.testing.assert_allclose(truth.mean(axis=0), wanted, atol=0.02)
 
 
-def test_the_same_pick_in_earlier_windows_tells_what_would_have_happened():
-    rng = np.random.default_rng(7)
+def made_results(seed):
+    """True results N(50, 4), chance with SD 4, a trend and a winter of 3 in the follow-up."""
+    rng = np.random.default_rng(seed)
     truth = rng.normal(50, 4, (400, 1))
-    results = truth + rng.normal(0, 4, (400, 5)) + 0.5 * np.arange(5)  # a trend besides
-    found = ok.replay_selection(results[:, :4], results[:, 4], n_chosen=100, rng=rng)
-    expected = ok.expect_worst_units(400, 100, sd=np.sqrt(32), reliability=0.5) + 0.5
-    assert found.expected == pytest.approx(expected, abs=0.8)  # SE about .3
-    lower, upper = found.effect.interval(level=0.99)
+    return truth + rng.normal(0, 4, (400, 5)) + np.array([0, 0.5, 1.0, 1.5, 5.0]), rng
+
+
+def test_the_same_pick_in_earlier_windows_tells_what_would_have_happened():
+    found = []
+    for seed in range(30):
+        results, rng = made_results(seed)
+        found.append(
+            ok.replay_selection(results[:, :4], results[:, 4], n_chosen=100, draws=50, rng=rng)
+        )
+    expected = ok.expect_worst_units(400, 100, sd=np.sqrt(32), reliability=0.5) + 3.5
+    # one has a standard error of .5, thirty of .09
+    assert np.mean([one.expected for one in found]) == pytest.approx(expected, abs=0.36)
+    results, rng = made_results(7)
+    one = ok.replay_selection(results[:, :4], results[:, 4], n_chosen=100, rng=rng)
+    lower, upper = one.effect.interval(level=0.99)
     assert lower < 0 < upper
-    worked = ok.replay_selection(results[:, :4], results[:, 4] + 3, n_chosen=100, rng=rng)
+    picked = np.zeros(400, dtype=bool)
+    picked[np.argsort(results[:, 3], kind="stable")[:100]] = True
+    worked = ok.replay_selection(results[:, :4], results[:, 4] + 3 * picked, n_chosen=100, rng=rng)
     lower, upper = worked.effect.interval(level=0.95)
     assert lower > 1
-    assert worked.effect.value == pytest.approx(found.effect.value + 3, abs=0.1)
-    assert worked.method == "the same pick in 3 earlier windows"
+    assert worked.effect.value == pytest.approx(one.effect.value + 3, abs=0.1)
+    assert worked.method == "the same pick in 3 earlier windows, less what moved the others"
     highest = ok.replay_selection(
         -results[:, :4], -results[:, 4], n_chosen=100, side="above", rng=rng
     )
-    assert highest.expected == pytest.approx(-found.expected)
+    assert highest.expected == pytest.approx(-one.expected)
+    alone = ok.replay_selection(
+        results[:, :4], np.where(picked, results[:, 4], np.nan), n_chosen=100, rng=rng
+    )
+    assert alone.method == "the same pick in 3 earlier windows"
+    assert alone.effect.value == pytest.approx(one.effect.value + 3.0, abs=1.2)  # the winter
+
+
+def seasonal(seed, *, n=60, cases=200, shift=0.3, move=0.0):
+    """Rates of about 10 % in four windows, the second and fourth of them winters; no program."""
+    rng = np.random.default_rng(seed)
+    own = -2.2 + 0.35 * rng.standard_normal(n)
+    odds = own + shift * np.array([[0.0], [1], [0], [1]]) + move * rng.standard_normal((4, n))
+    events = rng.binomial(cases, 1 / (1 + np.exp(-odds)))
+    chosen = np.zeros(n, dtype=bool)
+    chosen[np.argsort(events[2], kind="stable")[:15]] = True
+    return events, chosen, np.full(n, cases)
+
+
+def leaves_out_nil(found):
+    lower, upper = found.effect.interval(level=0.95)
+    return not lower <= 0 <= upper
+
+
+def test_a_winter_that_all_units_share_is_no_effect():
+    mistakes = {"shrinkage": 0, "replay": 0, "shrinkage, alone": 0, "replay, alone": 0}
+    seen = 0
+    for seed in range(24):
+        events, chosen, trials = seasonal(seed)
+        for name, after in (("", events[3]), (", alone", np.where(chosen, events[3], np.nan))):
+            found = correct_counts(events[2], after, chosen, trials, draws=400)
+            mistakes[f"shrinkage{name}"] += leaves_out_nil(found)
+            seen += any(check.passed is False for check in found.checks)
+            replayed = ok.replay_selection(
+                events[:3].T / 200, after / 200, n_chosen=15, alike="odds", draws=300,
+                rng=np.random.default_rng(seed),
+            )  # fmt: skip
+            mistakes[f"replay{name}"] += leaves_out_nil(replayed)
+    # 24 at 5 %: 5 or more with a chance of 1 in 150
+    assert max(mistakes["shrinkage"], mistakes["replay"]) <= 4
+    assert min(mistakes["shrinkage, alone"], mistakes["replay, alone"]) >= 10
+    assert seen >= 22
+
+
+def test_what_moves_all_results_alike_leaves_the_effect_as_it_is():
+    rng = np.random.default_rng(6)
+    error = rng.uniform(0.5, 1.5, 20)
+    before = rng.normal(10, 1, 20) + error * rng.normal(size=20)
+    after = rng.normal(10, 1, 20)
+    chosen = before < np.sort(before)[5]
+    one, moved = (
+        ok.correct_unit_selection(
+            before, after + winter, chosen=chosen, before_se=error, after_se=error,
+            rng=np.random.default_rng(1),
+        )
+        for winter in (0.0, 7.5)
+    )  # fmt: skip
+    np.testing.assert_allclose(moved.corrected, one.corrected, atol=1e-9)
+    assert moved.expected == pytest.approx(one.expected + 7.5)
+    assert moved.checks[0].passed is False
+    windows = rng.normal(10, 1, (30, 3))
+    still, shaken = (
+        ok.replay_selection(
+            windows, windows[:, 2] + winter, n_chosen=8, rng=np.random.default_rng(1)
+        )
+        for winter in (0.0, 7.5)
+    )
+    np.testing.assert_allclose(shaken.corrected, still.corrected, atol=1e-9)
+
+
+def test_a_replay_moves_the_chosen_on_the_scale_that_is_named():
+    from outcomekpi.pilots.selection.earlier_windows import _move
+
+    half, tenth, fifth = np.array([0.5]), np.array([0.1]), np.array([0.2])
+    assert _move(half, tenth, fifth, "difference") == pytest.approx(0.6)
+    assert _move(half, tenth, fifth, "ratio") == pytest.approx(1.0)
+    # odds 1 x (1/4) / (1/9) = 9/4, a rate of 9/13
+    assert _move(half, tenth, fifth, "odds") == pytest.approx(9 / 13)
+
+
+def test_rates_are_moved_on_the_scale_of_their_odds():
+    from outcomekpi.pilots.selection.unit_shift import _move_rates
+
+    truth = np.array([[0.1, 0.2, 0.5], [0.2, 0.3, 0.9]])
+    seen = np.array([True, True, False])
+    moved = _move_rates(truth, seen, np.array([0.25, 0.25]))
+    odds = np.log(moved / (1 - moved)) - np.log(truth / (1 - truth))
+    np.testing.assert_allclose(odds - odds[:, :1], 0, atol=1e-9)
+    np.testing.assert_allclose(moved[:, seen].mean(axis=1), 0.25, atol=1e-9)
+
+
+def test_units_that_move_by_themselves_widen_the_interval_and_are_noticed():
+    quiet, loud = (
+        correct_counts(events[2], events[3], chosen, trials)
+        for events, chosen, trials in (seasonal(3, move=move) for move in (0.0, 0.6))
+    )
+    names = [check.name for check in loud.checks]
+    assert names[1:] == [
+        "Units that move by themselves",
+        "Units that come back as chance lets them",
+    ]
+    assert (quiet.checks[1].passed, loud.checks[1].passed) == (True, False)
+    assert loud.corrected.std() > 1.3 * quiet.corrected.std()
+
+
+def test_units_that_come_back_further_than_chance_are_sent_to_the_replay():
+    rng = np.random.default_rng(2)
+    truth = rng.beta(24, 36, 300)
+    later = 0.4 + 0.4 * (truth - 0.4) + 0.6 * (rng.beta(24, 36, 300) - 0.4)  # half of it goes
+    before, after = rng.binomial(400, truth), rng.binomial(400, later)
+    chosen = before <= np.sort(before)[40]
+    found = correct_counts(before, after, chosen, np.full(300, 400))
+    check = found.checks[2]
+    assert check.passed is False
+    assert check.table.loc["slope", "value"] == pytest.approx(0.4, abs=0.15)
+    assert "replay_selection" in check.verdict
 
 
 BEFORE, AFTER, CHOSEN, TRIALS = counts(12, worst=3)
@@ -220,6 +349,9 @@ def test_units_that_do_not_fit_are_refused(change, error, message):
         ({"after": np.full(9, np.nan)}, CasesError, "missing for 2"),
         ({"n_chosen": 9}, SpecError, "n_chosen must lie"),
         ({"side": "low"}, SpecError, "side"),
+        ({"alike": "logit"}, SpecError, "alike"),
+        ({"alike": "odds"}, SpecError, "run from 0 to 17"),
+        ({"alike": "ratio", "after": -np.ones(9)}, SpecError, "smallest is -1"),
     ],
 )
 def test_windows_that_do_not_fit_are_refused(change, error, message):

@@ -54,15 +54,16 @@ def find_edge(before: Array, after: Array) -> BaselineEdge | None:
     Without a selection, and with a program that moves everybody alike, baselines and follow-ups
     less the change of the medians are exchangeable: the k values that lie furthest out are all
     follow-ups with chance prod_{i<k} (n_1 - i) / (n_0 + n_1 - i). An edge has a chance below .001
-    and a twentieth of the follow-ups beyond it, as they are and with the change of the medians
-    taken off (not of events): a natural limit is one for both periods, and a change of level moves
-    both ends. Five times as many lie beyond it as beyond the other end: a change of spread is none.
+    and a twentieth of the follow-ups beyond it, as they are, with the change of the medians taken
+    off, and where all are positive with their ratio taken out (none of this for events): a natural
+    limit is one for both periods, and a change of level moves both ends. Five times as many lie
+    beyond it as beyond the other end: a change of spread is none.
     """
     if before.size < 2 or after.size < 2:
         return None
-    shift = 0.0 if _are_events(before, after) else np.median(after) - np.median(before)
+    moved = [after] if _are_events(before, after) else _align(before, after)
     ends = [
-        (sign, edge, min(_beyond(edge, one, sign) for one in (after, after - shift)))
+        (sign, edge, min(_beyond(edge, one, sign) for one in moved))
         for sign, edge in ((1.0, float(before.min())), (-1.0, float(before.max())))
     ]
     ends.sort(key=lambda end: -end[2])
@@ -77,6 +78,15 @@ def find_edge(before: Array, after: Array) -> BaselineEdge | None:
         after=int(after.size),
         chance=chance,
     )
+
+
+def _align(before: Array, after: Array) -> list[Array]:
+    """Follow-ups as they are, less the change of the medians, and divided by their ratio."""
+    old, new = float(np.median(before)), float(np.median(after))
+    found = [after, after - new + old]
+    if min(before.min(), after.min()) > 0:
+        found.append(after * (old / new))
+    return found
 
 
 def _beyond(edge: float, after: Array, sign: float) -> int:

@@ -10,11 +10,11 @@ from outcomekpi.pilots.selection.regression_result import RegressionToMean
 from outcomekpi.pilots.selection.selected_normal import Side, sign_of
 from outcomekpi.pilots.selection.unit_prediction import (
     UnitResults,
-    check_others,
     predict_unit_means,
     predict_unit_rates,
     read_units,
 )
+from outcomekpi.pilots.selection.unit_shift import check_shift, follow_others
 
 __all__ = ["correct_unit_selection", "expect_worst_units"]
 
@@ -82,11 +82,15 @@ def correct_unit_selection(
 ) -> RegressionToMean:
     """Effect on units that were picked for their results, less what they would have changed anyway.
 
+    What all units did in the same time, such as a winter or a trend, is taken off too, as far as
+    the units that were not chosen show it.
+
     Parameters
     ----------
     before : (unit,), results of *all* units that were compared: events with ``before_trials``, or
         means with ``before_se``
-    after : (unit,), the same afterwards; nan for units not chosen whose follow-up nobody has
+    after : (unit,), the same afterwards; nan for units not chosen whose follow-up nobody has. With
+        fewer than two others known, nothing tells a trend or a season from the program
     chosen : (unit,), True for the units that entered the program
     before_trials, after_trials : (unit,), cases behind the events
     before_se, after_se : (unit,), standard errors of the means
@@ -107,7 +111,9 @@ def correct_unit_selection(
     (1 - m) v), m uniform and 1 / sqrt(1 + v) uniform; means y_j ~ N(t_j, se_j²), t_j ~ N(m, w²),
     m and w flat. Given all results, it does not matter how the chosen ones were picked from them.
     Corrected: mean over the chosen of the observed follow-up less a draw of the follow-up with no
-    program; every unit counts alike.
+    program; every unit counts alike. That follow-up is moved by what moved the units not chosen
+    (log odds of rates, means), and units that move by themselves widen the interval: see
+    :func:`~outcomekpi.pilots.selection.unit_shift.follow_others`.
 
     References
     ----------
@@ -136,11 +142,16 @@ def correct_unit_selection(
         prediction, expected = predict_unit_rates(units, draws=draws, rng=rng)
     else:
         prediction, expected = predict_unit_means(units, draws=draws, rng=rng)
+    shift = follow_others(units, prediction, expected, rng=rng)
+    checks = check_shift(units, shift, expected, 100.0 if units.is_counts else 1.0)
+    wander = np.zeros(draws)
+    if shift is not None:
+        prediction, expected, wander = shift.prediction, shift.expected, shift.wander
     points = 100.0 if units.is_counts else 1.0
     words = "percentage points" if units.is_counts else unit
     picked = units.chosen
     truth = expected[:, picked].mean(axis=1) - units.before[picked].mean()
-    corrected = units.after[picked].mean() - prediction[:, picked].mean(axis=1)
+    corrected = units.after[picked].mean() - prediction[:, picked].mean(axis=1) + wander
     return RegressionToMean(
         expected=float(points * truth.mean()),
         expected_draws=points * truth,
@@ -148,16 +159,21 @@ def correct_unit_selection(
         naive=_naive_change(units, points, words),
         corrected=points * corrected,
         unit=words,
-        method="shrinkage of all units",
+        method="shrinkage of all units"
+        + (", less what moved the others" if shift is not None else ""),
         assumptions=(
-            "Nothing but the program changed the units' true results.",
+            _MOVES[shift is not None],
             "The units were picked by these results alone, among all the units given here.",
             _SHAPES[units.is_counts],
         ),
-        checks=check_others(units, prediction, points),
+        checks=checks,
     )
 
 
+_MOVES = {
+    True: "What moved the units that were not chosen moved the chosen ones alike.",
+    False: "Nothing but the program changed the units' true results.",
+}
 _SHAPES = {
     True: "True rates are beta distributed over units.",
     False: "True results are normal over units, and the standard errors are right.",

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaln, ndtr
+from scipy.special import betaln
 
-from outcomekpi.checks import CheckResult
 from outcomekpi.errors import CasesError, SpecError
 
-__all__ = ["UnitResults", "check_others", "predict_unit_means", "predict_unit_rates", "read_units"]
+__all__ = ["UnitResults", "predict_unit_means", "predict_unit_rates", "read_units"]
 
 Array = NDArray[np.float64]
 
@@ -141,30 +139,6 @@ def predict_unit_means(
     truth += np.sqrt(share) * error * rng.standard_normal((draws, y.size))
     later = np.where(np.isfinite(units.after_size), units.after_size, 0.0)
     return truth + later * rng.standard_normal(truth.shape), truth
-
-
-def check_others(units: UnitResults, prediction: Array, points: float) -> tuple[CheckResult, ...]:
-    """Compare the units that were not chosen with their own prediction."""
-    seen = ~units.chosen & np.isfinite(units.after)
-    if not seen.any():
-        return ()
-    observed = float(units.after[seen].mean())
-    drawn = prediction[:, seen].mean(axis=1)
-    error = float(drawn.std(ddof=1))
-    distance = (observed - float(drawn.mean())) / error if error > 0 else 0.0
-    passed = bool(2 * ndtr(-abs(distance)) > 0.01)
-    verdict = (
-        f"The {int(seen.sum())} units not chosen ended at {points * observed:.4g}, where "
-        f"{points * float(drawn.mean()):.4g} (se {points * error:.2g}) was to be expected."
-    )
-    if not passed:
-        verdict += " Something else than the program moved all units: subtract their trend."
-    table = pd.DataFrame(
-        {"value": [points * observed, points * float(drawn.mean()), points * error, distance]},
-        index=pd.Index(["observed", "expected", "se", "standard errors apart"], name="quantity"),
-    )
-    name = "Units that were not chosen against their own expectation"
-    return (CheckResult(name=name, passed=passed, verdict=verdict, table=table),)
 
 
 def read_units(
