@@ -130,13 +130,14 @@ def write(stated, counted, hospitals, seconds):
     lines = [
         "# The review in worlds that are not its own",
         "",
-        f"Written by `python benchmarks/review_worlds.py` ({hospitals} hospitals of each world, 6 "
-        f"indicators each, seed {SEED}, {seconds / 60:.0f} minutes). Rule: the share of "
-        "departments on target in two cycles, bars at 90 and 60 %. *Departments drift*: each has a change of "
-        "its own a year, SD .5 of log odds. *Overdispersed counts*: patients of a department and "
-        "year are alike, intraclass correlation .05. *Cycles that are alike*: what a department "
-        "has in one year is correlated .8 with the year before. *A bad last cycle*: every department and "
-        "indicator loses .7 log odds in the last year, and what is due is what lasts, without it.",
+        f"Written by `python benchmarks/review_worlds.py` ({hospitals} hospitals of each "
+        f"world, 6 indicators each, seed {SEED}, {seconds / 60:.0f} minutes). Rule: the share "
+        "of departments on target in two cycles, bars at 90 and 60 %. *Departments drift*: "
+        "each has a change of its own a year, SD .5 of log odds. *Overdispersed counts*: "
+        "patients of a department and year are alike, intraclass correlation .05. *Cycles "
+        "that are alike*: what a department has in one year is correlated .8 with the year "
+        "before. *A bad last cycle*: every department and indicator loses .7 log odds in the "
+        "last year, and what is due is what lasts, without it.",
         "",
         "## Is the rule as often wrong as the review says?",
         "",

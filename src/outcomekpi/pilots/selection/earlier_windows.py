@@ -172,7 +172,7 @@ def _move(level: Array, before: Array, after: Array, alike: Alike) -> Array:
     low, high = (EDGE, np.inf) if alike == "ratio" else (EDGE, 1.0 - EDGE)
     level, before, after = (np.clip(one, low, high) for one in (level, before, after))
     if alike == "ratio":
-        return level * after / before
+        return np.asarray(level * after / before)
     return np.asarray(expit(logit(level) + logit(after) - logit(before)))
 
 
@@ -182,7 +182,7 @@ def _mean_of_known(values: Array) -> Array:
     count = known.sum(axis=1)
     total = np.where(known, values, 0.0).sum(axis=1)
     rest = total.sum() / max(int(count.sum()), 1)
-    return np.where(count > 0, total / np.maximum(count, 1), rest)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), rest))
 
 
 def _most_extreme(values: Array, n_chosen: int, sign: float) -> NDArray[np.int64]:
