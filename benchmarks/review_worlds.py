@@ -101,27 +101,36 @@ def mistakes(trial, column):
     return int((acts & wrong).sum()), int((~acts & due).sum())
 
 
+def summarize(name, trial):
+    """Rows of the two tables for one world."""
+    trial = trial.assign(wrong=trial["rule_verdict"] != trial["due"])
+    groups = pd.cut(trial["p_rule_wrong"], GROUPS, include_lowest=True)
+    stated = []
+    for group, part in trial.groupby(groups, observed=True):
+        low, high = max(group.left, 0.0), group.right
+        found = int(part["wrong"].sum())
+        stated.append(
+            f"| {name} | {low:g} to {high:g} | {100 * part['p_rule_wrong'].mean():.1f} | "
+            f"{found} of {len(part)} | {100 * found / len(part):.1f} | "
+            f"{interval(found, len(part))} |"
+        )
+    rule, review = mistakes(trial, "rule_verdict"), mistakes(trial, "verdict")
+    counted = (
+        f"| {name} | {rule[0]} | {rule[1]} | {4 * rule[0] + rule[1]} | {review[0]} | "
+        f"{review[1]} | {4 * review[0] + review[1]} |"
+    )
+    return stated, counted
+
+
 def main():
     """Judge the hospitals of every world and write the page."""
     hospitals = int(sys.argv[1]) if len(sys.argv) > 1 else HOSPITALS
     began, stated, counted = perf_counter(), [], []
     for name, world in WORLDS.items():
         trial = pd.concat([judge(seed, world) for seed in range(1, hospitals + 1)])
-        trial["wrong"] = trial["rule_verdict"] != trial["due"]
-        groups = pd.cut(trial["p_rule_wrong"], GROUPS, include_lowest=True)
-        for group, part in trial.groupby(groups, observed=True):
-            low, high = max(group.left, 0.0), group.right
-            found = int(part["wrong"].sum())
-            stated.append(
-                f"| {name} | {low:g} to {high:g} | {100 * part['p_rule_wrong'].mean():.1f} | "
-                f"{found} of {len(part)} | {100 * found / len(part):.1f} | "
-                f"{interval(found, len(part))} |"
-            )
-        rule, review = mistakes(trial, "rule_verdict"), mistakes(trial, "verdict")
-        counted.append(
-            f"| {name} | {rule[0]} | {rule[1]} | {4 * rule[0] + rule[1]} | {review[0]} | "
-            f"{review[1]} | {4 * review[0] + review[1]} |"
-        )
+        found, line = summarize(name, trial)
+        stated += found
+        counted.append(line)
         write(stated, counted, hospitals, perf_counter() - began)
 
 

@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from outcomekpi.pilots.selection.earlier_windows import replay_selection
 from outcomekpi.pilots.selection.selected_units import correct_unit_selection
 
-REPLICATES = 200
+REPLICATES = 100
 SEED = 20261
 LEVEL = 0.95
 DRAWS = 500
