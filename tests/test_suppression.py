@@ -28,7 +28,7 @@ from outcomekpi.cli import main
 from outcomekpi.errors import SpecError
 from outcomekpi.fingerprints import hash_cases
 from outcomekpi.report.document import report
-from outcomekpi.report.exchange import exchange_patients
+from outcomekpi.report.exchange import deal_out, put_together
 from outcomekpi.report.masking import mask_counts
 from outcomekpi.report.publication import publish, published_table
 from outcomekpi.report.suppression import choose_withheld
@@ -195,7 +195,8 @@ def test_a_search_over_cases_and_events_finds_every_value_again(covariate):
     cases = made_cases(table, "patients")
     mask = mask_of(cases, spec, "patients")
     columns = ("age",) if covariate else ()
-    published = hash_cases(exchange_patients(cases, mask.to_numpy(), covariates=columns))
+    together, keys = put_together(cases, mask.to_numpy(), covariates=columns)
+    published = hash_cases(together)  # all that follows is computed from these cases and keys
     events, others = counts_of(table, "patients")
     names = mask.index[mask]
     target = next(name for name in names if events[name] + others[name] < BELOW)
@@ -215,8 +216,9 @@ def test_a_search_over_cases_and_events_finds_every_value_again(covariate):
                 tried = made_cases(moved, "patients")
                 if not mask_of(tried, spec, "patients").equals(mask):
                     continue
-                again = exchange_patients(tried, mask.to_numpy(), covariates=columns)
+                again, others_keys = put_together(tried, mask.to_numpy(), covariates=columns)
                 assert hash_cases(again) == published
+                assert (others_keys == keys).all()
                 found.add((y, z))
                 break
     assert {y for y, _ in found} == set(range(BELOW))
@@ -224,12 +226,25 @@ def test_a_search_over_cases_and_events_finds_every_value_again(covariate):
     assert len(found) == BELOW**2 - 1
 
 
+def dealt(cases, hidden, *, covariates=(), spread=0.3, family="bernoulli"):
+    together, keys = put_together(cases, hidden, covariates=covariates)
+    return deal_out(
+        together,
+        keys,
+        cases.doctors,
+        hidden,
+        expected=np.full(keys.size, together.outcome[-keys.size :].mean()),
+        spread=spread,
+        family=family,
+    )
+
+
 def test_totals_stay_what_they_were():
     table = made_table("patients", covariate=True)
     cases = made_cases(table, "patients")
     spec = made_spec("patients", covariate=True)
     hidden = mask_of(cases, spec, "patients").to_numpy()
-    exchanged = exchange_patients(cases, hidden, covariates=("age",))
+    exchanged = dealt(cases, hidden, covariates=("age",))
     assert exchanged.n_cases == cases.n_cases
     assert exchanged.outcome.sum() == cases.outcome.sum()
     assert sorted(exchanged.frame["age"]) == sorted(cases.frame["age"])
@@ -246,13 +261,43 @@ def test_divided_rows_keep_their_totals(kind, covariate):
     table = made_table(kind, covariate=covariate)
     cases = made_cases(table, kind)
     hidden = mask_of(cases, made_spec(kind, covariate=covariate), kind).to_numpy()
-    exchanged = exchange_patients(cases, hidden, covariates=("age",))
+    family = "binomial" if kind == "trials" else "poisson"
+    exchanged = dealt(cases, hidden, covariates=("age",), family=family)
     for mine, name in ((cases, "before"), (exchanged, "after")):
         size = mine.trials if kind == "trials" else mine.exposure
         assert size.sum() == pytest.approx(table["n" if kind == "trials" else "days"].sum()), name
         assert mine.outcome.sum() == table["died"].sum()
     if kind == "trials":
         assert (exchanged.outcome <= exchanged.trials).all()
+
+
+@pytest.mark.parametrize("kind", ["patients", "measurements", "trials", "exposure"])
+def test_withheld_doctors_are_dealt_patients_as_different_as_doctors_are(kind):
+    """Their true spread comes back, and not the none of patients who are dealt out at random."""
+    rng = np.random.default_rng(5)
+    spread, n_hidden, n_cases = (6.0 if kind == "measurements" else 0.5), 60, 400
+    doctors = [f"D{j:02d}" for j in range(n_hidden + 2)]
+    code = np.repeat(np.arange(n_hidden + 2), n_cases)
+    table = pd.DataFrame({"doctor": np.array(doctors)[code], "died": rng.random(code.size) < 0.2})
+    table["died"] = table["died"].astype(float)
+    if kind == "measurements":
+        table["died"] = rng.normal(50, 12, code.size)
+    if kind in ("trials", "exposure"):
+        table = table.groupby("doctor", as_index=False)["died"].sum().assign(n=n_cases)
+        table = table.rename(columns={"n": "n" if kind == "trials" else "days"})
+    family = {"patients": "bernoulli", "measurements": "gaussian", "trials": "binomial"}
+    cases = made_cases(table, kind)
+    hidden = np.arange(n_hidden + 2) >= 2
+    exchanged = dealt(cases, hidden, spread=spread, family=family.get(kind, "poisson"))
+    rate = exchanged.observed.to_numpy()[hidden] / n_cases
+    if kind == "measurements":
+        effect, chance = rate, 144 / n_cases
+    elif kind == "exposure":
+        effect, chance = np.log(rate), 1 / (n_cases * 0.2)
+    else:
+        effect, chance = np.log(rate / (1 - rate)), 1 / (n_cases * 0.2 * 0.8)
+    # 60 doctors tell an SD to 9 %
+    assert np.sqrt(effect.var(ddof=1) - chance) == pytest.approx(spread, rel=0.2)
 
 
 def test_hospitals_of_withheld_doctors_are_not_told():
@@ -262,7 +307,7 @@ def test_hospitals_of_withheld_doctors_are_not_told():
         table, outcome="died", doctor="doctor", hospital="hospital", direction="lower"
     )
     hidden = mask_of(cases, ok.ModelSpec(), "patients").to_numpy()
-    exchanged = exchange_patients(cases, hidden, covariates=())
+    exchanged = dealt(cases, hidden)
     assert exchanged.hospitals.tolist() == ["H0", "H1", "H2", "withheld"]
     assert (exchanged.hospital_code[hidden] == 3).all()
     assert (exchanged.hospital_code[~hidden] == cases.hospital_code[~hidden]).all()

@@ -3,21 +3,25 @@
 import warnings
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from outcomekpi.adjustment.fit import Fit, fit
 from outcomekpi.adjustment.formulas import parse_formula
+from outcomekpi.cases import Cases
 from outcomekpi.errors import OutcomeKPIWarning, SpecError
+from outcomekpi.profiling.case_means import case_means
 from outcomekpi.profiling.classification import Classification, classify
 from outcomekpi.profiling.doctor_table import doctor_table
+from outcomekpi.profiling.linear_predictor import read_predictor
 from outcomekpi.profiling.ranking import Ranks, rank
 from outcomekpi.profiling.reliability import Reliability, reliability
 from outcomekpi.profiling.standardization import StandardizedRates, standardize
-from outcomekpi.report.exchange import exchange_patients
+from outcomekpi.report.exchange import deal_out, put_together
 from outcomekpi.report.masking import Mask, keep_reliability, keep_shown, mask_counts
 
 __all__ = ["Publication", "publish", "published_table"]
+
+DRAWS_AS_ONE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,11 +71,13 @@ def publish(
 
     Notes
     -----
-    Where a doctor is withheld, the patients of those withheld are exchanged among them
-    (:func:`outcomekpi.report.exchange.exchange_patients`) and the model is fitted anew, so that
-    everything that follows is a function of the patients of the doctors shown and of those of
-    the others together. Rates, intervals, probabilities and coefficients of the first fit are
-    functions of every doctor's own counts: with the seed known, they could be tried out.
+    Where a doctor is withheld, the model is fitted to cases in which all who are withheld are one
+    doctor; that fit says what to expect of each patient and how far doctors differ. Their
+    patients are then dealt out among them with differences of that size
+    (:func:`outcomekpi.report.exchange.deal_out`) and the model is fitted anew, so that everything
+    that follows is a function of the patients of the doctors shown and of those of the others
+    together. Rates, intervals, probabilities and coefficients of the first fit are functions of
+    every doctor's own counts: with the seed known, they could be tried out.
     """
     mask = mask_counts(rates, below=below, over_exposure=fit.cases.exposure is not None)
     if mask.shown.all():
@@ -174,15 +180,25 @@ def _fit_again(first: Fit, mask: Mask) -> Fit:
             "hold the covariates. Fit the cases again and report that."
         )
     formula = parse_formula(spec.case_mix, list(cases.frame.columns), argument="case_mix")
-    exchanged = exchange_patients(
-        cases, mask.hidden.to_numpy(dtype=bool), covariates=formula.columns
+    hidden = mask.hidden.to_numpy(dtype=bool)
+    together, keys = put_together(cases, hidden, covariates=formula.columns)
+    draws = int(first.draws["posterior"]["sd_doctor"].size)
+    as_one = _fit_quietly(first, together, draws=min(draws, DRAWS_AS_ONE))
+    mean = case_means(read_predictor(as_one))
+    exchanged = deal_out(
+        together,
+        keys,
+        cases.doctors,
+        hidden,
+        expected=mean[-keys.size :],
+        spread=float(as_one.draws["posterior"]["sd_doctor"].mean()),
+        family=first.model.family,
     )
+    return _fit_quietly(first, exchanged, draws=draws)
+
+
+def _fit_quietly(first: Fit, cases: Cases, *, draws: int) -> Fit:
+    """Fit the model of a first fit to other cases; what it warned of was said then."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", OutcomeKPIWarning)  # said of the first fit already
-        return fit(
-            exchanged,
-            spec,
-            engine=first.engine,
-            draws=int(np.prod(first.draws["posterior"]["sd_doctor"].shape)),
-            seed=first.provenance.seed,
-        )
+        warnings.simplefilter("ignore", OutcomeKPIWarning)
+        return fit(cases, first.spec, engine=first.engine, draws=draws, seed=first.provenance.seed)
