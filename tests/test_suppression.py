@@ -120,14 +120,60 @@ def test_totals_leave_every_small_value_possible(seed):
                 assert left == BELOW, f"doctor {doctor}, {cell}: {left} values around {count}"
 
 
+def other_tables(cells, withheld, doctor, cell, value, rng):
+    """Tables at random with another value in one cell of one withheld doctor, and all totals."""
+    others = np.flatnonzero(withheld.hidden & (np.arange(len(cells)) != doctor))
+    for _ in range(1200):
+        table = cells.copy()
+        for _ in range(rng.integers(0, 12)):  # whatever else the others may have
+            giver, taker = rng.choice(others, 2, replace=False)
+            kind = rng.integers(0, 2)
+            given = rng.integers(0, min(15, table[giver, kind]) + 1)
+            table[giver, kind] -= given
+            table[taker, kind] += given
+        step = int(np.sign(value - cells[doctor, cell]))
+        for _ in range(abs(value - cells[doctor, cell])):
+            partner = rng.choice(others)
+            table[doctor, cell] += step
+            table[partner, cell] -= step
+            rest = 1 - cell
+            back = table[doctor, rest] - step >= 0 and table[partner, rest] + step >= 0
+            if back and rng.random() < 0.7:  # a patient for a patient
+                table[doctor, rest] -= step
+                table[partner, rest] += step
+        if (table >= 0).all() and (table.sum(axis=1) >= 1).all():
+            yield table
+
+
+@pytest.mark.parametrize("seed", [3, 5, 10, 19])
+def test_knowing_the_rule_by_heart_excludes_no_small_value(seed):
+    """Another table with that value is published with the same doctors and totals."""
+    cells = made_counts(seed, n_doctors=12 + seed % 8, rate=(0.08, 0.15, 0.3)[seed % 3])
+    withheld = choose_withheld(cells, cells.sum(axis=1), below=BELOW)
+    rng = np.random.default_rng(seed)
+
+    def same(table):
+        try:
+            found = choose_withheld(table, table.sum(axis=1), below=BELOW)
+        except SpecError:
+            return False
+        return bool((found.hidden == withheld.hidden).all())
+
+    small = [(d, c) for d in np.flatnonzero(withheld.small) for c in (0, 1) if cells[d, c] < BELOW]
+    for doctor, cell in small:
+        for value in range(BELOW):
+            tables = other_tables(cells, withheld, doctor, cell, value, rng)
+            assert any(map(same, tables)), f"doctor {doctor}, cell {cell}: never {value}"
+
+
 def test_one_more_withheld_would_not_be_enough():
     """The attack finds what a single complementary doctor at the bound gives away."""
-    cells = np.array([[0, 90], [10, 90], [12, 80], [30, 60], [40, 60], [50, 90]])
+    cells = np.array([[0, 90], [10, 90], [12, 80], [30, 60], [40, 60], [50, 90], [45, 90]])
     withheld = choose_withheld(cells, cells.sum(axis=1), below=BELOW)
-    # 0 events, and 10, 12, 30 of the others in the order of their caseloads' classes: 10 + 12
-    # leave 2 above the bound, 10 + 12 + 30 leave 22
-    assert np.flatnonzero(withheld.hidden).tolist() == [0, 1, 2, 3]
-    few = type(withheld)(below=BELOW, small=withheld.small, others=np.arange(6) == 1)
+    # beside 0 events 10, 12 and 30 of the others in the order of their caseloads' classes: 10 + 12
+    # leave 2 above the bound, 10 + 12 + 30 leave 22; and one more
+    assert np.flatnonzero(withheld.hidden).tolist() == [0, 1, 2, 3, 4]
+    few = type(withheld)(below=BELOW, small=withheld.small, others=np.arange(7) == 1)
     assert [v for v in range(BELOW) if reachable(cells, few, 0, 0, v)] == [0]
 
 
