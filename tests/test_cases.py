@@ -53,7 +53,6 @@ def test_doctor_labels_are_sorted_text_and_keep_leading_zeros():
         ([7, 10, 2], ["10", "2", "7"]),
         ([7.0, 10.0, 2.0], ["10", "2", "7"]),
         ([7.5, 10.0, 2.0], ["10", "2", "7.5"]),
-        ([True, False, True], ["False", "True"]),
         (["07", "7", "7a"], ["07", "7", "7a"]),
         (["王", "李", "张"], ["张", "李", "王"]),
         (pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-03"]),
@@ -610,3 +609,34 @@ def test_reading_cases_warns_about_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read(pl.from_pandas(table()), hospital="site", period="month", patient="id")
+
+
+ODD_DOCTORS = {
+    "booleans": [True, False, True, False],
+    "booleans as objects": pd.Series([True, False, None, True], dtype=object),
+    "nullable booleans": pd.array([True, False, True, False], dtype="boolean"),
+    "booleans among names": pd.Series(["A", True, "B", "A"], dtype=object),
+    "categories of booleans": pd.Categorical([True, False, True, False]),
+    "time spans": pd.to_timedelta([1, 2, 1, 2], unit="D"),
+    "time spans as objects": pd.Series([pd.Timedelta(1), pd.Timedelta(2)] * 2, dtype=object),
+    "bytes": pd.Series([b"A", b"B", b"A", b"B"], dtype=object),
+    "arrow booleans": pd.array([True, False, True, False], dtype="bool[pyarrow]"),
+    "arrow time spans": pd.Series(pd.to_timedelta([1, 2, 1, 2], unit="D")).astype(
+        "duration[ns][pyarrow]"
+    ),
+    "arrow bytes": pd.Series([b"A", b"B", b"A", b"B"], dtype="binary[pyarrow]"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_DOCTORS)
+@pytest.mark.parametrize("role", ["doctor", "hospital", "patient"])
+def test_what_tells_nobody_apart_is_refused_as_an_identifier(kind, role):
+    frame = pd.DataFrame({"y": [0, 1, 0, 1], "d": list("abcd"), "odd": ODD_DOCTORS[kind]})
+    named = {"doctor": "d", role: "odd"}
+    with pytest.raises(CasesError, match=r"'odd' .* must hold names or numbers that tell one"):
+        Cases.from_frame(frame, outcome="y", **named)
+
+
+def test_truth_values_stay_outcomes_and_periods():
+    frame = pd.DataFrame({"y": [True, False] * 3, "d": list("aabbcc"), "p": [True, False] * 3})
+    assert Cases.from_frame(frame, outcome="y", doctor="d", period="p").outcome.sum() == 3

@@ -275,9 +275,22 @@ def cells_of(path):
     return path.read_text(encoding="utf-8-sig").splitlines()
 
 
-@pytest.mark.parametrize(
-    "risky", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "＝1", "－1"]
+UNSEEN = (
+    "\u200b\u200c\u200d\u200e\u200f\u2060\u2061\ufeff\u00ad\u180e\u202a\u202e\u2066\u061c\ufff9"
+    "\u034f\u115f\u1160\u2800\u3164\uffa0\ufe0f\u00a0\u3000\u2003\u2028\x0b\x0c\x00\x1b\x85"
 )
+SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u207c\u207a\u208c\u208a"
+
+
+@pytest.mark.parametrize(
+    "risky",
+    [
+        "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "＝1", "－1",
+        *(f"{sign}1" for sign in SIGNS),
+        *(f"{unseen}=1" for unseen in UNSEEN),
+        "\u200b \ufeff\u3000\ufe66HYPERLINK(1)",
+    ],
+)  # fmt: skip
 def test_no_text_cell_starts_a_formula(tmp_path, risky):
     path = tmp_path / "doctors.csv"
     write_csv(pd.DataFrame({risky: [risky, "plain"]}), path)
@@ -329,8 +342,21 @@ def test_what_is_written_is_read_back_but_for_apostrophes(tmp_path_factory, name
     path = tmp_path_factory.mktemp("round") / "a.csv"
     write_csv(pd.DataFrame({"name": names, "n": range(len(names))}), path)
     back = pd.read_csv(path, dtype={"name": "str"}, keep_default_na=False)["name"].tolist()
-    guarded = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-    assert back == [f"'{name}" if name.startswith(guarded) else name for name in names]
+    for found, name in zip(back, names, strict=True):
+        assert found in (name, f"'{name}")
+        if name.startswith(tuple(SIGNS)):
+            assert found == f"'{name}"
+        if name[0].isalnum():
+            assert found == name
+
+
+@pytest.mark.parametrize(
+    "text", ["A=1", "Dr. +", "1-2", "王=", "a@b", "'=1", "", "\u200b", "·=", "−1"]
+)
+def test_other_texts_are_left_alone(tmp_path, text):
+    write_csv(pd.DataFrame({"name": [text, "x"], "n": 1}), tmp_path / "a.csv")
+    back = pd.read_csv(tmp_path / "a.csv", dtype={"name": "str"}, keep_default_na=False)
+    assert back["name"].tolist() == [text, "x"]
 
 
 def test_writing_replaces_a_file_and_leaves_nothing_beside_it(tmp_path):

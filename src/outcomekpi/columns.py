@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -28,6 +28,9 @@ __all__ = [
 
 LARGEST_EXACT_FLOAT = 2**53
 SHOWN_VALUES = 6
+IDENTIFIERS = ("doctor", "hospital", "patient", "unit", "indicator", "cluster")
+"""Roles of columns that tell people, places or indicators apart."""
+NO_IDENTIFIERS = (bool, np.bool_, bytes, bytearray, timedelta, np.timedelta64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -137,8 +140,8 @@ def read_labels(column: pd.Series, role: str) -> Labels:
     Raises
     ------
     CasesError
-        Cells that hold lists and the like, labels that differ only in blanks around them, or
-        numbers too long to be exact.
+        Cells that hold lists and the like, labels that differ only in blanks around them, numbers
+        too long to be exact; or truth values, time spans or bytes where somebody is identified.
     """
     try:
         raw, uniques = pd.factorize(column)
@@ -148,6 +151,7 @@ def read_labels(column: pd.Series, role: str) -> Labels:
             f"Column {column.name!r} ({role}) must hold text or numbers; its cells hold "
             f"{type(first).__name__} objects. Turn them into text."
         ) from error
+    _check_identifiers(column, uniques, role)
     _check_exact(column, uniques, role)
     texts = [label_text(value) for value in uniques.tolist()]
     names = sorted({text for text in texts if text.strip()})
@@ -155,6 +159,21 @@ def read_labels(column: pd.Series, role: str) -> Labels:
     position = {name: number for number, name in enumerate(names)}
     lookup = np.fromiter((position.get(text, -1) for text in [*texts, ""]), np.intp)
     return Labels(names=names, code=lookup[raw])
+
+
+def _check_identifiers(column: pd.Series, uniques: pd.Index, role: str) -> None:
+    """Refuse what tells nobody apart: truth values, time spans and bytes."""
+    if role not in IDENTIFIERS:
+        return
+    odd = [value for value in uniques.tolist() if isinstance(value, NO_IDENTIFIERS)]
+    if pd.api.types.is_timedelta64_dtype(uniques.dtype):
+        odd = uniques.tolist()  # numpy hands nanoseconds out as numbers
+    if odd:
+        raise CasesError(
+            f"Column {column.name!r} ({role}) must hold names or numbers that tell one {role} from "
+            f"another; it holds {type(odd[0]).__name__} values such as {odd[0]!r:.60}. Name the "
+            "column of identifiers, or turn it into text."
+        )
 
 
 def _check_exact(column: pd.Series, uniques: pd.Index, role: str) -> None:

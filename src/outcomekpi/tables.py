@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import unicodedata
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,9 @@ __all__ = ["read_table", "replacing", "write_bytes_atomic", "write_csv", "write_
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt")
 PARQUET_SUFFIXES = (".parquet", ".pq")
-FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+FORMULA_SIGNS = ("=", "+", "-", "@")
+# what is seen as nothing though Unicode calls it a letter, a sign or a mark
+BLANK_SIGNS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 CONTROL_SIGNS = ("\t", "\r", "\n")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -126,7 +129,8 @@ def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     Notes
     -----
     A text cell or column name that a spreadsheet would run as a formula (it starts with ``= + -
-    @`` or their full-width forms, a tab or a line break) gets an apostrophe in front; carriage
+    @`` in any width or size, also behind characters that are not seen, or with a tab or a line
+    break) gets an apostrophe in front; carriage
     returns inside a cell become line feeds. Numbers stay as they are. The file is UTF-8; it
     starts with a byte order mark only if it holds more than ASCII, since Excel needs the mark to
     read Chinese and other readers trip over it.
@@ -154,8 +158,17 @@ def _guard(cell: object) -> object:
         return cell
     # a lone carriage return would end the line for some readers
     text = cell.replace("\r\n", "\n").replace("\r", "\n")
-    is_risky = cell.startswith(CONTROL_SIGNS) or cell.lstrip().startswith(FORMULA_SIGNS)
+    is_risky = cell.startswith(CONTROL_SIGNS) or _first_sign(cell) in FORMULA_SIGNS
     return f"'{text}" if is_risky else text
+
+
+def _first_sign(text: str) -> str:
+    """First character that is seen, in its plain form: small, full-width or raised signs too."""
+    for sign in text:
+        unseen = unicodedata.category(sign) in ("Cc", "Cf", "Zs", "Zl", "Zp")
+        if not (unseen or sign in BLANK_SIGNS or "\ufe00" <= sign <= "\ufe0f"):
+            return unicodedata.normalize("NFKC", sign)[:1]
+    return ""
 
 
 def write_text_atomic(path: str | os.PathLike[str], text: str) -> None:
