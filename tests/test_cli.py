@@ -219,6 +219,25 @@ def test_a_published_risk_reaches_the_model_and_the_screen(run, frame, tmp_path,
     assert record["model"]["offset"] == "euroscore (probability), slope 1"
 
 
+def test_the_average_doctor_can_be_the_median_one(run_whole, frame):
+    sums = {}
+    for average in ("population", "median"):
+        code, _, _, out = run_whole(frame, "--average-doctor", average)
+        assert code == 0
+        table = pd.read_csv(out / "doctors.csv")
+        sums[average] = table[["observed", "expected", "predicted"]].sum()
+        page = (out / "report.html").read_text(encoding="utf-8")
+        assert ("these doctors would have had on average" in page) == (average == "population")
+    assert sums["population"]["expected"] == pytest.approx(
+        sums["population"]["predicted"], rel=1e-6
+    )
+    assert sums["population"]["expected"] == pytest.approx(sums["population"]["observed"], rel=0.02)
+    assert sums["median"]["expected"] != pytest.approx(sums["median"]["predicted"], rel=1e-3)
+    code, _, err, _ = run_whole(frame, "--average-doctor", "mean")
+    assert code == 2
+    assert "average_doctor must be one of" in err
+
+
 def test_a_wider_level_widens_every_interval(run, frame):
     widths = []
     for level in (".5", ".99"):

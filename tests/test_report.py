@@ -408,6 +408,32 @@ def test_a_very_long_list_keeps_everyone_who_stands_out(monkeypatch):
     assert "30 doctors" in listing.notes[0]
 
 
+@pytest.mark.parametrize("average", ["population", "median"])
+def test_the_report_names_what_doctors_are_compared_with_and_shows_the_sums(tmp_path, average):
+    fit = made_fit(n_doctors=20)
+    rates = ok.standardize(fit, average_doctor=average)
+    results = fit, rates, ok.rank(rates), ok.classify(rates)
+    page = report(*results, path=tmp_path / "r.html", checks=()).read_text("utf-8")
+    words = " ".join(" ".join(Outline(page).text).split())
+    totals = rates.totals()
+    expected, observed = totals.loc["expected", "mean"], totals.loc["observed", "mean"]
+    assert f"together: {observed:,.0f} observed, {expected:,.1f} expected (95% interval" in words
+    assert f"{totals.loc['predicted', 'mean']:,.1f} predicted (95% interval" in words
+    whose = {"population": "these doctors would have had on average", "median": "effect of 0"}
+    other = whose[{"population": "median", "median": "population"}[average]]
+    assert whose[average] in words
+    assert other not in words
+    hints = [value for _, name, value in Outline(page).attributes if name == "title"]
+    assert any(whose[average] in hint for hint in hints)
+    hidden = report(*results, path=tmp_path / "h.html", checks=(), suppress_below=11)
+    assert "together:" not in hidden.read_text("utf-8")
+
+
+def test_sums_of_measurements_are_shown_as_means(tmp_path):
+    page = written(made_fit(family="gaussian"), tmp_path)
+    assert "Mean of all cases: 60." in page or "Mean of all cases: 59." in page
+
+
 def test_numbers_are_written_as_people_read_them():
     assert decimal(-0.001, 1) == "0.0"
     assert decimal(12345.678, 1) == "12,345.7"

@@ -102,6 +102,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         spec=ModelSpec(case_mix=options.adjust, family=options.family),
         choices=Choices(
             rule=FlagRule(threshold=options.threshold, probability=options.probability),
+            average_doctor=options.average_doctor,
             benchmark=options.benchmark,
             engine=options.engine,
             draws=options.draws,

@@ -178,7 +178,7 @@ class Priors:
 
     Attributes
     ----------
-    intercept : prior of the linear predictor of an average case of an average doctor;
+    intercept : prior of the linear predictor of an average case of a doctor with effect 0;
         ``Normal(None, sd)``, the default, centers it at the link of the rate that was observed,
         or with an offset where the published risk adds up to the events: it looks at the data
     coefficient : prior of each slope, per standard deviation of its column

@@ -117,6 +117,13 @@ def add_evaluate(commands: "argparse._SubParsersAction[Parser]", run: Run) -> No
         type=_benchmark,
         help="rate to compare with (overall)",
     )
+    add(
+        "--average-doctor",
+        metavar="population|median",
+        default="population",
+        help="whose outcomes are expected: of these doctors on average, or of one with effect 0 "
+        "(population)",
+    )
     add("--threshold", metavar="RATE", type=read_number, help="rate for flags (the benchmark)")
     add(
         "--probability", metavar="P", type=read_number, default=0.95, help="needed for a flag (.95)"

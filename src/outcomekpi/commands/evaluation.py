@@ -20,6 +20,7 @@ from outcomekpi.commands.publishing import Publishing, refuse_leftovers
 from outcomekpi.errors import SpecError, check_choice
 from outcomekpi.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.profiling.classification import Classification, FlagRule, classify
+from outcomekpi.profiling.doctor_population import AverageDoctor
 from outcomekpi.profiling.doctor_table import doctor_table
 from outcomekpi.profiling.ranking import Ranks, rank
 from outcomekpi.profiling.reliability import Reliability, reliability
@@ -40,6 +41,7 @@ class Choices:
     Attributes
     ----------
     rule : when a doctor is flagged; without a threshold, against the benchmark
+    average_doctor : whose outcomes are expected, as in :func:`outcomekpi.standardize`
     benchmark : rate that ``p_worse`` and ``p_better`` are about; None is the overall rate
     engine, draws, seed : of the fit
     level : probability of every interval
@@ -48,6 +50,7 @@ class Choices:
     """
 
     rule: FlagRule = field(default_factory=FlagRule)
+    average_doctor: AverageDoctor = "population"
     benchmark: float | None = None
     engine: Engine = "quadrature"
     draws: int = 2000
@@ -58,6 +61,7 @@ class Choices:
 
     def __post_init__(self) -> None:
         check_choice("engine", self.engine, get_args(Engine))
+        check_choice("average_doctor", self.average_doctor, get_args(AverageDoctor))
         check_level(self.level)
         if self.benchmark is not None and not isfinite(self.benchmark):
             raise SpecError(f"benchmark must be a finite rate; got {self.benchmark!r}.")
@@ -144,7 +148,7 @@ def evaluate_cases(
 
 
 def _judge(posterior: Fit, choices: Choices) -> Judgment:
-    rates = standardize(posterior)
+    rates = standardize(posterior, average_doctor=choices.average_doctor)
     ranks = rank(rates)
     against_benchmark = classify(rates, replace(choices.rule, threshold=choices.benchmark))
     reliabilities = reliability(posterior)

@@ -27,7 +27,7 @@ class Truth:
 
     Attributes
     ----------
-    intercept : linear predictor of an average case of an average doctor
+    intercept : linear predictor of an average case of a doctor with effect 0
     coefficient : (covariate,), per unit of ``x1, x2, ...``, which have SD 1
     doctor_effect : Series indexed by doctor, link scale
     sd_doctor : SD that the doctor effects were drawn with

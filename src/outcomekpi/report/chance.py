@@ -6,6 +6,7 @@ import pandas as pd
 
 from outcomekpi.adjustment.fit import Fit
 from outcomekpi.profiling.caseload import plan_caseload
+from outcomekpi.profiling.doctor_population import AverageDoctor
 from outcomekpi.profiling.exact import exact_test
 from outcomekpi.profiling.reliability import Reliability
 from outcomekpi.profiling.variation import describe_variation
@@ -27,6 +28,7 @@ def write_chance(
     reliability: Reliability,
     style: RateStyle,
     level: float,
+    average_doctor: AverageDoctor = "population",
 ) -> tuple[str, ...]:
     """Say in words how much of the differences between the doctors is luck.
 
@@ -37,12 +39,13 @@ def write_chance(
     raw_rates : rates before adjustment, of the same doctors
     reliability : of each doctor's result
     style, level : how rates are written, probability of the intervals
+    average_doctor : whose outcomes the tests take as expected
     """
     paragraphs = [
         _describe_range(table, raw_rates, style),
         _describe_reliability(reliability),
         _describe_spread(fit, style, level),
-        _describe_tests(fit, table.index),
+        _describe_tests(fit, table.index, average_doctor),
     ]
     return tuple(paragraph for paragraph in paragraphs if paragraph)
 
@@ -94,12 +97,12 @@ def _describe_spread(fit: Fit, style: RateStyle, level: float) -> str:
     )
 
 
-def _describe_tests(fit: Fit, shown: pd.Index) -> str:
+def _describe_tests(fit: Fit, shown: pd.Index, average_doctor: AverageDoctor) -> str:
     if fit.model.family == "negative_binomial" or fit.cases.outcome.size > TESTED_UP_TO:
         return ""
     from scipy.stats import binom
 
-    p_values = exact_test(fit).to_frame()["p_value"]
+    p_values = exact_test(fit, average_doctor=average_doctor).to_frame()["p_value"]
     p_values = p_values[p_values.index.isin(shown)]
     n, found = len(p_values), int((p_values < SURPRISING).sum())
     said = (

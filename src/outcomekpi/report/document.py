@@ -177,6 +177,7 @@ def _gather(
                 reliability=reliabilities,
                 style=style,
                 level=level,
+                average_doctor=rates.average_doctor,
             ),
         ),
         "asked": passages.describe_question(fit, rates, flags, style=style, level=level, bar=bar),

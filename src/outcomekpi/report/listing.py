@@ -12,6 +12,7 @@ from outcomekpi.report.bar import Bar
 from outcomekpi.report.cells import Cell, Column, Listing, Row, interval_bar, number_cell
 from outcomekpi.report.masking import Mask
 from outcomekpi.report.numbers import RateStyle, count, decimal, percent, plural, probability
+from outcomekpi.report.reference import describe_sums, expected_of
 
 __all__ = ["list_doctors"]
 
@@ -60,6 +61,9 @@ def list_doctors(
         notes.append(mask.names)
     if left_out:
         notes.append(f"{left_out:,} doctors near the {bar.noun} are not listed here.")
+    # a total is one equation more about a count that is withheld
+    if mask.below is None and flags.rates.measure != "direct":
+        notes.append(describe_sums(flags.rates, style, level=level))
     return Listing(
         noun="doctor",
         intro=(
@@ -73,6 +77,7 @@ def list_doctors(
             worst_is_high,
             hospitals=hospitals is not None,
             gaussian=_gaussian(flags),
+            expected=expected_of(flags.rates),
             bar=bar,
         ),
         rows=rows,
@@ -116,6 +121,7 @@ def _columns(
     *,
     hospitals: bool,
     gaussian: bool,
+    expected: str,
     bar: Bar,
 ) -> tuple[Column, ...]:
     by_rate = "descending" if worst_is_high else "ascending"
@@ -124,7 +130,7 @@ def _columns(
         if gaussian
         else (
             Column(label="Observed", hint="events that happened"),
-            Column(label="Expected", hint="events an average doctor would have had"),
+            Column(label="Expected", hint=expected),
         )
     )
     unit = "%" if style.sign else style.unit

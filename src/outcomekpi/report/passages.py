@@ -18,6 +18,7 @@ from outcomekpi.report.published_risk import (
     count_published_risk,
     explain_published_risk,
 )
+from outcomekpi.report.reference import describe_reference
 
 __all__ = [
     "describe_cases",
@@ -33,16 +34,16 @@ __all__ = [
 Facts = list[tuple[str, str]]
 
 MEASURES = {
-    "P/E": "P/E: events predicted for the doctor over events expected of an average doctor with "
-    "the same cases, times the overall rate (risk-standardized rate)",
-    "O/E": "O/E: events observed over events expected of an average doctor with the same cases, "
+    "P/E": "P/E: events predicted for the doctor over events expected with the same cases, times "
+    "the overall rate (risk-standardized rate)",
+    "O/E": "O/E: events observed over events expected with the same cases, "
     "times the overall rate; chance in the observed events is not taken out",
     "direct": "direct: the rate that all cases together would have with this doctor",
 }
 MEASURES_OF_MEANS = {
-    "P/E": "the mean that the model predicts for the doctor's cases, less the mean expected of an "
-    "average doctor with the same cases, plus the overall mean",
-    "O/E": "the mean observed, less the mean expected of an average doctor with the same cases, "
+    "P/E": "the mean that the model predicts for the doctor's cases, less the mean expected with "
+    "the same cases, plus the overall mean",
+    "O/E": "the mean observed, less the mean expected with the same cases, "
     "plus the overall mean; chance in the observed mean is not taken out",
     "direct": "direct: the mean that all cases together would have with this doctor",
 }
@@ -84,10 +85,8 @@ def describe_question(
     ]
     if fit.spec.doctor_level:
         facts.append(("Shrunken towards doctors alike in", fit.spec.doctor_level))
-    if rates.hospital is not None:
-        within = "an average doctor of the same hospital"
-        population = "an average doctor of an average hospital"
-        facts.append(("Compared with", within if rates.hospital == "within" else population))
+    if rates.measure != "direct":
+        facts.append(("Compared with", describe_reference(rates, style)))
     measures = MEASURES_OF_MEANS if rates.family == "gaussian" else MEASURES
     facts += [
         ("Measure", measures[rates.measure]),
@@ -216,7 +215,7 @@ def describe_priors(fit: Fit) -> PlainTable:
     """Lay out every prior that was used, with the numbers that were used."""
     priors, model = fit.model.priors, fit.model
     rows: list[tuple[str, str, str]] = [
-        ("intercept", str(priors.intercept), "average case of an average doctor, link scale")
+        ("intercept", str(priors.intercept), "average case of a doctor with effect 0, link scale")
     ]
     if fit.design.terms:
         rows.append(("coefficients", str(priors.coefficient), "per SD of each covariate"))

@@ -5,6 +5,7 @@ from outcomekpi.profiling.standardization import StandardizedRates
 from outcomekpi.report.bar import Bar
 from outcomekpi.report.numbers import RateStyle, percent
 from outcomekpi.report.published_risk import add_published_risk
+from outcomekpi.report.reference import explain_expected
 
 __all__ = ["explain_words", "state_limits"]
 
@@ -53,8 +54,7 @@ def explain_words(
             1,
             (
                 "Observed and expected",
-                "Events that happened, and events that an average doctor would have had with the "
-                "very same cases.",
+                explain_expected(rates),
             ),
         )
     return words
@@ -87,7 +87,7 @@ def state_limits(fit: Fit, rates: StandardizedRates) -> list[str]:
     ]
     if rates.hospital == "within":
         lines.append(
-            "Each doctor is compared with an average doctor of the same hospital. Differences "
+            "Each doctor is compared with doctors of the same hospital. Differences "
             "between hospitals are not held against, or for, the doctors."
         )
     if rates.measure == "O/E":
