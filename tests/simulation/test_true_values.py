@@ -117,13 +117,26 @@ def test_doctors_of_average_quality_have_ratio_1_and_better_ones_more(goal, popu
         assert (rising > 0).all()
 
 
+@pytest.mark.parametrize("goal", GOALS, ids=str)
+@pytest.mark.parametrize("hospital", ["within", "population"])
+def test_expected_and_predicted_patients_add_up_to_the_same_number(goal, hospital, population):
+    rates = ok.true_rates(population, goal, hospital=hospital)
+    median = ok.true_rates(population, goal, hospital=hospital, average_doctor="median")
+    assert rates["predicted"].equals(median["predicted"])
+    overall = rates.attrs["overall"]
+    assert rates.attrs["expected"] == pytest.approx(overall, rel=1e-9)
+    assert abs(median.attrs["expected"] / overall - 1) > 1e-4
+    assert ((rates["ratio"] > 0.5) & (rates["ratio"] < 2)).all()
+
+
 def test_hospitals_can_be_in_the_expected_rate_or_on_the_side_of_the_doctor():
     doctors = ok.DoctorTraits(hospitals=3, doctors=12, patients_per_doctor=40.0)
     base = small(doctors=doctors)
     scenario = replace(base, hba1c=replace(base.hba1c, sd_doctor=0.0, sd_hospital=0.4))
     population = ok.simulate_population(scenario, seed=3)
     within = ok.true_rates(population, ok.ReadingBelow())
-    across = ok.true_rates(population, ok.ReadingBelow(), hospital="population")
+    other = {"hospital": "population", "average_doctor": "median"}
+    across = ok.true_rates(population, ok.ReadingBelow(), **other)
     assert within["ratio"].to_numpy() == pytest.approx(1.0, abs=1e-12)
     hospital = population.doctors.set_index("doctor")["hospital"]
     quality = population.truth.hospitals["hba1c"].reindex(hospital[across.index]).to_numpy()

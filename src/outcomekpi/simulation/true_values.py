@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.errors import check_choice, check_kind
+from outcomekpi.profiling.doctor_population import AverageDoctor, normal_nodes
 from outcomekpi.simulation.chances import (
     Patients,
     condition_of,
@@ -28,6 +29,8 @@ HospitalShare = Literal["within", "population"]
 Array = NDArray[np.float64]
 PRODUCTS = 1e6  # patients x doctors that are computed; beyond, every k-th patient is the reference
 NODES = 12
+AVERAGED = 7  # Gauss-Hermite nodes over the population of doctors
+STEP = 0.1  # SDs of the doctors, for the derivative of what is expected
 
 
 def true_rates(
@@ -35,6 +38,7 @@ def true_rates(
     indicator: GoalIndicator,
     *,
     month: int = 12,
+    average_doctor: AverageDoctor = "population",
     hospital: HospitalShare = "within",
 ) -> pd.DataFrame:
     """Each doctor's true standardized rate: what ``standardize`` estimates, without chance.
@@ -44,16 +48,19 @@ def true_rates(
     population : as simulated
     indicator : the goal
     month : of the judgment
-    hospital : "within" compares with an average doctor of the same hospital, so that the
-        hospital's own part is in the expected rate; "population" with one of an average hospital
+    average_doctor : whose rates are expected, as in :func:`outcomekpi.standardize`: on average
+        those of the doctors ("population"), or those of a doctor of quality 0 ("median")
+    hospital : "within" compares with the average doctor in the same hospital, so that the
+        hospital's own part is in the expected rate; "population" with doctors of all hospitals
 
     Returns
     -------
     DataFrame indexed by doctor, all those with patients who can count. ``patients``; ``expected``
-    and ``predicted``, true rates of his own patients with an average doctor and with him;
+    and ``predicted``, true rates of his own patients with the average doctor and with him;
     ``ratio``, predicted over expected; ``indirect``, that times the overall true rate, as P/E;
     ``direct``, the true rate if every patient in the population were his; ``quality``.
-    ``attrs`` hold ``overall`` (the overall true rate) and ``reference_patients``.
+    ``attrs`` hold ``overall`` (the overall true rate), ``expected`` (with the average doctor)
+    and ``reference_patients``.
 
     Raises
     ------
@@ -66,11 +73,13 @@ def true_rates(
     reached the goal when his doctor improves the outcome by e, given all that made his course
     (level, slope, severity; exact up to quadrature), weights w_i the probability to count (alive):
 
-        expected = Σ_own w q(h) / Σ_own w,    predicted = Σ_own w q(h + d) / Σ_own w,
+        expected = Σ_own w q(h + m) / Σ_own w,    predicted = Σ_own w q(h + d) / Σ_own w,
         direct = Σ_all w q(h + d) / Σ_all w,
 
-    d the doctor's and h the hospital's effect (0 in "expected" with "population"). An average
-    doctor is one of quality 0. Measured means: at the month of judgment itself, also where the
+    d the doctor's and h the hospital's effect (0 in "expected" with "population"). m is 0 for the
+    median doctor; for the population q(h + m) is the mean over a normal distribution with the SD
+    of the doctors' effects, centered so that expected and predicted patients add up to the same
+    number. Measured means: at the month of judgment itself, also where the
     tables have no reading.
 
     Examples
@@ -81,6 +90,7 @@ def true_rates(
     ['patients', 'expected', 'predicted', 'ratio', 'indirect', 'direct', 'quality']
     """
     check_kind("population", population, Population, "ok.simulate_population(...)")
+    check_choice("average_doctor", average_doctor, get_args(AverageDoctor))
     check_choice("hospital", hospital, get_args(HospitalShare))
     check_window(population, indicator, month)
     scenario = population.scenario
@@ -94,7 +104,14 @@ def true_rates(
     total = {name: own[name] + shared[name] for name in own}
     average = shared if hospital == "within" else {name: 0 * own[name] for name in own}
     predicted = chances(patients, {name: gain[doctor] for name, gain in total.items()})
-    expected = chances(patients, {name: gain[doctor] for name, gain in average.items()})
+    base = {name: gain[doctor] for name, gain in average.items()}
+    if average_doctor == "median":
+        expected = chances(patients, base)
+    else:
+        brought = {name: (total[name] - average[name])[doctor] for name in total}
+        expected = _mean_over_doctors(
+            lambda gain: chances(patients, gain), base, brought, weight, predicted
+        )
     sums = {
         "patients": np.bincount(doctor, minlength=len(population.doctors)),
         "expected": np.bincount(doctor, weight * expected, len(population.doctors)),
@@ -105,15 +122,48 @@ def true_rates(
     frame["direct"], reference = _direct_rates(patients, weight, total, chances)
     frame["quality"] = population.truth.doctors[_outcome(indicator)]
     frame = frame[frame["patients"] > 0]
-    overall = frame["predicted"].sum() / frame["weight"].sum()
+    overall, of_average = frame[["predicted", "expected"]].sum() / frame["weight"].sum()
     frame["ratio"] = frame["predicted"] / frame["expected"]
     frame["indirect"] = frame["ratio"] * overall
     for name in ("expected", "predicted"):
         frame[name] /= frame["weight"]
     order = ["patients", "expected", "predicted", "ratio", "indirect", "direct", "quality"]
     frame = frame[order]
-    frame.attrs.update(overall=float(overall), reference_patients=reference)
+    frame.attrs.update(
+        overall=float(overall), expected=float(of_average), reference_patients=reference
+    )
     return frame
+
+
+def _mean_over_doctors(
+    chances: Callable[[dict[str, Array]], Array],
+    base: dict[str, Array],
+    brought: dict[str, Array],
+    weight: Array,
+    predicted: Array,
+) -> Array:
+    """Mean chance of each patient over the doctors' effects, level with what is predicted.
+
+    ``base`` and ``brought`` (patient,): effects without his doctor, and his doctor's.
+    """
+    center = {name: float(np.average(gain, weights=weight)) for name, gain in brought.items()}
+    spread = {
+        name: float(np.sqrt(np.average((gain - center[name]) ** 2, weights=weight)))
+        for name, gain in brought.items()
+    }
+
+    def mean_at(shift: float) -> Array:
+        mean = np.zeros(weight.size)
+        for node, share in zip(*normal_nodes(AVERAGED), strict=True):
+            moved = {n: base[n] + center[n] + (shift + node) * spread[n] for n in base}
+            mean += share * chances(moved)
+        return mean
+
+    expected = mean_at(0.0)
+    slope = (mean_at(STEP) - expected) / STEP
+    if not weight @ slope:
+        return expected
+    return np.asarray(expected + (weight @ (predicted - expected)) / (weight @ slope) * slope)
 
 
 def _outcome(indicator: GoalIndicator) -> str:
