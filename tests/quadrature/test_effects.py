@@ -158,7 +158,7 @@ def test_draws_do_not_depend_on_how_doctors_are_split_up():
         covariate=shifts.covariate[:70],
         table=shifts.table[:70],
     )
-    first = draw_conditionals(curves.part(slice(0, 70)), some, sigma, seed=3, compiled=False)
+    first = draw_conditionals(curves.of(slice(0, 70)), some, sigma, seed=3, compiled=False)
     np.testing.assert_allclose(every[:70], first, rtol=0, atol=1e-12)
 
 

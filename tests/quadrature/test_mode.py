@@ -1,6 +1,15 @@
 import numpy as np
 import pytest
-from worlds import HARD_CASES, PRIORS, brute_log_posterior, gamma_counts, hard_case, simulate
+from reference_sets import make_set
+from worlds import (
+    HARD_CASES,
+    PRIORS,
+    brute_log_posterior,
+    gamma_counts,
+    hard_case,
+    make_model,
+    simulate,
+)
 
 from outcomekpi.adjustment.priors import (
     Exponential,
@@ -13,6 +22,7 @@ from outcomekpi.adjustment.priors import (
     Uniform,
 )
 from outcomekpi.adjustment.quadrature.engine import build_target
+from outcomekpi.adjustment.quadrature.evaluation import anchor_effects, log_posterior
 from outcomekpi.adjustment.quadrature.mode import evaluate, find_mode
 from outcomekpi.adjustment.quadrature.priors import log_sd_prior, log_sd_prior_derivatives
 
@@ -189,3 +199,39 @@ def test_flat_priors_leave_the_likelihood_alone():
     # The normal priors are at their tops but for the second slope: (.5)² / 2.
     difference = at(model, theta).log_posterior - at(moved, theta).log_posterior
     assert difference == pytest.approx(0.125, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["exposures, huge counts", "exposures, 5 doctors, sd 3"])
+def test_the_information_is_right_where_counts_say_far_more_than_the_doctor_sd(name):
+    """Two numbers of 1e7 whose difference is 1: the mode was missed by whole units."""
+    data = make_set(name)
+    model = make_model(
+        "poisson",
+        data.code,
+        data.matrix,
+        data.outcome,
+        exposure=data.size,
+        priors=Priors(intercept=Normal(*data.intercept), sd_doctor=HalfNormal(1.0)),
+    )
+    start = np.array([data.intercept[0], 0.0, np.log(0.3)])
+    target = build_target(model)
+    mode = find_mode(target, start, start=np.zeros(model.n_doctors))
+    assert mode.steps < 20
+    assert mode.decrement < 1e-4
+    anchor = anchor_effects(target, mode)
+    step = 0.3 * np.diag(mode.information) ** -0.5
+
+    def second(k, other):
+        corners = np.array(
+            [
+                mode.theta + a * step[k] * np.eye(3)[k] + b * step[other] * np.eye(3)[other]
+                for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1))
+            ]
+        )
+        height = log_posterior(target, anchor, corners)
+        return -(height @ [1, -1, -1, 1]) / (4 * step[k] * step[other])
+
+    exact = np.array([[second(k, other) for other in range(3)] for k in range(3)])
+    size = np.sqrt(np.outer(np.diag(exact), np.diag(exact)))
+    # Third derivatives over steps of .3 SD leave 1 %.
+    np.testing.assert_allclose(mode.information / size, exact / size, rtol=0, atol=2e-2)

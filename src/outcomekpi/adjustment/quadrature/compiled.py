@@ -214,6 +214,7 @@ class CompiledLogisticKernel:
             # sums by doctor fall on different doctors: all threads write into the first part
             own = Score(
                 mean=part.mean,
+                expected=total.expected,
                 information=part.information,
                 covariates=total.covariates,
                 loadings=total.loadings,

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from outcomekpi.adjustment.quadrature.bows import Bows
 from outcomekpi.adjustment.quadrature.integration import center_effects
 from outcomekpi.adjustment.quadrature.kernels import Kernel, clipped_exp
+from outcomekpi.adjustment.quadrature.quantiles import find_reach
 
 __all__ = ["Curves", "spline_curves", "tabulate_curves"]
 
@@ -20,6 +22,7 @@ Array = NDArray[np.float64]
 
 _NODES = 41
 _DROP = 20.0  # log density below the mode at which the table ends
+_SKEWED = 0.3  # |C'''| s³ from which a curve is tabulated less its bow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,6 +35,7 @@ class Curves:
     coefficients : (4, piece, doctor), of powers 3, 2, 1, 0 of the distance in steps
     center : (doctor,), mode of the conditional at the largest doctor SD, where shift is 0
     curvature : (doctor,), -C'' there
+    bows : what was taken out of the curves before they were tabulated, where some are skewed
     """
 
     lower: Array
@@ -39,8 +43,9 @@ class Curves:
     coefficients: Array
     center: Array
     curvature: Array
+    bows: Bows | None = None
 
-    def part(self, doctors: slice) -> "Curves":
+    def of(self, doctors: slice | NDArray[np.intp]) -> "Curves":
         """Return the curves of some of the doctors."""
         return Curves(
             lower=self.lower[doctors],
@@ -48,6 +53,7 @@ class Curves:
             coefficients=self.coefficients[:, :, doctors],
             center=self.center[doctors],
             curvature=self.curvature[doctors],
+            bows=None if self.bows is None else self.bows.of(doctors),
         )
 
     def _pieces(self, t: Array) -> tuple[Array, Array, tuple[Array, Array, Array, Array]]:
@@ -72,34 +78,34 @@ class Curves:
         result: Array = ((a * x + b) * x + c) * x + d
         if beyond.any():
             result += beyond * ((3 * a * x + 2 * b) * x + c)
+        if self.bows is not None:
+            result += self.bows.value(t)
         return result
 
     def derivatives(self, t: Array) -> tuple[Array, Array]:
         """Return C' and C'' at t (doctor, ...); beyond the table, those at its end."""
         x, _, (a, b, c, _) = self._pieces(t)
         step = self.step.reshape(-1, *[1] * (t.ndim - 1))
-        return ((3 * a * x + 2 * b) * x + c) / step, (6 * a * x + 2 * b) / step**2
+        slope, bend = ((3 * a * x + 2 * b) * x + c) / step, (6 * a * x + 2 * b) / step**2
+        if self.bows is not None:
+            bowed = self.bows.derivatives(t)
+            slope, bend = slope + bowed[0], bend + bowed[1]
+        return slope, bend
 
 
-def _end(
-    kernel: Kernel, size: Array, sigma: float, center: Array, scale: Array, side: float
-) -> Array:
-    """Distance from the center at which each doctor's conditional has fallen by ``_DROP``."""
+def _ends(
+    kernel: Kernel, size: Array, sigma: float, center: Array, scale: Array
+) -> tuple[Array, Array]:
+    """Distances below and above the center at which each conditional has fallen by ``_DROP``."""
 
     def height(t: Array) -> Array:
-        partition = kernel.log_partition(size, clipped_exp(t[None]))[0]
-        result: Array = kernel.rows.y_doctor * t - partition - 0.5 * (t / sigma) ** 2
+        partition = kernel.log_partition(size, clipped_exp(t.T)).T
+        result: Array = kernel.rows.y_doctor[:, None] * t - partition - 0.5 * (t / sigma) ** 2
         return result
 
-    top = height(center)
-    width = 6.5 * scale
-    for _ in range(6):
-        drop = np.maximum(top - height(center + side * width), 1e-3)
-        wider = np.minimum(width * np.clip(np.sqrt(_DROP / drop), 1.0, 2.0), 6.5 * sigma)
-        if np.all(wider <= width * 1.02):
-            break
-        width = np.maximum(wider, width)
-    return width
+    top = height(center[:, None])[:, 0]
+    below, above = (find_reach(height, center, scale, top, side, _DROP) for side in (-1.0, 1.0))
+    return below, above
 
 
 def tabulate_curves(
@@ -123,27 +129,37 @@ def tabulate_curves(
     lower, upper = np.full(center.size, np.inf), np.full(center.size, -np.inf)
     curvature = np.empty(center.size)
     for sigma in sigmas:
-        center, curvature, _ = center_effects(kernel, size, sigma, center)
+        center, curvature, third = center_effects(kernel, size, sigma, center)
         scale = (curvature + sigma**-2) ** -0.5
         pull = np.minimum(1.5 / (1 + curvature * sigma**2), 1.0)
-        left = _end(kernel, size, sigma, center, scale, -1.0)
-        right = _end(kernel, size, sigma, center, scale, 1.0)
+        left, right = _ends(kernel, size, sigma, center, scale)
         lower = np.minimum(lower, center - left + pull * np.minimum(shifts[0], 0.0))
         upper = np.maximum(upper, center + right + pull * np.maximum(shifts[1], 0.0))
+    bows = None
+    if float((third * scale**3).max()) > _SKEWED or float((third * scale**3).min()) < -_SKEWED:
+        bows = _bows(center, curvature, third)
     return replace(
-        spline_curves(kernel, beta[None], lower[None], upper[None]),
+        spline_curves(kernel, beta[None], lower[None], upper[None], bows=bows),
         center=center,
         curvature=curvature,
     )
 
 
-def spline_curves(kernel: Kernel, betas: Array, lower: Array, upper: Array) -> Curves:
+def _bows(center: Array, curvature: Array, third: Array) -> Bows:
+    lean = 0.5 * (1.0 - third / np.maximum(curvature, 1e-300))
+    return Bows(center=center, curvature=curvature, lean=np.clip(lean, 0.0, 1.0))
+
+
+def spline_curves(
+    kernel: Kernel, betas: Array, lower: Array, upper: Array, *, bows: Bows | None = None
+) -> Curves:
     """Tabulate the curves of all doctors at many fixed effects, theta after theta.
 
     Parameters
     ----------
     betas : (theta, column)
     lower, upper : (theta, doctor), ends of the tables
+    bows : of all units, taken out of the curves
 
     Returns
     -------
@@ -159,10 +175,14 @@ def spline_curves(kernel: Kernel, betas: Array, lower: Array, upper: Array) -> C
     unit = np.arange(heights.shape[1])
     top = np.clip(heights.argmax(axis=0), 1, _NODES - 2)
     bend = heights[top - 1, unit] - 2 * heights[top, unit] + heights[top + 1, unit]
+    if bows is not None:
+        places = np.moveaxis(nodes, 1, 0).reshape(_NODES, -1)
+        heights = heights - bows.value(places.T).T
     return Curves(
         lower=lower.ravel(),
         step=step.ravel(),
         coefficients=np.ascontiguousarray(CubicSpline(np.arange(_NODES), heights, axis=0).c),
         center=lower.ravel() + top * step.ravel(),
         curvature=-bend / step.ravel() ** 2,
+        bows=bows,
     )

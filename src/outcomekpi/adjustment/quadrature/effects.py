@@ -3,6 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from outcomekpi.adjustment.quadrature.accuracy import (
+    doubtful_doctors,
+    draw_exactly,
+    leaving_doctors,
+)
 from outcomekpi.adjustment.quadrature.curves import Curves
 from outcomekpi.adjustment.quadrature.scores import normal_midpoints, shuffled_midpoints
 from outcomekpi.adjustment.quadrature.shifts import Shifts
@@ -16,6 +21,7 @@ Array = NDArray[np.float64]
 _SINGLE_PRECISION_FROM = 4_000_000  # draws of doctor effects
 _TABLE = 256  # doctors whose surfaces are built together
 _CHUNK = 1 << 15
+_EXACT = 16  # doctors drawn exactly together
 
 
 def draw_conditionals(
@@ -24,6 +30,9 @@ def draw_conditionals(
     """Draw every doctor's effect u, given his curve's shift and the doctor SD of every draw.
 
     The curves give t = u + shift; what is returned is u.
+
+    Doctors whose quantile surface fails a comparison with the inverted density, or sends a draw
+    where no conditional reaches, are drawn by inverting the density of every draw.
 
     Each doctor has a random stream of his own, so that his draws do not depend on how doctors
     are split up, and his scores are stratified: the midpoints of equally likely strata in random
@@ -48,8 +57,9 @@ def draw_conditionals(
 
     def work(first: int) -> None:
         part = slice(first, min(first + _TABLE, n_doctors))
+        own, shift = curves.of(part), shifts.of(part)
         surfaces = build_surfaces(
-            curves.part(part),
+            own,
             sigmas=ends,
             shifts=(lowest[part], highest[part]),
             largest_score=float(midpoints[-1]),
@@ -57,9 +67,18 @@ def draw_conditionals(
         if compiled:
             from outcomekpi.adjustment.quadrature.compiled_surfaces import draw_compiled
 
-            draw_compiled(surfaces, shifts.of(part), sigma, midpoints, result, part, seed)
+            draw_compiled(surfaces, shift, sigma, midpoints, result, part, seed)
         else:
-            _draw(surfaces, shifts.of(part), sigma, result[part], first, seed)
+            _draw(surfaces, shift, sigma, result[part], first, seed)
+        failed = doubtful_doctors(surfaces, own, shift, sigma, first=first)
+        if own.bows is not None:
+            left = leaving_doctors(own, shift, sigma, result[part], surfaces.largest_score)
+            failed = np.union1d(failed, left)
+        for start in range(0, failed.size, _EXACT):
+            doctors = failed[start : start + _EXACT]
+            scores = _scores(doctors + first, sigma.size, seed)
+            drawn = draw_exactly(own.of(doctors), shift[doctors], sigma, scores)
+            result[doctors + first] = drawn - shift[doctors]
 
     firsts = list(range(0, n_doctors, _TABLE))
     if compiled:
@@ -82,10 +101,10 @@ def _draw(
     step = max(1, _CHUNK // sigma.size)
     for start in range(0, out.shape[0], step):
         part = slice(start, min(start + step, out.shape[0]))
-        scores = np.stack(
-            [
-                shuffled_midpoints(sigma.size, "doctor", first + doctor, seed)
-                for doctor in range(part.start, part.stop)
-            ]
-        )
+        scores = _scores(np.arange(part.start, part.stop) + first, sigma.size, seed)
         out[part] = surfaces.draw(part, shift[part], sigma, scores) - shift[part]
+
+
+def _scores(doctors: NDArray[np.intp], n_draws: int, seed: int) -> Array:
+    """Stratified normal scores in every doctor's own order, (doctor, draw)."""
+    return np.stack([shuffled_midpoints(n_draws, "doctor", int(j), seed) for j in doctors])

@@ -14,7 +14,7 @@ from outcomekpi.adjustment.model import Model
 from outcomekpi.adjustment.priors import SDPrior, Uniform
 from outcomekpi.adjustment.quadrature.gaussian_sums import Form, Sums
 from outcomekpi.adjustment.quadrature.priors import FixedEffectPrior, fixed_effect_prior
-from outcomekpi.adjustment.quadrature.surfaces import invert_density
+from outcomekpi.adjustment.quadrature.quantiles import invert_density
 from outcomekpi.errors import EngineError
 
 __all__ = ["Conjugate", "GaussianTarget", "ResidualTable", "gaussian_target"]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from outcomekpi.adjustment.quadrature.curves import Curves
 from outcomekpi.adjustment.quadrature.nesting import NestedTarget, inner_integrals
+from outcomekpi.adjustment.quadrature.quantiles import invert_density
 from outcomekpi.adjustment.quadrature.scores import shuffled_midpoints
-from outcomekpi.adjustment.quadrature.surfaces import invert_density
 
 __all__ = ["draw_hospitals"]
 

@@ -83,12 +83,14 @@ class Score:
     Attributes
     ----------
     mean : (column,), sum_i sum_q w_q mu_iq x_i
+    expected : (doctor,), sum_i sum_q w_q mu_iq
     information : (column, column), sum_i sum_q w_q v_iq x_i x_i'
     covariates : (column, doctor), the same variances against x_i alone, by doctor
     loadings : (kind - 1, column, doctor), sum_i sum_q w_q mu_iq x_i for the other kinds, by doctor
     """
 
     mean: Array
+    expected: Array
     information: Array
     covariates: Array
     loadings: Array
@@ -200,6 +202,7 @@ def empty_score(rows: Rows, n_kinds: int) -> Score:
     n, n_doctors = rows.n_columns, rows.n_doctors
     return Score(
         mean=np.zeros(n),
+        expected=np.empty(n_doctors),
         information=np.zeros((n, n)),
         covariates=np.empty((n, n_doctors)),
         loadings=np.empty((n_kinds - 1, n, n_doctors)),
@@ -211,6 +214,7 @@ def add_block(score: Score, rows: Rows, block: Block, means: Array, variance: Ar
     x = rows.x[:, block.rows].astype(np.float64, copy=False)
     weighted = x * variance
     score.mean[:] += x @ means[0]
+    score.expected[block.doctors] = np.add.reduceat(means[0], block.starts)
     score.information[:] += weighted @ x.T
     score.covariates[:, block.doctors] = np.add.reduceat(weighted, block.starts, axis=1)
     for kind in range(1, means.shape[0]):

@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from outcomekpi.adjustment.priors import SDPrior
 from outcomekpi.adjustment.quadrature.integration import LocalFit, choose_rule, integrate_effects
-from outcomekpi.adjustment.quadrature.kernels import Kernel, clipped_exp
+from outcomekpi.adjustment.quadrature.kernels import Kernel, Score, clipped_exp
 from outcomekpi.adjustment.quadrature.priors import (
     FixedEffectPrior,
     largest_log_sigma,
     log_sd_prior,
     log_sd_prior_derivatives,
 )
+from outcomekpi.adjustment.quadrature.rows import Rows
 from outcomekpi.errors import EngineError
 
 __all__ = ["Mode", "Target", "evaluate", "find_mode"]
@@ -78,33 +79,26 @@ def evaluate(target: Target, theta: Array, start: Array) -> Mode:
     With q the nodes of doctor j and w_q their weights, the gradient is
     ``sum_i (y_i - sum_q w_q mu_iq) x_i`` for beta and ``sum_j E[u²/sigma²] - 1`` for
     log sigma. The information is Louis' (1982): expected complete-data information less the
-    covariance of the complete-data scores over the nodes. The scores of beta enter through
-    their projections on two functions of u, see :func:`_orthonormal`.
+    covariance of the complete-data scores over the nodes. Where a doctor's cases say far more
+    than the doctor SD, both are differences of large numbers that nearly cancel; what is left
+    of them follows from integration by parts, see :func:`_by_parts`.
     """
     beta, sigma = theta[:-1], float(np.exp(theta[-1]))
     rows = target.kernel.rows
     local = integrate_effects(target.kernel, beta, sigma, start=start, rule=choose_rule(0.0))
-    squared = (local.nodes / sigma) ** 2
     functions = _orthonormal(local)
     kinds = np.concatenate((local.weights[None], functions * local.weights))
     score = target.kernel.score(local.size, clipped_exp(local.nodes), kinds)
 
+    squared = (local.nodes / sigma) ** 2
     moment = (local.weights * squared).sum(axis=0)
-    prior_slope, prior_bend = log_sd_prior_derivatives(target.sd_prior, float(theta[-1]))
-    gradient = np.append(
-        rows.xty - score.mean + target.fixed.slope(beta), (moment - 1).sum() + prior_slope
-    )
-
-    n_columns = rows.n_columns
-    information = np.empty((n_columns + 1, n_columns + 1))
-    information[:-1, :-1] = score.information + np.diag(target.fixed.precision)
-    information[:-1, -1] = 0.0
-    for function, loading in zip(functions, score.loadings, strict=True):
-        squared_loading = (local.weights * function * squared).sum(axis=0)
-        information[:-1, :-1] -= loading @ loading.T
-        information[:-1, -1] += loading @ squared_loading
-    information[-1, :-1] = information[:-1, -1]
     spread = (local.weights * squared**2).sum(axis=0) - moment**2
+    prior_slope, prior_bend = log_sd_prior_derivatives(target.sd_prior, float(theta[-1]))
+    slope, curvature, cross = _by_parts(rows, score, local, functions, sigma)
+    gradient = np.append(slope + target.fixed.slope(beta), (moment - 1).sum() + prior_slope)
+    information = np.empty((theta.size, theta.size))
+    information[:-1, :-1] = curvature + np.diag(target.fixed.precision)
+    information[:-1, -1] = information[-1, :-1] = cross
     information[-1, -1] = (2 * moment - spread).sum() - prior_bend
     log_posterior = (
         float(rows.xty @ beta + local.log_marginal.sum())
@@ -120,12 +114,47 @@ def evaluate(target: Target, theta: Array, start: Array) -> Mode:
     )
 
 
-def _orthonormal(local: LocalFit) -> Array:
-    """Two functions of the nodes, orthonormal under the weights, that the scores lie close to.
+def _by_parts(
+    rows: Rows, score: Score, local: LocalFit, functions: Array, sigma: float
+) -> tuple[Array, Array, Array]:
+    """Gradient of beta, its information, and that of beta and log sigma, without the priors.
 
-    The first is the score of a doctor whose cases are alike, (e^x - 1) / (1 - p + p e^x) at
-    distance x from the center, p from C''' / C'' = 1 - 2p: nearly linear for most, exponential
-    for a doctor without events. The second is the square of x.
+    Notes
+    -----
+    With M = sum_i mu_i of a doctor and any function h of his effect, E[h'] = Cov(h, M + u/sigma²)
+    under his conditional (Stein's identity). The covariates of every doctor are split into
+    their mean, weighted by information, and the rest. In the direction of the mean, his
+    residuals add up to E[u]/sigma², and his information is Cov(u, M)/sigma² and not the difference
+    of E[M'] and Var(M), which are larger by the number of his events. Sums of the rest vary
+    little with u, and enter through their projections on two functions of u.
+    """
+    u = local.nodes - local.center
+    mean_u = (local.weights * u).sum(axis=0)
+    sd_u = np.sqrt((local.weights * (u - mean_u) ** 2).sum(axis=0))
+    effect = local.center + mean_u
+    middle = score.covariates / np.maximum(score.covariates[0], 1e-300)  # (column, doctor)
+    shared = score.loadings[0] * (sd_u / sigma**2)  # Cov(u, sum_i mu_i x_i) / sigma²
+    rest = score.loadings - middle * score.loadings[:, :1]
+
+    excess = rows.y_doctor - score.expected - effect / sigma**2
+    gradient = rows.xty - score.mean - middle @ excess
+    both = middle @ shared.T
+    information = score.information - (middle * score.covariates[0]) @ middle.T
+    information += both + both.T - (middle * shared[0]) @ middle.T
+    squared = (functions * local.weights * (local.nodes / sigma) ** 2).sum(axis=1)
+    cross = middle @ ((2 * effect - sd_u * squared[0]) / sigma**2)
+    for loading, along in zip(rest, squared, strict=True):
+        information -= loading @ loading.T
+        cross += loading @ along
+    return gradient, information, cross
+
+
+def _orthonormal(local: LocalFit) -> Array:
+    """Two functions of the nodes, orthonormal under the weights.
+
+    The first is u, which integration by parts asks for. The second is the score of a doctor
+    whose cases are alike, (e^x - 1) / (1 - p + p e^x) at distance x from the center, p from
+    C''' / C'' = 1 - 2p, made orthogonal to u: exponential for a doctor without events.
 
     Returns
     -------
@@ -133,11 +162,11 @@ def _orthonormal(local: LocalFit) -> Array:
     """
     w, x = local.weights, local.nodes - local.center
     lean = np.clip(0.5 * (1.0 + local.third / np.maximum(local.curvature, 1e-300)), 0.0, 1.0)
+    first = _standardized(x, w)
     growth = clipped_exp(x)
-    first = _standardized((growth - 1.0) / (1.0 - lean + lean * growth), w)
-    square = _standardized((x / local.scale) ** 2, w)
-    square = square - (w * square * first).sum(axis=0) * first
-    return np.stack((first, _standardized(square, w)))
+    score = _standardized((growth - 1.0) / (1.0 - lean + lean * growth), w)
+    score = score - (w * score * first).sum(axis=0) * first
+    return np.stack((first, _standardized(score, w)))
 
 
 def _standardized(values: Array, weights: Array) -> Array:
@@ -150,10 +179,11 @@ def _standardized(values: Array, weights: Array) -> Array:
 def _newton_step(mode: Mode, free: slice) -> tuple[Array, float]:
     """Capped Newton step and decrement; eigenvalues that are not positive are lifted."""
     information, gradient = mode.information[free, free], mode.gradient[free]
-    values, vectors = np.linalg.eigh(information)
-    floor = max(1e-8 * values[-1], 1e-10)
+    scale = np.maximum(np.abs(np.diag(information)), 1e-10) ** -0.5
+    values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
+    floor = 1e-10 * values[-1]
     lifted = np.where(values > floor, values, np.maximum(np.abs(values), floor))
-    step = vectors @ ((vectors.T @ gradient) / lifted)
+    step = scale * (vectors @ ((vectors.T @ (scale * gradient)) / lifted))
     decrement = float(gradient @ step)
     largest = np.abs(step).max()
     return step * min(1.0, _LARGEST_STEP / largest) if largest > 0 else step, decrement

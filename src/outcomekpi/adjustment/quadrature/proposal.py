@@ -72,10 +72,19 @@ def inverse_root(information: Array, *, least: float = 0.0) -> Array:
     """Lower triangular L with L L' the inverse of a symmetric matrix.
 
     Eigenvalues that are not positive come from rounding or from quadrature at doctor SDs far out;
-    they are lifted to a 1e-8th of the largest, or to ``least``, if that is more.
+    they are lifted to a 1e-8th of the largest, or to ``least``, if that is more. Whether they are
+    is judged with ones on the diagonal: the information on an intercept may well be a 1e-8th
+    of that on a slope.
     """
+    diagonal = np.diag(information)
+    if diagonal.min() > 0:
+        scale = diagonal**-0.5
+        values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
+        if values[0] > 1e-9:
+            root: Array = np.linalg.cholesky((vectors / values) @ vectors.T)
+            return scale[:, None] * root
     values, vectors = np.linalg.eigh(information)
-    least = max(least, 1e-8 * values[-1], 1e-16) if values[0] <= 1e-8 * values[-1] else 0.0
+    least = max(least, 1e-8 * values[-1], 1e-16)
     return np.linalg.cholesky((vectors / np.maximum(values, least)) @ vectors.T)
 
 

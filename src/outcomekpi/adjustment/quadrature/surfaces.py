@@ -12,16 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from outcomekpi.adjustment.quadrature.curves import Curves
+from outcomekpi.adjustment.quadrature.quantiles import find_quantiles
 
-__all__ = ["Surfaces", "build_surfaces", "invert_density"]
+__all__ = ["Surfaces", "build_surfaces", "conditional_quantiles", "conditional_scales"]
 
 Array = NDArray[np.float64]
 
-_GRID = 33
-_DROP = 18.0
+_NEWTON_STEPS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,13 +43,15 @@ class Surfaces:
     shift_range: Array
     largest_score: float
 
-    def draw(self, doctors: slice, shift: Array, sigma: Array, score: Array) -> Array:
+    def draw(
+        self, doctors: slice | NDArray[np.intp], shift: Array, sigma: Array, score: Array
+    ) -> Array:
         """Draws of t for some doctors.
 
         Parameters
         ----------
         shift : (doctor, draw)
-        sigma : (draw,)
+        sigma : (draw,) or (doctor, draw)
         score : (doctor, draw), standard normal
 
         Returns
@@ -129,6 +130,8 @@ def build_surfaces(
     wide = sigmas[1] / sigmas[0]
     n_pull = 3 if wide < 2.0 else 5 if wide < 5.0 else 8
     n_shift, n_score = 3, 6 if wide < 2.0 else 8
+    if curves.bows is not None:  # quantiles bend where a flank begins
+        n_pull, n_score = n_pull + 2, n_score + 4
     curvature = np.maximum(curves.curvature, 1e-6)
     slope, _ = curves.derivatives(curves.center[:, None])
     target = curves.center + slope[:, 0] / curvature
@@ -141,7 +144,10 @@ def build_surfaces(
     sigma = np.sqrt((1.0 / np.clip(pull, 1e-12, 1 - 1e-12) - 1.0) / curvature[:, None, None])
     sigma = np.clip(sigma, *sigmas)
     shift = _at(shift_range, n_shift)[:, None, :]
-    quantiles = _quantiles(curves, shift, sigma, largest_score * _nodes(n_score))
+    units = np.broadcast_arrays(shift, sigma)
+    flat = [values.reshape(curves.center.size, -1) for values in units]
+    quantiles = conditional_quantiles(curves, *flat, largest_score * _nodes(n_score))
+    quantiles = quantiles.reshape(*units[0].shape, n_score)
     pull = 1.0 / (1.0 + curvature[:, None, None] * sigma**2)
     center = target[:, None, None] + (shift - target[:, None, None]) * pull
     scale = sigma * np.sqrt(pull)
@@ -165,111 +171,42 @@ def build_surfaces(
     )
 
 
-def _conditional_mode(curves: Curves, shift: Array, precision: Array, start: Array) -> Array:
-    t = start
-    for _ in range(12):
+def conditional_quantiles(curves: Curves, shift: Array, sigma: Array, scores: Array) -> Array:
+    """Quantiles of exp(C(t)) N(t; shift, sigma²) at normal scores.
+
+    Parameters
+    ----------
+    shift, sigma : (doctor, unit) after broadcasting: a doctor's conditional at many thetas
+    scores : (score,) or (doctor, unit, score)
+
+    Returns
+    -------
+    (doctor, unit, score), of t
+    """
+    shift, sigma = np.broadcast_arrays(shift, sigma)
+    precision = sigma**-2
+    mode, scale = _conditional_mode(curves, shift, precision)
+
+    def height(t: Array) -> Array:
+        return curves.value(t) - 0.5 * (t - shift[..., None]) ** 2 * precision[..., None]
+
+    return find_quantiles(height, mode, scale, scores, has_flanks=curves.bows is not None)
+
+
+def conditional_scales(curves: Curves, shift: Array, sigma: Array) -> Array:
+    """Laplace standard deviations of exp(C(t)) N(t; shift, sigma²), (doctor, unit)."""
+    return _conditional_mode(curves, shift, np.broadcast_to(sigma, shift.shape) ** -2)[1]
+
+
+def _conditional_mode(curves: Curves, shift: Array, precision: Array) -> tuple[Array, Array]:
+    """Mode and Laplace standard deviation of the conditionals, (doctor, unit)."""
+    curvature = curves.curvature[:, None]
+    t = shift + (curves.center[:, None] - shift) * curvature / (curvature + precision)
+    for _ in range(_NEWTON_STEPS):
         slope, bend = curves.derivatives(t)
         information = np.maximum(-bend, 0.0) + precision
         step = (slope - (t - shift) * precision) / information
         t = t + np.clip(step, -2.0, 2.0)
         if np.all(np.abs(step) * np.sqrt(information) < 0.02):
             break
-    return t
-
-
-def _quantiles(curves: Curves, shift: Array, sigma: Array, scores: Array) -> Array:
-    """Quantiles of exp(C(t)) N(t; shift, sigma²) at normal scores.
-
-    Parameters
-    ----------
-    shift, sigma : (doctor, pull, shift) after broadcasting
-    scores : (score,)
-
-    Returns
-    -------
-    (doctor, pull, shift, score)
-    """
-    shift, sigma = np.broadcast_arrays(shift, sigma)
-    precision = sigma**-2
-    center = curves.center.reshape(-1, 1, 1)
-    weight = curves.curvature.reshape(-1, 1, 1) / (curves.curvature.reshape(-1, 1, 1) + precision)
-    mode = _conditional_mode(curves, shift, precision, shift + (center - shift) * weight)
-    _, bend = curves.derivatives(mode)
-    scale = (np.maximum(-bend, 0.0) + precision) ** -0.5
-
-    def height(t: Array) -> Array:
-        offset = (t.ndim - shift.ndim) * (None,)
-        index = (..., *offset)
-        return curves.value(t) - 0.5 * (t - shift[index]) ** 2 * precision[index]
-
-    top = height(mode)
-    ends = []
-    for side in (-1.0, 1.0):
-        width = 6.0 * scale
-        for _ in range(6):
-            drop = np.maximum(top - height(mode + side * width), 1e-3)
-            width = np.minimum(width * np.clip(np.sqrt(_DROP / drop), 0.7, 1.6), 6.0 * sigma)
-        ends.append(mode + side * width)
-    fraction = np.linspace(0.0, 1.0, _GRID)
-    grid = ends[0][..., None] + (ends[1] - ends[0])[..., None] * fraction
-    return invert_density(grid, height(grid), scores)
-
-
-def invert_density(grid: Array, log_density: Array, scores: Array) -> Array:
-    """Quantiles of densities tabulated on equally spaced nodes, at normal scores.
-
-    Parameters
-    ----------
-    grid, log_density : (..., node)
-    scores : (score,) or (..., score)
-
-    Returns
-    -------
-    (..., score)
-
-    Notes
-    -----
-    The cumulative integral uses the four-point rule h/24 (-f₋₁ + 13 f₀ + 13 f₁ - f₂), from the
-    left for the lower half and from the right for the upper half, and is inverted by cubic
-    Hermite interpolation of t against its normal score, whose slope phi(z) / f(t) is known.
-    """
-    density = np.exp(log_density - log_density.max(axis=-1, keepdims=True))
-    step = (grid[..., 1] - grid[..., 0])[..., None]
-    edge = np.zeros((*density.shape[:-1], 1))
-    padded = np.concatenate((edge, density, edge), axis=-1)
-    increment = (step / 24) * (
-        13 * (density[..., 1:] + density[..., :-1]) - padded[..., :-3] - padded[..., 3:]
-    )
-    increment = np.maximum(increment, 1e-300)
-    left = np.cumsum(increment, axis=-1)
-    right = np.cumsum(increment[..., ::-1], axis=-1)[..., ::-1]
-    total = left[..., -1:]
-    below, above = left[..., :-1] / total, right[..., 1:] / total
-    z = np.where(below < 0.5, ndtri(np.minimum(below, 0.5)), -ndtri(np.minimum(above, 0.5)))
-    phi = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
-    slope = phi * total / np.maximum(density[..., 1:-1], 1e-300)
-    return _hermite(z, grid[..., 1:-1], slope, scores)
-
-
-def _hermite(z: Array, t: Array, slope: Array, at: Array) -> Array:
-    """Interpolate t(z) with known slopes dt/dz at each of ``at``; linear outside."""
-    piece = (z[..., None] <= at[..., None, :]).sum(axis=-2) - 1
-    piece = np.clip(piece, 0, z.shape[-1] - 2)
-
-    def take(values: Array, ahead: int) -> Array:
-        return np.take_along_axis(values, piece + ahead, axis=-1)
-
-    z0, z1, t0, t1 = take(z, 0), take(z, 1), take(t, 0), take(t, 1)
-    m0, m1 = take(slope, 0), take(slope, 1)
-    width = np.maximum(z1 - z0, 1e-12)
-    position = (at - z0) / width
-    x = np.clip(position, 0.0, 1.0)
-    inside = (
-        t0 * (1 + 2 * x) * (1 - x) ** 2
-        + m0 * width * x * (1 - x) ** 2
-        + t1 * x**2 * (3 - 2 * x)
-        + m1 * width * x**2 * (x - 1)
-    )
-    result: Array = inside + np.where(position < 0, m0 * (at - z0), 0.0)
-    result += np.where(position > 1, m1 * (at - z1), 0.0)
-    return result
+    return t, information**-0.5
