@@ -5,7 +5,8 @@
                                                              # beside Metropolis chains, prints only
 
 Every doctor's effect is integrated out by brute force: Newton's method with bisection for the
-mode, the ends where the integrand has fallen by exp(-30) or more, and 60 equally spaced nodes between them.
+mode, the ends where the integrand has fallen by exp(-30) or more, and 60 equally spaced nodes
+between them.
 The few parameters left are drawn by adaptive importance sampling (Cappé et al. 2008, Statistics and
 Computing 18, 447-459): mixtures of t distributions in (beta, log sigma), fitted in six rounds to
 ever less tempered weights, and 25,000 exactly weighted points of the last one. Means and SDs of
@@ -157,7 +158,8 @@ class Density:
     def __call__(self, theta, moments=None):
         """Value at one theta; with ``moments`` (2, doctor), E[u] and E[u²] are written there."""
         data, beta, log_sigma = self.data, theta[:-1], theta[-1]
-        if log_sigma < -14 or log_sigma > 3.4 or np.abs(beta).max() > 80:
+        # doctor SDs above 13 have a prior probability below 1e-4 in every set
+        if log_sigma < -14 or log_sigma > 2.6 or np.abs(beta).max() > 80:
             return -1e30
         sigma = np.exp(log_sigma)
         eta = self.design @ beta
@@ -286,16 +288,17 @@ def _refit(points, weights, previous, rng):
 
 def _temper(log_weights):
     """Largest power of the weights whose effective size is a fifth of the points, at most 1."""
-    low, high = 0.0, 1.0
-    for _ in range(40):
-        power = 0.5 * (low + high) if low or high < 1 else 1.0
+
+    def share(power):
         weights = np.exp(power * (log_weights - log_weights.max()))
-        if weights.sum() ** 2 / (weights**2).sum() > 0.2 * weights.size:
-            if power == 1.0:
-                return 1.0
-            low = power
-        else:
-            high = power
+        return weights.sum() ** 2 / (weights**2).sum() / weights.size
+
+    if share(1.0) > 0.2:
+        return 1.0
+    low, high = 0.0, 1.0
+    while high - low > 1e-3:
+        power = 0.5 * (low + high)
+        low, high = (power, high) if share(power) > 0.2 else (low, power)
     return low
 
 

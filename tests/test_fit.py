@@ -342,3 +342,29 @@ def test_a_fit_says_what_it_is_in_one_line_and_escapes_names():
 def test_flat_priors_of_the_intercept_are_allowed():
     spec = ModelSpec(case_mix="age", priors=Priors(intercept=Flat()))
     assert np.isfinite(draws_of(fitted(table(3), spec), "intercept")).all()
+
+
+@pytest.mark.parametrize(
+    ("hospitals", "message"),
+    [
+        ("aaaaaa", "wants two hospitals or more; all 6 doctors belong to 'a'"),
+        ("abcdef", "wants hospitals with several doctors; each of the 6 hospitals has one"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["quadrature", "nuts"])
+def test_hospitals_that_nothing_is_known_about_are_refused(hospitals, message, engine):
+    """sd_hospital was its prior, and tripled the intercept's SD."""
+    rng = np.random.default_rng(1)
+    doctor = np.repeat(list("uvwxyz"), 20)
+    frame = pd.DataFrame(
+        {
+            "doctor": doctor,
+            "hospital": np.repeat(list(hospitals), 20),
+            "died": rng.integers(0, 2, doctor.size),
+        }
+    )
+    cases = Cases.from_frame(frame, outcome="died", doctor="doctor", hospital="hospital")
+    with pytest.raises(CasesError, match=message):
+        fit(cases, ModelSpec(), engine=engine)
+    apart = Cases.from_frame(frame, outcome="died", doctor="doctor")
+    assert "sd_hospital" not in fit(apart, ModelSpec(), draws=200).draws["posterior"]

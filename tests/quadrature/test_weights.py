@@ -3,10 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outcomekpi.adjustment.quadrature.ladder import Attempt, climb_ladder
+from outcomekpi.adjustment.quadrature.proposal import Proposal
 from outcomekpi.adjustment.quadrature.scores import stratified_normals, stratified_uniforms
 from outcomekpi.adjustment.quadrature.weights import (
     assess_weights,
     pareto_shape,
+    predict_weights,
     resample,
     systematic,
 )
@@ -118,3 +121,40 @@ def test_every_column_of_scores_holds_each_stratum_once(n, columns):
     uniforms = stratified_uniforms(n, columns, np.random.default_rng(1))
     for column in uniforms.T:
         np.testing.assert_array_equal(np.sort((column * n).astype(int)), np.arange(n))
+
+
+def test_predictions_that_miss_the_log_weights_say_so():
+    rng = np.random.default_rng(6)
+    z = stratified_normals(4096, 3, rng)
+    log_weights = 0.3 * np.abs(z[:, 0]) ** 3  # no polynomial of the surrogate is like this
+    found = predict_weights(assess_weights(log_weights[:256]), z)
+    assert found.residual > 0.1
+    every = predict_weights(assess_weights(log_weights), z)
+    assert every.residual == 0.0
+
+
+def test_the_residual_of_few_weights_counts_the_coefficients():
+    rng = np.random.default_rng(7)
+    z = stratified_normals(1000, 9, rng)
+    noise = rng.normal(0.0, 0.2, (200, 24))
+    found = [predict_weights(assess_weights(one), z).residual for one in noise]
+    # Twenty-four weights, ten coefficients: the plain standard deviation would say .15.
+    assert np.mean(found) == pytest.approx(0.2, rel=0.1)
+
+
+def test_unpredictable_weights_are_made_exact_at_every_point():
+    z = stratified_normals(4096, 2, np.random.default_rng(8))
+    proposal = Proposal(thetas=z, scores=z, log_density=-0.5 * (z**2).sum(axis=1), name="normal")
+    asked = []
+
+    def density(thetas, doubled):
+        asked.append(len(thetas))
+        steep = np.where(thetas[:, 0] > 1.0, -1.5 * (thetas[:, 0] - 1.0), 0.0)
+        return -0.5 * (thetas**2).sum(axis=1) + steep
+
+    _, weights, found = climb_ladder(
+        [Attempt("normal", 256)], lambda *_: proposal, density, n_sds=1
+    )
+    assert weights.log_weights.size == 4096
+    assert sum(asked) >= 4096
+    assert found["exact_weights"] == 4096

@@ -160,8 +160,34 @@ def _level(cases: Cases, family: Family) -> float:
     return float(link(rate))
 
 
+def _check_hospitals(cases: Cases) -> None:
+    """Refuse a level of hospitals about which the data say nothing."""
+    if cases.hospitals is None:
+        return
+    name, n, n_doctors = cases.roles["hospital"], len(cases.hospitals), len(cases.doctors)
+    if n == 1:
+        raise CasesError(
+            f"hospital={name!r} wants two hospitals or more; all {n_doctors} doctors belong to "
+            f"{cases.hospitals[0]!r}. The standard deviation between hospitals would be its prior, "
+            "and the intercept several times less certain. Leave hospital out."
+        )
+    if n == n_doctors:
+        raise CasesError(
+            f"hospital={name!r} wants hospitals with several doctors; each of the {n} hospitals has "
+            f"one, the first {cases.hospitals[0]!r}. Nothing tells the doctor's effect from his "
+            "hospital's. Leave hospital out."
+        )
+
+
 def build_model(cases: Cases, spec: ModelSpec, design: Design) -> Model:
-    """Bring cases, specification and design together for an engine."""
+    """Bring cases, specification and design together for an engine.
+
+    Raises
+    ------
+    CasesError
+        The outcome does not fit the family; one hospital only, or one doctor in each.
+    """
+    _check_hospitals(cases)
     family = choose_family(cases, spec)
     return Model(
         family=family,

@@ -22,6 +22,7 @@ from outcomekpi.adjustment.quadrature.mode import Mode, Target, find_mode
 from outcomekpi.adjustment.quadrature.nested_engine import sample_nested
 from outcomekpi.adjustment.quadrature.priors import fixed_effect_prior, largest_log_sigma
 from outcomekpi.adjustment.quadrature.proposal import Proposal, propose_from_grid, propose_normal
+from outcomekpi.adjustment.quadrature.redraws import redraw_bent
 from outcomekpi.adjustment.quadrature.rows import Rows, sort_rows
 from outcomekpi.adjustment.quadrature.shifts import curve_shifts
 from outcomekpi.adjustment.quadrature.warm_start import some_doctors
@@ -83,6 +84,7 @@ def _sample_doctors(
     effects = draw_conditionals(
         curves, shifts, sigma, seed=seed, compiled=target.kernel.rows.is_large
     )
+    redrawn = redraw_bent(target.kernel, curves, shifts, thetas[:, :-1], sigma, effects, seed=seed)
     return PosteriorSamples(
         intercept=thetas[:, 0],
         coefficient=thetas[:, 1:-1],
@@ -90,7 +92,11 @@ def _sample_doctors(
         doctor_effect=effects,
         n_chains=chains_for(draws),
         stats={"lp": proposal.log_density[chosen.chosen] + chosen.log_weights},
-        diagnostics={**diagnostics, "surrogate_residual": chosen.residual},
+        diagnostics={
+            **diagnostics,
+            "surrogate_residual": chosen.residual,
+            "doctors_drawn_by_patients": float(redrawn),
+        },
     )
 
 

@@ -11,6 +11,7 @@ from outcomekpi.adjustment.quadrature.proposal import Proposal
 from outcomekpi.adjustment.quadrature.weights import (
     Weights,
     assess_weights,
+    predict_weights,
     refusal,
     weighted_moments,
     weighted_sd,
@@ -26,6 +27,8 @@ N_POINTS = 4096
 _TAIL_DF = 8.0
 _CHECKED, _FEWEST_CHECKED = 32, 4
 _QUADRATURE_TOLERANCE = 0.02
+_LARGEST_RESIDUAL = 0.1  # of predicted log weights
+_PROMISING = 0.4  # efficiency from which exact weights of all points are worth their price
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,8 @@ class Attempt:
 
 
 def rungs_of_the_grid(n_exact: int) -> list[Attempt]:
-    """Grid with normal fixed effects, with t tails, then twice with weighted moments."""
-    later: tuple[Kind, ...] = ("tails", "recentered", "recentered")
+    """Grid with normal fixed effects, with t tails, then three times with weighted moments."""
+    later: tuple[Kind, ...] = ("tails", *["recentered"] * 3)
     return [Attempt("grid", n_exact), *(Attempt(kind, N_POINTS) for kind in later)]
 
 
@@ -54,7 +57,11 @@ def climb_ladder(
     *,
     n_sds: int,
 ) -> tuple[Proposal, Weights, dict[str, float | str]]:
-    """Try proposals in order; return the first whose weights and quadrature are good enough.
+    """Try proposals in order; return the first whose weights leave nothing to be wished for.
+
+    Where the weights of the points that have no exact ones cannot be predicted to .1 (standard
+    deviation of the log weight), every point gets its exact one. Where no proposal is good, the
+    one with the most effective points among those that are acceptable is returned.
 
     Parameters
     ----------
@@ -65,21 +72,45 @@ def climb_ladder(
     Raises
     ------
     EngineError
-        None was good enough; lists what was tried.
+        None was acceptable; lists what was tried.
     """
     tried: list[str] = []
     moments: Moments | None = None
+    best: tuple[Proposal, Weights, float] | None = None
     for attempt in attempts:
         proposal = propose(attempt, moments)
-        thetas = proposal.thetas[: attempt.n_exact]
-        exact = density(thetas, False)
-        weights = assess_weights(exact - proposal.log_density[: attempt.n_exact])
-        some = slice(0, max(_FEWEST_CHECKED, min(_CHECKED, exact.size // 16)))
-        change = density(thetas[some], True) - exact[some]
-        error = weighted_sd(change, weights.log_weights[some])
+        weights, error = _weigh(proposal, attempt.n_exact, density)
         tried.append(weights.describe(proposal.name, error))
-        if weights.acceptable and error < _QUADRATURE_TOLERANCE:
-            return proposal, weights, weights.diagnostics(proposal.name, error, tried)
+        usable = weights.acceptable and error < _QUADRATURE_TOLERANCE
+        if usable and (best is None or weights.efficiency > best[1].efficiency):
+            best = proposal, weights, error
+        if usable and weights.good:
+            break
         if attempt.tail_df is not None:
             moments = weighted_moments(weights, proposal.scores[:, :-n_sds])
-    raise refusal(tried, _QUADRATURE_TOLERANCE)
+    if best is None:
+        raise refusal(tried, _QUADRATURE_TOLERANCE)
+    proposal, weights, error = best
+    return proposal, weights, weights.diagnostics(proposal.name, error, tried)
+
+
+def _weigh(
+    proposal: Proposal, n_exact: int, density: Callable[[Array, bool], Array]
+) -> tuple[Weights, float]:
+    """Exact weights of the first points, or of all if the others cannot be predicted.
+
+    Returns
+    -------
+    weights, and the weighted standard deviation of the change by twice the quadrature nodes
+    """
+    thetas = proposal.thetas[:n_exact]
+    exact = density(thetas, False)
+    weights = assess_weights(exact - proposal.log_density[:n_exact])
+    some = slice(0, max(_FEWEST_CHECKED, min(_CHECKED, exact.size // 16)))
+    change = density(thetas[some], True) - exact[some]
+    error = weighted_sd(change, weights.log_weights[some])
+    promising = weights.efficiency > _PROMISING and error < _QUADRATURE_TOLERANCE
+    if promising and predict_weights(weights, proposal.scores).residual > _LARGEST_RESIDUAL:
+        rest = density(proposal.thetas[n_exact:], False)
+        weights = assess_weights(np.append(exact, rest) - proposal.log_density)
+    return weights, error

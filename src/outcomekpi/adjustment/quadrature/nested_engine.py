@@ -24,6 +24,7 @@ from outcomekpi.adjustment.quadrature.nested_mode import Base, nested_log_poster
 from outcomekpi.adjustment.quadrature.nested_proposal import propose_nested
 from outcomekpi.adjustment.quadrature.nesting import NestedTarget
 from outcomekpi.adjustment.quadrature.proposal import Proposal
+from outcomekpi.adjustment.quadrature.redraws import redraw_bent
 from outcomekpi.adjustment.quadrature.shifts import curve_shifts
 from outcomekpi.adjustment.quadrature.weights import Weights, resample
 
@@ -63,13 +64,15 @@ def sample_nested(
         sigmas=(float(sigma.min()), float(sigma.max())),
         shifts=shifts.ranges(),
     )
+    effects = draw_conditionals(
+        curves, shifts, sigma, seed=seed, compiled=flat.kernel.rows.is_large
+    )
+    redrawn = redraw_bent(flat.kernel, curves, shifts, thetas[:, :-2], sigma, effects, seed=seed)
     return PosteriorSamples(
         intercept=thetas[:, 0],
         coefficient=thetas[:, 1:-2],
         sd_doctor=sigma,
-        doctor_effect=draw_conditionals(
-            curves, shifts, sigma, seed=seed, compiled=flat.kernel.rows.is_large
-        ),
+        doctor_effect=effects,
         hospital_effect=hospital,
         sd_hospital=omega,
         n_chains=chains_for(draws),
@@ -78,6 +81,7 @@ def sample_nested(
             "newton_steps": float(mode.steps),
             **diagnostics,
             "surrogate_residual": chosen.residual,
+            "doctors_drawn_by_patients": float(redrawn),
         },
     )
 

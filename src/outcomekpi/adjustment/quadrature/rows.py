@@ -10,7 +10,7 @@ from outcomekpi.adjustment.model import Model
 from outcomekpi.adjustment.quadrature.threads import in_threads
 from outcomekpi.errors import EngineError
 
-__all__ = ["Block", "Rows", "sort_rows"]
+__all__ = ["Block", "Rows", "cut_blocks", "sort_rows"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -126,7 +126,7 @@ def sort_rows(model: Model) -> Rows:
         counts=counts,
         y_doctor=np.add.reduceat(outcome, starts),
         xty=xty,
-        blocks=_cut_blocks(starts, counts),
+        blocks=cut_blocks(starts, counts),
     )
 
 
@@ -149,7 +149,7 @@ def _stable_order(code: Index) -> Index | slice:
     return order
 
 
-def _cut_blocks(starts: Index, counts: Index) -> tuple[Block, ...]:
+def cut_blocks(starts: Index, counts: Index) -> tuple[Block, ...]:
     """Cut the doctors into runs of about ``_BLOCK_ROWS`` rows, at least one doctor each."""
     ends = starts + counts
     bounds = [0]

@@ -9,9 +9,11 @@ from outcomekpi.errors import EngineError
 
 __all__ = [
     "Resampled",
+    "Surrogate",
     "Weights",
     "assess_weights",
     "pareto_shape",
+    "predict_weights",
     "refusal",
     "resample",
     "systematic",
@@ -45,6 +47,16 @@ class Weights:
         """
         limit = min(1 - 1 / np.log10(self.log_weights.size), 0.7)
         return self.efficiency > 0.5 and not self.pareto_k > limit
+
+    @property
+    def good(self) -> bool:
+        """Whether no better proposal need be looked for.
+
+        Weights that hardly vary (efficiency above .95) move no mean by more than a quarter of
+        a standard deviation even if they are wrong; else their variance must be finite by far,
+        which a tail shape below one half says, and few points may carry most of them.
+        """
+        return self.efficiency > 0.95 or (self.efficiency > 0.75 and not self.pareto_k > 0.45)
 
     def describe(self, name: str, quadrature_error: float) -> str:
         """One clause on how a proposal did."""
@@ -167,14 +179,28 @@ def systematic(weights: Array, n_draws: int, rng: np.random.Generator) -> NDArra
     return rng.permutation(np.minimum(chosen, weights.size - 1))
 
 
-def resample(weights: Weights, scores: Array, n_draws: int, rng: np.random.Generator) -> Resampled:
-    """Draw among all points, with exact weights where they are known and predicted ones elsewhere.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Surrogate:
+    """Log weights of all points: exact where they are known, predicted elsewhere.
+
+    Attributes
+    ----------
+    log_weights : (point,), up to a constant
+    residual : standard deviation of what the prediction leaves of the exact ones, for as many
+        observations as there are above the number of coefficients; 0 where all are exact
+    """
+
+    log_weights: Array
+    residual: float
+
+
+def predict_weights(weights: Weights, scores: Array) -> Surrogate:
+    """Predict the log weights of the points that have no exact one.
 
     Notes
     -----
-    The log weights of the remaining points are predicted by least squares on
-    (1, z, z² - 1, z³ - 3z of the last score), or on (1, z) where there are too few exact
-    weights for that, with a ridge of 1e-6.
+    Least squares on (1, z, z² - 1, z³ - 3z of the last score), or on (1, z) where there are too
+    few exact weights for that, with a ridge of 1e-6.
 
     Parameters
     ----------
@@ -182,8 +208,7 @@ def resample(weights: Weights, scores: Array, n_draws: int, rng: np.random.Gener
     """
     exact = weights.log_weights
     if exact.size == scores.shape[0]:
-        chosen = systematic(np.exp(exact), n_draws, rng)
-        return Resampled(chosen=chosen, log_weights=exact[chosen], residual=0.0)
+        return Surrogate(log_weights=exact, residual=0.0)
     features = [np.ones((scores.shape[0], 1)), scores]
     if exact.size >= 4 * scores.shape[1]:
         last = scores[:, -1:]
@@ -193,8 +218,19 @@ def resample(weights: Weights, scores: Array, n_draws: int, rng: np.random.Gener
     normal = known.T @ known + 1e-6 * exact.size * np.eye(table.shape[1])
     coefficients = np.linalg.solve(normal, known.T @ exact)
     predicted = table @ coefficients
-    residual = float((exact - predicted[: exact.size]).std())
+    spare = max(exact.size - table.shape[1], 1)
+    residual = float((((exact - predicted[: exact.size]) ** 2).sum() / spare) ** 0.5)
     predicted[: exact.size] = exact
-    predicted -= predicted.max()
-    chosen = systematic(np.exp(predicted), n_draws, rng)
-    return Resampled(chosen=chosen, log_weights=predicted[chosen], residual=residual)
+    return Surrogate(log_weights=predicted - predicted.max(), residual=residual)
+
+
+def resample(weights: Weights, scores: Array, n_draws: int, rng: np.random.Generator) -> Resampled:
+    """Draw among all points, with exact weights where they are known and predicted ones elsewhere.
+
+    Parameters
+    ----------
+    scores : (point, dimension), of all points; the first ones have exact weights
+    """
+    known = predict_weights(weights, scores)
+    chosen = systematic(np.exp(known.log_weights), n_draws, rng)
+    return Resampled(chosen=chosen, log_weights=known.log_weights[chosen], residual=known.residual)
