@@ -54,10 +54,10 @@ def describe_sums(rates: StandardizedRates, style: RateStyle, *, level: float) -
         return style.write(value / float(rates.exposure.sum())) if of_means else decimal(value, 1)
 
     def span(name: str) -> str:
-        mean, lower, upper = (float(totals.loc[name, x]) for x in ("mean", "lower", "upper"))
+        mean, lower, upper = (float(totals[x][name]) for x in ("mean", "lower", "upper"))
         return f"{write(mean)} {name} ({percent(level)} interval {write(lower)} to {write(upper)})"
 
-    seen = float(totals.loc["observed", "mean"])
+    seen = float(totals["mean"]["observed"])
     observed = f"{write(seen) if of_means else count(seen)} observed"
     what = "mean of all cases" if of_means else "events of all doctors together"
     return f"{what.capitalize()}: {observed}, {span('expected')}, {span('predicted')}."
