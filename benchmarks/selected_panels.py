@@ -1,6 +1,6 @@
 """Measure how often the check for selected units fails, with and without selection.
 
-Run: ``python benchmarks/selected_panels.py`` (about 8 minutes of one core);
+Run: ``python benchmarks/selected_panels.py`` (about 5 minutes of one core);
 ``--replicates 100`` sets the number of panels of each row.
 """
 
@@ -16,7 +16,7 @@ from outcomekpi.pilots.panels.panel_data import PanelData
 from outcomekpi.pilots.panels.selection_signs import find_selection_signs
 from outcomekpi.pilots.wedge.stepped_wedge import SteppedWedge
 
-REPLICATES = 300
+REPLICATES = 200
 SEED = 20261
 LEVEL_SD, NOISE_SD, AFTER = 15.0, 10.0, 2
 PAGE = Path(__file__).with_suffix(".md")

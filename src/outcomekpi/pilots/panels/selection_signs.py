@@ -28,7 +28,9 @@ __all__ = [
 Floats = NDArray[np.float64]
 CHECK = "units chosen by their baseline"
 SIZE = 0.05
-"""Probability of each sign where nobody was chosen and treated and controls are alike."""
+"""Probability of a departure where nobody was chosen and treated and controls move alike."""
+CUT_SIZE = 0.01
+"""Probability of a cut where nobody was chosen: real ones are far rarer by chance than this."""
 OVERLAP = 0.05
 """Share of the smaller side that may lie on the wrong side of a cut that was not kept to."""
 
@@ -103,7 +105,7 @@ def find_selection_signs(panel: PanelData) -> SelectionSigns:
 
     Cut: all but 5 % of the smaller side lie on different sides of a level, in a period before the
     start or on average over them. Of all choices of as many clusters 2 are cut so; where that is
-    more than 5 % of them, for all periods together, a cut is no sign.
+    more than 1 % of them, for all periods together, a cut is no sign.
     """
     sides = _split_starts(panel)
     treated, controls = _departures(sides)
@@ -194,7 +196,7 @@ def _find_cut(sides: list[_Sides]) -> BaselineCut | None:
             looks.insert(1, (None, one.treated.mean(axis=1), one.controls.mean(axis=1)))
         count, chosen = one.treated.shape[0] + one.controls.shape[0], one.treated.shape[0]
         # choices of 20 or more clusters on each side are so many that chance needs no exact count
-        if comb(count, min(chosen, count - chosen, 20)) < 2 * tried / SIZE:
+        if comb(count, min(chosen, count - chosen, 20)) < 2 * tried / CUT_SIZE:
             continue
         for when, treated, controls in looks:
             level = _cut_between(treated, controls)
