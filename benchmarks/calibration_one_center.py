@@ -48,7 +48,7 @@ def find_truth(shift: float, slope: float) -> pd.Series:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-sets", type=int, default=400)
+    parser.add_argument("--data-sets", type=int, default=120)
     parser.add_argument("--out", default=str(Path(__file__).with_suffix(".md")))
     arguments = parser.parse_args()
     sets, began, lines = arguments.data_sets, process_time(), []

@@ -90,7 +90,7 @@ def run_data_set(family: str, seed: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-sets", type=int, default=200)
+    parser.add_argument("--data-sets", type=int, default=60)
     parser.add_argument("--out", default=str(Path(__file__).with_suffix(".md")))
     arguments = parser.parse_args()
     n, began, lines = arguments.data_sets, process_time(), []
