@@ -7,6 +7,7 @@ import pytest
 from outcomekpi.errors import CasesError, SpecError
 from outcomekpi.pilots.comparison import compare_pilot
 from outcomekpi.pilots.estimates import Estimate
+from outcomekpi.pilots.robustness.placebo import placebo_starts
 from outcomekpi.pilots.series.controlled import ControlledSeries
 from outcomekpi.pilots.series.interrupted import InterruptedSeries
 from outcomekpi.pilots.series.series_interruptions import Interruption
@@ -107,6 +108,21 @@ def test_counts_and_controls_take_other_interruptions():
 def test_interruptions_that_cannot_be_are_refused(others, error, message):
     with pytest.raises(error, match=message):
         estimate(months(), other_interruptions=others)
+
+
+def test_placebo_starts_keep_earlier_interruptions_and_the_unit_of_the_labels():
+    labels = [f"{2010 + k // 4}-{k % 4 + 1}" for k in range(60)]
+    data = pd.DataFrame({"quarter": labels, "rate": 50 + np.sin(np.arange(60) ** 2)})
+    early, late = (Interruption(start=at, change="level") for at in ("2014-2", "2022-1"))
+    design = InterruptedSeries(
+        outcome="rate", time="quarter", start="2020-1", time_unit="quarter",
+        other_interruptions=(early, late),
+    )  # fmt: skip
+    fakes = list(placebo_starts(design, data, count=4))
+    assert len(fakes) > 2
+    for _, fake, before in fakes:
+        assert fake.other_interruptions == (early,)
+        compare_pilot(before, fake)
 
 
 # --- a real series of 55 months had .398 to 2.444 by the default, .694 to .906 otherwise ---------
