@@ -46,6 +46,7 @@ validate: $(VENV)/.stamp ## Run the long statistical studies and write their tab
 	$(PY) benchmarks/review_worlds.py
 	$(PY) benchmarks/population_recovery.py
 	$(PY) benchmarks/doctor_intervals.py
+	$(PY) benchmarks/suppression.py
 	$(PY) benchmarks/medpar_outliers.py
 	$(PY) -m pytest -m validate
 

@@ -1,21 +1,32 @@
-"""What the exchange of patients before publication does to the results of those who are shown.
+"""What withholding does to the results of those who are shown, and what its rule gives away.
 
-    python benchmarks/suppression.py [REPLICATES] > benchmarks/suppression.md
+    python benchmarks/suppression.py [REPLICATES]
 
 Simulates tables of doctors, fits them whole and as published with small counts withheld, and
-compares the doctors who are shown in both.
+compares the doctors who are shown in both. Then looks, for each small count and each value that it
+could have, for another table that would be published with the same doctors and totals.
 """
 
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import outcomekpi as ok
 from outcomekpi.errors import SpecError
+from outcomekpi.report import suppression
 from outcomekpi.report.publication import publish
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from made_publications import RATES as TABLE_RATES
+from made_publications import made_counts, other_tables
+
+PAGE = Path(__file__).with_suffix(".md")
+REPLICATES, TABLES = 20, 120
 N_DOCTORS, BELOW, DRAWS = 100, 10, 1000
 RATES, SPREADS, CASELOADS = (0.10, 0.25), (0.2, 0.4), (60, 200)
 
@@ -67,6 +78,59 @@ def compare(table: pd.DataFrame) -> dict[str, float] | None:
     }
 
 
+def excluded(seed: int) -> tuple[int, int, int]:
+    """Doctors withheld in one table; small values in all, and those without another table."""
+    cells = made_counts(seed, n_doctors=12 + seed % 8, rate=TABLE_RATES[seed % 3])
+
+    def hide(table: np.ndarray) -> np.ndarray | None:
+        try:
+            found = suppression.choose_withheld(table, table.sum(axis=1), below=BELOW)
+        except SpecError:
+            return None
+        return found.hidden
+
+    hidden = hide(cells)
+    if hidden is None:
+        return 0, 0, 0
+    rng = np.random.default_rng(seed)
+    values = [
+        (doctor, cell, value)
+        for doctor in np.flatnonzero(hidden)
+        for cell in (0, 1)
+        for value in range(BELOW)
+        if cells[doctor, cell] < BELOW
+    ]
+    lost = sum(
+        not any(
+            (again := hide(table)) is not None and bool((again == hidden).all())
+            for table in other_tables(cells, hidden, *one, rng)
+        )
+        for one in values
+    )
+    return int(hidden.sum()), len(values), lost
+
+
+def tell_rule(tables: int) -> None:
+    """Print what somebody who knows the rule by heart can exclude."""
+    print("\n## What the rule gives away\n")
+    print(f"{tables} tables of 12 to 19 doctors: for each small count and each value from 0 to")
+    print(f"{BELOW - 1}, whether one of 1,200 tables drawn at random with that value is published")
+    print("with the same doctors and the same totals.\n")
+    print(
+        "| withheld beyond what the totals need | withheld, mean | values | without such a table |"
+    )
+    print("|---|---|---|---|")
+    for more in (0, 1):
+        suppression.ONE_MORE = more
+        found = np.array([excluded(seed) for seed in range(tables)])
+        found = found[found[:, 0] > 0]
+        print(
+            f"| {more} | {found[:, 0].mean():.1f} | {found[:, 1].sum():,} | {found[:, 2].sum():,}"
+            f" (in {(found[:, 2] > 0).sum()} tables) |",
+            flush=True,
+        )
+
+
 def main(replicates: int) -> None:
     """Print the table."""
     print("# What withholding does to the doctors who are shown\n")
@@ -99,4 +163,7 @@ def main(replicates: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 40)
+    with redirect_stdout(StringIO()) as page:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else REPLICATES)
+        tell_rule(TABLES)
+    PAGE.write_text(page.getvalue(), encoding="utf-8")

@@ -6,6 +6,7 @@ import pandas as pd
 import outcomekpi as ok
 
 BELOW = 10
+RATES = (0.08, 0.15, 0.3)
 
 
 def made_table(kind, *, n_doctors=24, seed=1, covariate=False):
@@ -64,7 +65,7 @@ def exchange_rows(table, hidden, seed):
     changed = table.copy()
     rows = np.flatnonzero(changed["doctor"].isin(hidden))
     changed.loc[rows, "doctor"] = rng.permutation(changed.loc[rows, "doctor"].to_numpy())
-    return changed
+    return changed.sort_values("doctor", kind="stable", ignore_index=True)
 
 
 def exchange_counts(table, hidden, seed):
@@ -79,7 +80,7 @@ def exchange_counts(table, hidden, seed):
             if changed.loc[giver, "died"] > 0 and changed.loc[taker, "died"] < room:
                 changed.loc[giver, "died"] -= 1
                 changed.loc[taker, "died"] += 1
-    return changed
+    return changed.sort_values("doctor", kind="stable", ignore_index=True)
 
 
 def move_patients(table, giver_taker, *, events, others):
@@ -92,4 +93,40 @@ def move_patients(table, giver_taker, *, events, others):
         if len(rows) < n:
             return None
         changed.loc[rows[:n], "doctor"] = target
-    return changed
+    return changed.sort_values("doctor", kind="stable", ignore_index=True)
+
+
+def made_counts(seed, n_doctors=12, rate=0.15):
+    """Events, and cases without one, of doctors of whom some have few."""
+    rng = np.random.default_rng(seed)
+    cases = rng.integers(60, 260, n_doctors)
+    cases[: rng.integers(1, 4)] = rng.integers(1, 12)
+    events = rng.binomial(cases, rate)
+    return np.column_stack([events, cases - events])
+
+
+def other_tables(cells, hidden, doctor, cell, value, rng):
+    """Tables at random with another value in one cell of one withheld doctor, and all totals."""
+    others = np.flatnonzero(hidden & (np.arange(len(cells)) != doctor))
+    for _ in range(1200):
+        table = cells.copy()
+        for _ in range(
+            rng.integers(0, 12) if others.size > 1 else 0
+        ):  # whatever else the others may have
+            giver, taker = rng.choice(others, 2, replace=False)
+            kind = rng.integers(0, 2)
+            given = rng.integers(0, min(15, table[giver, kind]) + 1)
+            table[giver, kind] -= given
+            table[taker, kind] += given
+        step = int(np.sign(value - cells[doctor, cell]))
+        for _ in range(abs(value - cells[doctor, cell])):
+            partner = rng.choice(others)
+            table[doctor, cell] += step
+            table[partner, cell] -= step
+            rest = 1 - cell
+            back = table[doctor, rest] - step >= 0 and table[partner, rest] + step >= 0
+            if back and rng.random() < 0.7:  # a patient for a patient
+                table[doctor, rest] -= step
+                table[partner, rest] += step
+        if (table >= 0).all() and (table.sum(axis=1) >= 1).all():
+            yield table
