@@ -26,7 +26,7 @@ from made_publications import RATES as TABLE_RATES
 from made_publications import made_counts, other_tables
 
 PAGE = Path(__file__).with_suffix(".md")
-REPLICATES, TABLES = 20, 120
+REPLICATES, TABLES = 12, 60
 N_DOCTORS, BELOW, DRAWS = 100, 10, 1000
 RATES, SPREADS, CASELOADS = (0.10, 0.25), (0.2, 0.4), (60, 200)
 

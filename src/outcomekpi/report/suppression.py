@@ -92,9 +92,8 @@ def choose_withheld(cells: Counts, size: Counts, *, below: int) -> Withheld:
     gain, without one of them becoming small or changing the order. The order is by classes and not
     by size itself, because "the next smallest" would say how large those withheld can be at
     most; and one more is withheld because "no more were needed" bounds what they have together
-    (in 2 of 60 simulated tables a value was lost to somebody who knows this rule; with one more
-    in none of 120). At least three are withheld, so that none of them can subtract his own counts
-    and have another's.
+    (``benchmarks/suppression.md``). At least three are withheld, so that none of them can subtract
+    his own counts and have another's.
 
     References
     ----------
