@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 LARGEST_EXACT_FLOAT = 2**53
+LARGEST_NUMBER = 1e15
+"""Of outcomes, trials and exposures: above it, decimal numbers no longer tell n from n + 1."""
 SHOWN_VALUES = 6
 IDENTIFIERS = ("doctor", "hospital", "patient", "unit", "indicator", "cluster")
 """Roles of columns that tell people, places or indicators apart."""
@@ -229,16 +231,16 @@ def read_numbers(column: pd.Series, role: str) -> NDArray[np.float64]:
     Raises
     ------
     CasesError
-        The column holds something else; names the first cell that is no number.
+        The column holds something else, or a number beyond 1e15; names the first such cell.
     """
     if holds_numbers(column):
-        return to_floats(column)
+        return _check_size(to_floats(column), column, role)
     if holds_text(column):
         column = column.astype(object)
         converted = pd.to_numeric(column, errors="coerce")
         wrong = (converted.isna() & column.notna()).to_numpy()
         if not wrong.any():
-            return np.asarray(converted, dtype=np.float64)
+            return _check_size(np.asarray(converted, dtype=np.float64), column, role)
         raise CasesError(
             f"Column {column.name!r} ({role}) must hold numbers. "
             f"{describe_row(column.index, wrong)}, which holds "
@@ -249,6 +251,19 @@ def read_numbers(column: pd.Series, role: str) -> NDArray[np.float64]:
         f"Column {column.name!r} ({role}) must hold numbers; its type is {column.dtype}. "
         "Convert it to numbers."
     )
+
+
+def _check_size(values: NDArray[np.float64], column: pd.Series, role: str) -> NDArray[np.float64]:
+    """Refuse numbers whose sums and squares nobody can add up; infinite ones are told elsewhere."""
+    with np.errstate(invalid="ignore"):
+        wrong = (np.abs(values) > LARGEST_NUMBER) & np.isfinite(values)
+    if wrong.any():
+        raise CasesError(
+            f"Column {column.name!r} ({role}) must hold numbers of at most {LARGEST_NUMBER:g}. "
+            f"{describe_row(column.index, wrong)} ({values[wrong.argmax()]:g}). Correct them, or "
+            "use a larger unit."
+        )
+    return values
 
 
 def read_events(column: pd.Series, event: object) -> tuple[NDArray[np.float64], str]:

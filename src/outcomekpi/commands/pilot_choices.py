@@ -12,7 +12,12 @@ from outcomekpi.errors import SpecError, StorageError, check_choice, did_you_mea
 from outcomekpi.intervals import check_level
 from outcomekpi.pilots.findings import Design
 from outcomekpi.pilots.program import Program
-from outcomekpi.pilots.published.aggregate_priors import AggregatePriors, PriorRange
+from outcomekpi.pilots.published.aggregate_priors import (
+    UNKNOWN_SELECTION,
+    AggregatePriors,
+    PriorRange,
+    Scale,
+)
 from outcomekpi.pilots.published.aggregates import PublishedAggregates
 from outcomekpi.pilots.published.published import PublishedFigures, Reading
 from outcomekpi.report.suppression import check_suppression
@@ -144,14 +149,21 @@ def _read_priors(options: argparse.Namespace) -> AggregatePriors | None:
                 "--attrition, or --no-priors."
             )
         return None
-    priors = AggregatePriors()
     changed: dict[str, Any] = {
         field: PriorRange(
-            lower=low, upper=high, scale=getattr(priors, field).scale, why="stated by the user"
+            lower=low, upper=high, scale=_scale_of(field, low), why="stated by the user"
         )
         for field, (low, high) in typed.items()
     }
-    return replace(priors, **changed)
+    return replace(AggregatePriors(), **changed)
+
+
+def _scale_of(field: str, low: float) -> Scale:
+    """Scale on which a belief is normal: that of the default, or of numbers that reach 0."""
+    if field == "regression_to_mean":
+        return UNKNOWN_SELECTION.scale if low > 0 else "identity"
+    default: PriorRange = getattr(AggregatePriors(), field)
+    return default.scale
 
 
 def _refuse_figures(options: argparse.Namespace) -> None:
@@ -197,16 +209,16 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise StorageError(
             f"The file of the program {str(path)!r} cannot be read: {error.strerror or error}."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # wrong letters, numbers, dates or nesting
         raise SpecError(
-            f"{str(path)!r} is no TOML file in UTF-8: {error}. Facts are written one to a line, as "
-            'assignment = "volunteers".'
+            f"{str(path)!r} is no TOML file in UTF-8: {str(error)[:200]}. Facts are written one "
+            'to a line, as assignment = "volunteers".'
         ) from error
     known = [field.name for field in fields(Program)]
     for name, value in found.items():
         if name not in known:
             raise SpecError(
-                f"{str(path)!r} says {name!r}, which is no fact about a program. Known are: "
+                f"{str(path)!r} says {name[:80]!r}, which is no fact about a program. Known are: "
                 f"{', '.join(known)}.{did_you_mean(name, known)}"
             )
         _check_fact(name, value, path)
@@ -222,4 +234,4 @@ def _check_fact(name: str, value: object, path: Path) -> None:
     else:
         fits, wanted = isinstance(value, str), "a text in quotes"
     if not fits:
-        raise SpecError(f"{name} in {str(path)!r} must be {wanted}; got {value!r}.")
+        raise SpecError(f"{name} in {str(path)!r} must be {wanted}; got {str(value)[:80]!r}.")

@@ -61,6 +61,7 @@ SENTENCES = (
     (r"\bunit='percent'", "--percent"),
     (r"\(unit='([^']+)'\)", r"(--outcome-unit \1)"),
     (r"\breading='levels'", "--reading levels"),
+    (r"\bgive population= or ", "give --population-mean or "),
     (r"\bpass selection=BaselineSelection\(cutoff=\.\.\., side=\.\.\., population="
      r"BaselinePopulation\(mean=\.\.\., sd=\.\.\., reliability=\.\.\.\)\)",
      "pass --cutoff, --side, --population-mean, --population-sd and --reliability"),

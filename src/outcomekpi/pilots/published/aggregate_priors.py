@@ -11,7 +11,7 @@ from scipy.special import expit, logit, ndtri
 
 from outcomekpi.errors import SpecError, check_choice
 
-__all__ = ["AggregatePriors", "PriorRange"]
+__all__ = ["UNKNOWN_SELECTION", "AggregatePriors", "PriorRange", "Scale"]
 
 Array = NDArray[np.float64]
 Scale = Literal["identity", "log", "logit"]
