@@ -95,8 +95,8 @@ def write(hospitals, likelihoods, diagnostics, seconds):
         f"{effective:,.0f}, {sum(found['divergences'] for found in diagnostics):.0f} divergences). "
         f"Days of {hospitals['patients'].sum():,} patients: negative binomial, log mean "
         f"`{CASE_MIX}` and a normal effect of the hospital, default priors. *P/E* is the ratio of "
-        "the days that the model predicts for a hospital to those it expects of an average "
-        "hospital with the same patients, with its 95 % interval; *P longer* the posterior "
+        "the days that the model predicts for a hospital to those that all hospitals on average "
+        "would have with the same patients, with its 95 % interval; *P longer* the posterior "
         "probability that stays are longer than overall. *Death left out*: the same without "
         "`died` among the case mix. The Monte Carlo error of a probability near .95 is at most "
         f"{np.sqrt(LEVEL * (1 - LEVEL) / effective):.3f}.",
