@@ -25,6 +25,10 @@ def cases():
             "state": rng.choice(["alive", "dead"], n),
             "id": [f"p{i}" for i in range(n)],
             "year": 2020 + np.arange(n) // 48,
+            "euroscore": rng.uniform(0.2, 0.8, n).round(3),
+            "forecast": rng.uniform(1.0, 3.0, n).round(2),
+            "planned": rng.normal(50, 4, n).round(1),
+            "log_odds": rng.normal(0, 0.5, n).round(2),
         }
     )
 
@@ -35,6 +39,7 @@ def history():
             "indicator": indicator, "year": 2020 + year, "unit": f"U{unit}",
             "reached": 20 + 3 * unit + year + 5 * place, "patients": 40 + unit,
             "share": (20 + 3 * unit + year + 5 * place) / (40 + unit), "goal": 0.6,
+            "half": f"202{year // 2}-{year % 2 + 1}",
         }
         for place, indicator in enumerate(["a1c", "bp"])
         for year in range(4)
@@ -65,6 +70,8 @@ def patients():
             "age": (60 + 8 * severity).round(1),
             "picked": (patient % 10 < 3).astype(int),
             "picked_site": (patient % 10 < 4).astype(int),
+            "ward": np.where(patient % 10 < 5, "A", "B"),
+            "seen": [f"{2023 + i}-06-{1 + j % 28:02d}T09:30:00+02:00" for j, i in enumerate(late)],
         }
     )
 
@@ -85,6 +92,7 @@ def series():
             "other_days": 310 + at,
             "other_hits": rng.binomial(60, 0.4, 36),
             "heat": rng.normal(20, 3, 36).round(1),
+            "half": [f"{2000 + i // 2}-{i % 2 + 1}" for i in range(36)],
         }
     )
 
@@ -165,6 +173,11 @@ COMMANDS = {
         "pilot", "patients",
         "--design before-after --outcome controlled --time period --after after --doctor doctor "
         "--direction higher --draws 100 --quick",
+    ),
+    "controlled-before-after": (
+        "pilot", "patients",
+        "--design controlled-before-after --outcome controlled --time period --after after "
+        "--group ward --treated A --direction higher --draws 100 --quick",
     ),
     "doctor-effects": (
         "pilot", "patients",

@@ -21,8 +21,8 @@ LONGEST = 2000
 @pytest.fixture
 def no_pages(monkeypatch):
     for module, draw, report in (
-        ("evaluation", "draw_figures", "report"),
-        ("review", "save_figures", "report_review"),
+        ("evaluation", "draw_figures", "write_report"),
+        ("review", "save_figures", "write_review"),
         ("pilot", "save_figures", "report_pilot"),
     ):
         home = f"outcomekpi.commands.{module}"

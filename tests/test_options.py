@@ -31,7 +31,17 @@ EVALUATE = {
     "--draws": ["--draws 120"],
     "--seed": ["--seed 0", "--seed 7"],
     "--direction": ["--direction higher", "--direction lower"],
+    "--offset": ["--offset euroscore --offset-scale probability"],
+    "--offset-scale": [
+        "--offset euroscore --offset-scale probability",
+        "--offset log_odds --offset-scale linear_predictor",
+        "--outcome falls --family poisson --offset forecast --offset-scale expected_count",
+        "--outcome minutes --family gaussian --offset planned --offset-scale expected_value",
+    ],
     "--benchmark": ["--benchmark overall", "--benchmark .4"],
+    "--average-doctor": ["--average-doctor population", "--average-doctor median"],
+    "--suppress-below": ["--suppress-below 3"],
+    "--private-dir": ["--suppress-below 3 --private-dir {private}"],
     "--threshold": ["--threshold .5"],
     "--probability": ["--probability .9"],
     "--level": ["--level .8"],
@@ -48,6 +58,8 @@ THRESHOLDS = {
     "--counts": ["--counts events", "doctors: --counts doctors"],
     "--percent": ["--percent"],
     "--cycle-order": ["--cycle-order 2020 2021 2022 2023"],
+    "--cycle-unit": ["--cycle half --cycle-unit half-year"],
+    "--suppress-below": ["--suppress-below 5"],
     "--reading": [
         "--reading raw_rate", "--reading share_of_doctors --target goal --counts events",
         "--reading mean_achievement --target .6",
@@ -160,6 +172,21 @@ PILOT = {
     "--gaps": ["interrupted: --gaps error", "interrupted: --gaps missing"],
     "--missing": ["stepped-wedge: --missing error", "stepped-wedge: --missing drop"],
     "--order": ["interrupted: --order 2"],
+    "--group": ["controlled-before-after: --group ward"],
+    "--treated": ["controlled-before-after: --treated B"],
+    "--assigned": [
+        "controlled-before-after: --assigned groups",
+        "controlled-before-after: --assigned patients",
+    ],
+    "--weights": ["did: --weights units", "did: --outcome good --trials n --weights patients"],
+    "--time-unit": ["interrupted: --time half --start 2010-1 --time-unit half-year"],
+    "--time-zone": [
+        "before-after: --after '' --time seen --start 2024-01-01 --time-zone Europe/Berlin"
+    ],
+    "--other-interruptions": ["interrupted: --other-interruptions 10"],
+    "--other-shape": ["interrupted: --other-interruptions 10 --other-shape level"],
+    "--selected-in": ["did: --selected-on-baseline yes --selected-in 3 4"],
+    "--suppress-below": ["before-after: --suppress-below 2"],
     "--season": ["interrupted: --season 12"],
     "--harmonics": ["interrupted: --season 12 --harmonics 1"],
     "--horizon": ["interrupted: --horizon 6"],
@@ -228,7 +255,7 @@ OPTIONS = {
         for name, added in THRESHOLDS.items()
     },
     "pilot": PILOT,
-    "demo": {},
+    "demo": {"--suppress-below": [], "--private-dir": []},  # in test_suppression_cli.py
 }
 SLOW = {("evaluate", "--engine", "nuts"), ("pilot", "--engine", "nuts")}
 """Words that need minutes of sampling: tests/test_nuts.py and test_doctor_effects.py have them."""
@@ -286,8 +313,8 @@ def tables(tmp_path_factory):
 def no_pages(monkeypatch):
     """Options are about what is computed: pages and figures have tests of their own."""
     for module, draw, report in (
-        ("evaluation", "draw_figures", "report"),
-        ("review", "save_figures", "report_review"),
+        ("evaluation", "draw_figures", "write_report"),
+        ("review", "save_figures", "write_review"),
         ("pilot", "save_figures", "report_pilot"),
     ):
         home = f"outcomekpi.commands.{module}"
@@ -301,6 +328,7 @@ def test_every_documented_option_runs(command, option, text, tables, no_pages, t
     _, table, base = COMMANDS.get(name, ("pilot", None, "--draws 200"))
     argv = [command, *([str(tables / f"{table}.csv")] if table else []), *shlex.split(base)]
     added = added.replace("{toml}", str(tables / "facts.toml"))
+    added = added.replace("{private}", str(tmp_path / "private"))
     extra = shlex.split(added.replace("{selected}", SELECTED).replace("{population}", POPULATION))
     while "" in extra:  # an option of the base that this one excludes
         unwanted = extra[extra.index("") - 1]
