@@ -186,7 +186,9 @@ PILOT = {
     "--other-interruptions": ["interrupted: --other-interruptions 10"],
     "--other-shape": ["interrupted: --other-interruptions 10 --other-shape level"],
     "--selected-in": ["did: --selected-on-baseline yes --selected-in 3 4"],
-    "--suppress-below": ["before-after: --suppress-below 2"],
+    "--suppress-below": [
+        "interrupted: --outcome hits --trials tries --family binomial --suppress-below 3"
+    ],
     "--season": ["interrupted: --season 12"],
     "--harmonics": ["interrupted: --season 12 --harmonics 1"],
     "--horizon": ["interrupted: --horizon 6"],
