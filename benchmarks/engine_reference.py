@@ -74,7 +74,7 @@ def _value(odds, size, first, last, total, u, is_count, is_single):
 
 
 @njit(cache=True)
-def _doctor(odds, size, first, last, total, sigma, is_count, is_single):
+def _doctor(odds, size, first, last, total, sigma, is_count, is_single):  # noqa: C901 - one loop
     """Log integral over one effect, and the effect's mean and mean square."""
     low, high = -60.0 * sigma - 60.0, 60.0 * sigma + 60.0
     u, precision = 0.0, 1.0 / sigma**2
@@ -186,6 +186,9 @@ def _mode(density):
     """Mode and a covariance there, by finite differences along the eigenvectors found so far."""
     start = np.zeros(density.dimension)
     start[0], start[-1] = density.data.intercept[0], np.log(0.7)
+    if density.is_count:  # near the mean log rate of the doctors
+        rates = (density.total + 0.5) / np.bincount(density.data.code, density.data.size)
+        start[0] = np.log(rates).mean()
     best = minimize(
         lambda theta: -density(theta),
         start,

@@ -1,4 +1,4 @@
-"""Doctors whose conditional falls like exp(-exp t) on one side: no events, or nothing but events."""
+"""Doctors whose conditional falls like exp(-exp t) on one side: no events, or all of them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Forty posteriors against a reference that shares no code with the engine.
+"""Posteriors of 37 sets against a reference that shares no code with the engine.
 
 The values in ``reference_sets.json`` were computed by ``benchmarks/engine_reference.py`` (effective
 sizes of 10,000 and more, so that their Monte Carlo errors are .01 SD or less).

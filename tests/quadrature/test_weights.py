@@ -153,7 +153,7 @@ def test_unpredictable_weights_are_made_exact_at_every_point():
         return -0.5 * (thetas**2).sum(axis=1) + steep
 
     _, weights, found = climb_ladder(
-        [Attempt("normal", 256)], lambda *_: proposal, density, n_sds=1
+        [Attempt("normal", 256)], lambda *_: proposal, density, n_sds=1, n_draws=2000
     )
     assert weights.log_weights.size == 4096
     assert sum(asked) >= 4096

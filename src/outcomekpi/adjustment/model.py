@@ -173,9 +173,9 @@ def _check_hospitals(cases: Cases) -> None:
         )
     if n == n_doctors:
         raise CasesError(
-            f"hospital={name!r} wants hospitals with several doctors; each of the {n} hospitals has "
-            f"one, the first {cases.hospitals[0]!r}. Nothing tells the doctor's effect from his "
-            "hospital's. Leave hospital out."
+            f"hospital={name!r} wants hospitals with several doctors; each of the {n} hospitals "
+            f"has one, the first {cases.hospitals[0]!r}. Nothing tells a doctor's effect from that of "
+            "his hospital. Leave hospital out."
         )
 
 

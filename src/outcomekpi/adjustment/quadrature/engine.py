@@ -181,7 +181,7 @@ def _weighted_proposal(
         return log_posterior(target, anchor, thetas, doubled=doubled)
 
     proposal, weights, diagnostics = climb_ladder(
-        _attempts(target, mode), propose, density, n_sds=1
+        _attempts(target, mode), propose, density, n_sds=1, n_draws=draws
     )
     search = {"newton_steps": float(mode.steps), "newton_decrement": mode.decrement}
     return proposal, weights, {**search, **diagnostics}

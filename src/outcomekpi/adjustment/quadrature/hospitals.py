@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.adjustment.quadrature.curves import Curves
 from outcomekpi.adjustment.quadrature.nesting import NestedTarget, inner_integrals
-from outcomekpi.adjustment.quadrature.quantiles import invert_density
+from outcomekpi.adjustment.quadrature.quantiles import find_quantiles
 from outcomekpi.adjustment.quadrature.scores import shuffled_midpoints
 
 __all__ = ["draw_hospitals"]
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 _UNITS = 1 << 12
 _TABLE_NODES, _SIGMAS = 49, 8
-_NODES, _GRID, _REACH = 11, 41, 5.5
+_HEIGHTS = (11, 25)
 
 
 def draw_hospitals(
@@ -28,8 +28,8 @@ def draw_hospitals(
 ) -> Array:
     """Draw every hospital effect from its conditional given theta.
 
-    The log density is evaluated at 11 nodes around the mode, interpolated by a cubic spline to
-    41 and inverted at stratified scores.
+    The log density is evaluated at 11 nodes around the mode, 25 where it is skewed, interpolated by
+    a cubic spline and inverted at stratified scores.
 
     Parameters
     ----------
@@ -41,15 +41,12 @@ def draw_hospitals(
     -------
     (hospital, draw)
     """
-    from scipy.interpolate import CubicSpline
-
     n_draws, n_hospitals = sigma.size, target.n_hospitals
     scores = np.stack(
         [shuffled_midpoints(n_draws, "hospital", index, seed) for index in range(n_hospitals)]
     )
     tables = _tabulate(target, curves, float(sigma.min()), float(sigma.max()))
     mixture = _mixture(sigma)
-    coarse, fine = np.linspace(-_REACH, _REACH, _NODES), np.linspace(-_REACH, _REACH, _GRID)
     result = np.empty((n_hospitals, n_draws))
     step = max(1, _UNITS // target.order.size)
     for first in range(0, n_draws, step):
@@ -57,13 +54,16 @@ def draw_hospitals(
         marginals = _mix(tables, mixture[part], shift[:, part])
         wide = np.repeat(omega[part], n_hospitals)
         center, scale = _center(target, marginals, wide)
-        v = center[:, None] + scale[:, None] * coarse
-        heights = target.by_hospital(marginals.value(target.to_doctors(v)))
-        heights -= 0.5 * (v / wide[:, None]) ** 2
-        log_density = CubicSpline(coarse, heights, axis=1)(fine)
-        at = scores[:, part].T.reshape(-1, 1)
-        drawn = invert_density(np.broadcast_to(fine, log_density.shape), log_density, at)[:, 0]
-        result[:, part] = (center + scale * drawn).reshape(-1, n_hospitals).T
+
+        def height(v: Array, marginals: Curves = marginals, wide: Array = wide) -> Array:
+            heights = target.by_hospital(marginals.value(target.to_doctors(v)))
+            result: Array = heights - 0.5 * (v / wide[:, None]) ** 2
+            return result
+
+        drawn = find_quantiles(
+            height, center, scale, scores[:, part].T.reshape(-1, 1), n_heights=_HEIGHTS
+        )[:, 0]
+        result[:, part] = drawn.reshape(-1, n_hospitals).T
     return result
 
 

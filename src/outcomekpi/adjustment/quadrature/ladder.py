@@ -56,11 +56,13 @@ def climb_ladder(
     density: Callable[[Array, bool], Array],
     *,
     n_sds: int,
+    n_draws: int,
 ) -> tuple[Proposal, Weights, dict[str, float | str]]:
     """Try proposals in order; return the first whose weights leave nothing to be wished for.
 
     Where the weights of the points that have no exact ones cannot be predicted to .1 (standard
-    deviation of the log weight), every point gets its exact one. Where no proposal is good, the
+    deviation of the log weight), 4,096 points or as many as there are draws get exact ones, and
+    the others are dropped. Where no proposal is good, the
     one with the most effective points among those that are acceptable is returned.
 
     Parameters
@@ -68,6 +70,7 @@ def climb_ladder(
     propose : makes the points of an attempt, given moments of the standardized fixed effects
     density : exact log posterior of thetas; with True, by twice the quadrature nodes
     n_sds : how many of the last scores belong to SDs
+    n_draws : how many draws will be taken of the points
 
     Raises
     ------
@@ -78,8 +81,9 @@ def climb_ladder(
     moments: Moments | None = None
     best: tuple[Proposal, Weights, float] | None = None
     for attempt in attempts:
-        proposal = propose(attempt, moments)
-        weights, error = _weigh(proposal, attempt.n_exact, density)
+        proposal, weights, error = _weigh(
+            propose(attempt, moments), attempt.n_exact, max(N_POINTS, n_draws), density
+        )
         tried.append(weights.describe(proposal.name, error))
         usable = weights.acceptable and error < _QUADRATURE_TOLERANCE
         if usable and (best is None or weights.efficiency > best[1].efficiency):
@@ -95,13 +99,14 @@ def climb_ladder(
 
 
 def _weigh(
-    proposal: Proposal, n_exact: int, density: Callable[[Array, bool], Array]
-) -> tuple[Weights, float]:
-    """Exact weights of the first points, or of all if the others cannot be predicted.
+    proposal: Proposal, n_exact: int, n_most: int, density: Callable[[Array, bool], Array]
+) -> tuple[Proposal, Weights, float]:
+    """Exact weights of the first points, and of more if the others' cannot be predicted.
 
     Returns
     -------
-    weights, and the weighted standard deviation of the change by twice the quadrature nodes
+    the proposal, without the points whose weights are not known well enough; its weights; and the
+    weighted standard deviation of the change by twice the quadrature nodes
     """
     thetas = proposal.thetas[:n_exact]
     exact = density(thetas, False)
@@ -111,6 +116,7 @@ def _weigh(
     error = weighted_sd(change, weights.log_weights[some])
     promising = weights.efficiency > _PROMISING and error < _QUADRATURE_TOLERANCE
     if promising and predict_weights(weights, proposal.scores).residual > _LARGEST_RESIDUAL:
+        proposal = proposal.first(max(n_most, n_exact))
         rest = density(proposal.thetas[n_exact:], False)
         weights = assess_weights(np.append(exact, rest) - proposal.log_density)
-    return weights, error
+    return proposal, weights, error

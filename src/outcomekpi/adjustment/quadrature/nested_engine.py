@@ -145,4 +145,4 @@ def _weighted(
         return nested_log_posterior(finer if doubled else target, base, thetas)
 
     rungs = rungs_of_the_grid(_n_exact(target.kernel.rows.n_rows))
-    return climb_ladder(rungs, propose, density, n_sds=2)
+    return climb_ladder(rungs, propose, density, n_sds=2, n_draws=draws)

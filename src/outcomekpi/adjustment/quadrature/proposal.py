@@ -55,6 +55,15 @@ class Proposal:
     log_density: Array
     name: str
 
+    def first(self, n_points: int) -> "Proposal":
+        """Return the proposal with its first points only, which are a sample of their own."""
+        return Proposal(
+            thetas=self.thetas[:n_points],
+            scores=self.scores[:n_points],
+            log_density=self.log_density[:n_points],
+            name=self.name,
+        )
+
 
 def propose_normal(mode: Mode, n_points: int, rng: np.random.Generator) -> Proposal:
     """Draw from the normal at the mode with the inverse information as its covariance."""

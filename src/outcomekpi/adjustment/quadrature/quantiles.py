@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 _NODES, _NODES_OF_FLANKS = 33, 49
 _DROP = 18.0  # log density below the top at which the nodes end
 _SEARCHES, _NEAR = 24, 0.3
+_SYMMETRIC = 0.35  # log ratio of the reaches above and below the mode
 _MONOTONE = 3.0  # slopes in secants up to which a cubic is monotone (Fritsch & Carlson 1980)
 
 
@@ -28,6 +29,7 @@ def find_quantiles(
     scores: Array,
     *,
     has_flanks: bool = True,
+    n_heights: tuple[int, int] | None = None,
 ) -> Array:
     """Quantiles at normal scores of densities known up to a constant.
 
@@ -37,6 +39,8 @@ def find_quantiles(
     mode, scale : (...), where each density is highest, and its Laplace standard deviation
     scores : (score,) or (..., score)
     has_flanks : whether some densities are skewed: 49 nodes, else 33
+    n_heights : where a height is dear, how many are evaluated where all densities are nearly
+        symmetric, and where one is not; a cubic spline gives those at the nodes
 
     Returns
     -------
@@ -55,7 +59,14 @@ def find_quantiles(
     lean = np.where(np.abs(lean) < 1e-3, 1e-3, lean)[..., None]
     stretch = above[..., None] / np.expm1(lean)
     x = np.linspace(-1.0, 1.0, _NODES_OF_FLANKS if has_flanks else _NODES)
-    log_density = height(mode[..., None] + stretch * np.expm1(lean * x)) + lean * x
+    known = x
+    if n_heights is not None:
+        known = np.linspace(-1.0, 1.0, n_heights[int(np.abs(lean).max() > _SYMMETRIC)])
+    log_density = height(mode[..., None] + stretch * np.expm1(lean * known)) + lean * known
+    if n_heights is not None:
+        from scipy.interpolate import CubicSpline
+
+        log_density = CubicSpline(known, log_density, axis=-1)(x)
     at = invert_density(np.broadcast_to(x, log_density.shape), log_density, scores)
     quantiles: Array = mode[..., None] + stretch * np.expm1(lean * at)
     return quantiles
