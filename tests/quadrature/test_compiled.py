@@ -13,7 +13,7 @@ ROUNDING = 1e-11  # sums of up to a thousand doubles in another order
 
 
 def rows_of(*, trials: bool, offset: bool = False) -> Rows:
-    from outcomekpi.adjustment.quadrature.rows import _cut_blocks
+    from outcomekpi.adjustment.quadrature.rows import cut_blocks
 
     rng = np.random.default_rng(1)
     counts = np.concatenate((np.arange(1, 40), [300, 1000, 7, 8, 9, 10_000]))
@@ -26,7 +26,7 @@ def rows_of(*, trials: bool, offset: bool = False) -> Rows:
         counts=counts,
         y_doctor=counts / 4,
         xty=np.zeros(4),
-        blocks=_cut_blocks(starts, counts),
+        blocks=cut_blocks(starts, counts),
         offset=rng.normal(-1.0, 2.0, n) if offset else None,
     )
 

@@ -48,16 +48,17 @@ def describe_reference(rates: StandardizedRates, style: RateStyle) -> str:
 def describe_sums(rates: StandardizedRates, style: RateStyle, *, level: float) -> str:
     """Say what was observed, expected and predicted of all doctors together."""
     totals = rates.totals(level=level)
+    rows = dict(zip(totals.index, totals.to_numpy(), strict=True))
     of_means = rates.family == "gaussian"
 
     def write(value: float) -> str:
         return style.write(value / float(rates.exposure.sum())) if of_means else decimal(value, 1)
 
     def span(name: str) -> str:
-        mean, lower, upper = (float(totals[x][name]) for x in ("mean", "lower", "upper"))
+        mean, lower, upper = rows[name]
         return f"{write(mean)} {name} ({percent(level)} interval {write(lower)} to {write(upper)})"
 
-    seen = float(totals["mean"]["observed"])
+    seen = float(rows["observed"][0])
     observed = f"{write(seen) if of_means else count(seen)} observed"
     what = "mean of all cases" if of_means else "events of all doctors together"
     return f"{what.capitalize()}: {observed}, {span('expected')}, {span('predicted')}."

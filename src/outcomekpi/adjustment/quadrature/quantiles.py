@@ -85,7 +85,7 @@ def find_reach(
     Secant steps of the log fall against the log distance, whose slope is 2 for a normal and
     grows on a flank like exp(-exp t).
     """
-    distance = np.sqrt(2 * drop) * scale
+    distance: Array = np.sqrt(2 * drop) * scale
     power = np.full(mode.shape, 2.0)
     before: tuple[Array, Array] | None = None
     for _ in range(_SEARCHES):
@@ -169,7 +169,8 @@ def _interpolate(z: Array, t: Array, slope: Array, log_density: Array, at: Array
         result = np.where(turns, t0 + (t1 - t0) * share, result)
     outside = np.minimum(position, 0.0) * np.minimum(m0, _MONOTONE * secant)
     outside += np.maximum(position - 1.0, 0.0) * np.minimum(m1, _MONOTONE * secant)
-    return result + outside * width
+    result += outside * width
+    return result
 
 
 def _share_of_exponential(rise: Array, z0: Array, z1: Array, at: Array) -> Array:
@@ -182,4 +183,5 @@ def _share_of_exponential(rise: Array, z0: Array, z1: Array, at: Array) -> Array
     share = np.clip((here - near) / np.where(far == near, 1.0, far - near), 0.0, 1.0)
     flat = np.abs(rise) < 1e-6
     rise = np.where(flat, 1.0, np.clip(rise, -700.0, 700.0))
-    return np.where(flat, share, np.log((1.0 - share) + share * np.exp(rise)) / rise)
+    within: Array = np.where(flat, share, np.log((1.0 - share) + share * np.exp(rise)) / rise)
+    return within

@@ -145,8 +145,8 @@ def build_surfaces(
     sigma = np.clip(sigma, *sigmas)
     shift = _at(shift_range, n_shift)[:, None, :]
     units = np.broadcast_arrays(shift, sigma)
-    flat = [values.reshape(curves.center.size, -1) for values in units]
-    quantiles = conditional_quantiles(curves, *flat, largest_score * _nodes(n_score))
+    at_shift, at_sigma = (values.reshape(curves.center.size, -1) for values in units)
+    quantiles = conditional_quantiles(curves, at_shift, at_sigma, largest_score * _nodes(n_score))
     quantiles = quantiles.reshape(*units[0].shape, n_score)
     pull = 1.0 / (1.0 + curvature[:, None, None] * sigma**2)
     center = target[:, None, None] + (shift - target[:, None, None]) * pull
