@@ -55,7 +55,8 @@ def fit_with_draws(
 
     cases = Cases(
         frame=pd.DataFrame({"y": outcome, "doctor": np.asarray(labels, dtype=object)[code]}),
-        roles={"outcome": "y", "doctor": "doctor"},
+        roles={"outcome": "y", "doctor": "doctor"}
+        | ({} if hospital_code is None else {"hospital": "hospital"}),
         outcome=np.asarray(outcome, dtype=float),
         trials=None if trials is None else np.asarray(trials, dtype=float),
         exposure=None if exposure is None else np.asarray(exposure, dtype=float),

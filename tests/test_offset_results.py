@@ -205,17 +205,6 @@ def test_a_saved_fit_comes_back_with_its_offset(tmp_path, family, scale):
     assert fit.provenance.model["offset"] == f"risk ({scale}), slope 1"
 
 
-def test_an_older_reader_refuses_a_fit_with_an_offset(tmp_path):
-    """It would leave the published risk out of every result without a word."""
-    import xarray as xr
-
-    fit, _ = fitted(draws=100)
-    plain = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(), draws=100)
-    for one, version in ((fit, 2), (plain, 1)):
-        tree = xr.load_datatree(save_fit(one, tmp_path / "fit.nc"), engine="h5netcdf")
-        assert tree.attrs["format_version"] == version
-
-
 def test_the_variance_of_counts_is_taken_at_the_published_counts():
     frame, _, _ = world("poisson")
     frame = frame.drop(columns="exposure").assign(c=np.exp(frame["o"]))

@@ -30,6 +30,7 @@ from outcomekpi.pilots.patients.patient_columns import PatientColumns, PatientFa
 from outcomekpi.pilots.patients.patient_rows import read_patients
 from outcomekpi.pilots.program import Program
 from outcomekpi.pilots.selection.baseline_edge import check_edge, find_edge
+from outcomekpi.times import TimeUnit
 
 __all__ = ["ControlledBeforeAfter"]
 
@@ -61,6 +62,9 @@ class ControlledBeforeAfter:
     outcome_range : between which values a Gaussian outcome can lie, for bounds on missing ones
     cluster : "doctor" or "patient", where it is not the outermost that is named
     assigned : "groups" got the program as wholes, or "patients" one at a time
+    time_unit : what periods such as 2024-1 name, with start=: "half-year", "quarter" or "month"
+    time_zone : whose days count where times have an offset from UTC, such as "Europe/Berlin"; by
+        default those of the clock that wrote them
     direction : whether "higher" or "lower" is better; None words no side
 
     Notes
@@ -107,6 +111,8 @@ class ControlledBeforeAfter:
     outcome_range: tuple[float, float] | None = None
     cluster: UnitOfPatients | None = None
     assigned: Assigned = "groups"
+    time_unit: TimeUnit | None = None
+    time_zone: str | None = None
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
@@ -198,6 +204,8 @@ class ControlledBeforeAfter:
             period=self.period,
             after=self.after,
             start=self.start,
+            time_unit=self.time_unit,
+            time_zone=self.time_zone,
             doctor=self.doctor,
             patient=self.patient,
             case_mix=self.case_mix,
