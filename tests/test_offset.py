@@ -313,7 +313,7 @@ def test_both_engines_agree_with_an_offset_and_hospitals():
 
     model = model_of(world(n=1500, n_doctors=20, nested=True, level=0.5)[0], "bernoulli")
     fast = sample_quadrature(model, draws=8000, seed=1)
-    slow = sample_nuts(model, draws=6000, seed=1, sampler="pymc")
+    slow = sample_nuts(model, draws=6000, seed=1, tune=2000, target_accept=0.99, sampler="pymc")
     table = agreement.compare_samples(fast, slow)
     assert table["agrees"].all(), table[~table["agrees"]].to_string()
 

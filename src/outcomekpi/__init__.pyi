@@ -70,6 +70,7 @@ from outcomekpi.pilots.panels.pre_trend import PreTrendTest as PreTrendTest
 from outcomekpi.pilots.panels.pre_trend import assess_pre_trend as assess_pre_trend
 from outcomekpi.pilots.panels.synthetic import SyntheticControl as SyntheticControl
 from outcomekpi.pilots.patients.before_after import BeforeAfter as BeforeAfter
+from outcomekpi.pilots.patients.controlled_before_after import ControlledBeforeAfter as ControlledBeforeAfter
 from outcomekpi.pilots.patients.doctor_effects import DoctorEffects as DoctorEffects
 from outcomekpi.pilots.program import Program as Program
 from outcomekpi.pilots.published.aggregate_priors import AggregatePriors as AggregatePriors
@@ -99,6 +100,7 @@ from outcomekpi.pilots.selection.selected_units import expect_worst_units as exp
 from outcomekpi.pilots.series.controlled import ControlledSeries as ControlledSeries
 from outcomekpi.pilots.series.interrupted import InterruptedSeries as InterruptedSeries
 from outcomekpi.pilots.series.seasonality import Seasonality as Seasonality
+from outcomekpi.pilots.series.series_interruptions import Interruption as Interruption
 from outcomekpi.pilots.wedge.stepped_wedge import SteppedWedge as SteppedWedge
 from outcomekpi.plots.before_after import plot_before_after as plot_before_after
 from outcomekpi.plots.calibration import plot_calibration as plot_calibration

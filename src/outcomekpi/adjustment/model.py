@@ -174,7 +174,7 @@ def _check_hospitals(cases: Cases) -> None:
     if n == n_doctors:
         raise CasesError(
             f"hospital={name!r} wants hospitals with several doctors; each of the {n} hospitals "
-            f"has one, the first {cases.hospitals[0]!r}. Nothing tells a doctor's effect from that of "
+            f"has one, the first {cases.hospitals[0]!r}. Nothing tells a doctor from "
             "his hospital. Leave hospital out."
         )
 
