@@ -45,9 +45,9 @@ def main() -> None:
             continue
         cases = ok.Cases.from_frame(frame, outcome="y", doctor="d", exposure="e")
         try:
-            posterior = ok.fit(
-                cases, ok.ModelSpec(case_mix=case_mix), draws=options.draws
-            ).draws["posterior"]
+            posterior = ok.fit(cases, ok.ModelSpec(case_mix=case_mix), draws=options.draws).draws[
+                "posterior"
+            ]
         except EngineError as refusal:
             count["refused"] += 1
             print(seed, refusal, flush=True)
