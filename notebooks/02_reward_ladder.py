@@ -694,16 +694,15 @@ plt.show()
 #   1.0 %: there adjustment itself takes away a third.)
 # * **The bonus.** 27 % of the HbA1c money and 47 to 49 % of the readmission money is
 #   misallocated, whichever rate it reads (standard errors up to 2). A coin misses by 52 % and 46 %
-#   in these draws, and in the long run by what every doctor alike misses, 50 % and 46 %, or slightly
-#   more.
-#   So in the first tier the bonus is better than a coin, and in the third it is one. What is wrong
-#   with it is not the rate but the bar: many doctors are near it, and on which side they fall is
-#   chance.
-# * **By probability.** 30 % and 45 %: not clearly less than the bonus. It pays something to everybody
-#   who may deserve it, and so also to those who do not. But with the other cohort 23 % of the HbA1c
-#   money would move in place of 32 % by the bonus on the same rate (34 % on the raw one), and 11 %
-#   in place of 53 % (47 %) in readmission (standard errors up to 4). It is honest about what is
-#   known: where nothing is, it comes near to paying all doctors alike, which moves nothing.
+#   in these draws, and in the long run by what every doctor alike misses, 50 % and 46 %, or
+#   slightly more. So in the first tier the bonus is better than a coin, and in the third it is one.
+#   What is wrong with it is not the rate but the bar: many doctors are near it, and on which side
+#   they fall is chance.
+# * **By probability.** 30 % and 45 %: not clearly less than the bonus. It pays something to
+#   everybody who may deserve it, and so also to those who do not. But with the other cohort 23 % of
+#   the HbA1c money would move in place of 32 % by the bonus on the same rate (34 % on the raw one),
+#   and 11 % in place of 53 % (47 %) in readmission (standard errors up to 4). It is honest about
+#   what is known: where nothing is, it comes near to paying all doctors alike, which moves nothing.
 # * **Pay per patient moves with caseloads.** Of the 9 and 12 % that the shrunken pay moves between
 #   cohorts, 7 and 12 % move if every patient is paid alike.
 # * **Stability is not fairness.** With extreme referral, the raw readmission bonus moves less

@@ -598,12 +598,12 @@ assert f"{summary.loc[defaults, 'median'].min():.1f}" == "93.8"
 assert f"{summary.loc[defaults, 'median'].max():.1f}" == "95.5"
 
 # %% [markdown]
-# The median setting of each black row lies between 93.8 and 95.5 %. The lowest of all, 71.3 %, is a
-# series of counts near a unit root: the counting error hides its autocorrelation from the default,
-# as it does from REML. Gaussian series near a unit root have 87.3 % or more; the lowest of the other
-# rows is 90.0 % (a pilot with few clusters). In the gray rows coverage falls to 51.1 % for series whose points are
-# taken as independent, and to nothing where patients who were chosen for a bad reading are
-# compared with themselves.
+# The median setting of each black row lies between 93.8 and 95.5 %. The lowest of all, 71.3 %, is
+# a series of counts near a unit root: the counting error hides its autocorrelation from the
+# default, as it does from REML. Gaussian series near a unit root have 87.3 % or more; the lowest of
+# the other rows is 90.0 % (a pilot with few clusters). In the gray rows coverage falls to 51.1 %
+# for series whose points are taken as independent, and to nothing where patients who were chosen
+# for a bad reading are compared with themselves.
 #
 # ## Check 6: published results
 #
