@@ -307,3 +307,10 @@ def test_acting_on_almost_everybody_is_treating_all():
     given = make_given()
     found = net_benefit(given, np.ones((1, 12)), np.array([given.probability.min()]))
     np.testing.assert_allclose(found.model, found.treat_all)
+
+
+def test_hosmer_lemeshow_without_degrees_of_freedom_has_no_p_value():
+    rate, outcome = np.repeat([0.2, 0.6], 10), np.tile([0.0, 1.0], 10)
+    found = hosmer_lemeshow(rate, outcome, np.ones(20), fitted=True, n_groups=2)
+    assert found.df == 0
+    assert np.isnan(found.p_value)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_fits import fit_with_draws
 from scipy.special import expit
+from scipy.stats import norm
 
 from outcomekpi.errors import SpecError
 from outcomekpi.profiling import count_tails
@@ -168,9 +169,9 @@ def test_p_values_are_uniform_when_every_doctor_is_average(family):
         "bernoulli": lambda: rng.random(code.size) < 0.2,
         "binomial": lambda: rng.binomial(size, 0.2),
         "poisson": lambda: rng.poisson(0.2 * exposure),
-        "gaussian": lambda: rng.normal(0, 2, code.size),
+        "gaussian": lambda: rng.normal(7, 2, code.size),
     }[family]()
-    intercept = {"poisson": np.log(0.2), "gaussian": 0.0}.get(family, np.log(0.25))
+    intercept = {"poisson": np.log(0.2), "gaussian": 7.0}.get(family, np.log(0.25))
     fit = fit_with_draws(
         family=family,
         doctor_code=code,
@@ -194,6 +195,35 @@ def test_the_side_and_z_follow_the_observed_events():
     assert (frame.loc[high, "side"] == "high").all()
     assert (frame.loc[high, "z"] > 0).all()
     np.testing.assert_allclose(frame["log10_p"], np.log10(frame["p_value"]), rtol=1e-9)
+
+
+def test_measurements_are_compared_with_their_mean():
+    # doctor 0: 4 patients, 31 observed, 28 expected, SD 2 x sqrt(4): z = .75; doctor 1: -.75
+    fit = fit_with_draws(
+        family="gaussian",
+        doctor_code=np.repeat([0, 1], 4),
+        outcome=np.r_[7.0, 8.0, 9.0, 7.0, 6.0, 6.0, 7.0, 6.0],
+        effect=np.zeros((2, 4)),
+        intercept=7.0,
+        sd_residual=2.0,
+    )
+    frame = exact_test(fit).to_frame()
+    np.testing.assert_allclose(frame["z"], [0.75, -0.75], atol=1e-12)
+    np.testing.assert_allclose(frame["p_value"], 2 * norm.sf(0.75), rtol=1e-12)
+    assert frame["side"].tolist() == ["high", "low"]
+
+
+@pytest.mark.parametrize("family", ["bernoulli", "binomial", "poisson", "gaussian"])
+def test_z_is_the_normal_deviate_of_the_p_value(family):
+    frame = exact_test(make_fit(family)).to_frame()
+    sign = np.where(frame["side"] == "high", 1, -1)
+    np.testing.assert_allclose(frame["z"], sign * norm.isf(frame["p_value"] / 2), atol=1e-9)
+
+
+def test_each_family_names_its_law():
+    laws = {family: exact_test(make_fit(family)).law for family in ("poisson", "gaussian")}
+    assert laws == {"poisson": "Poisson", "gaussian": "normal"}
+    assert exact_test(make_fit("binomial")).law == "Poisson-binomial"
 
 
 def test_extreme_doctors_have_finite_tests():

@@ -422,3 +422,12 @@ def test_a_doctor_whose_only_patient_died_is_not_put_outside_by_rounding():
     for overall in (0.3431438127090301, 0.1, 0.07):
         limits = funnel_limits(replace(rates, reference_rate=overall), levels=(0.95,))
         assert limits.to_frame()["beyond"].eq(0).all()
+
+
+def test_normal_limits_of_shares_have_the_binomial_variance():
+    # 10 of 40 expected: SD of O/E is sqrt(40 x .25 x .75) / 10 = .27386
+    n, e = pd.Series([40, 40]), pd.Series([10.0, 10.0])
+    frame = count_limits(e, e, cases=n, method="normal", transform="identity").to_frame()
+    reach = stats.norm.ppf(0.975) * np.sqrt(40 * 0.25 * 0.75) / 10
+    np.testing.assert_allclose(frame["upper_95"], 1 + reach, rtol=1e-12)
+    np.testing.assert_allclose(frame["lower_95"], 1 - reach, rtol=1e-12)

@@ -81,3 +81,8 @@ def test_r_values_describe_themselves():
     assert list(found.to_frame().columns) == ["r_value"]
     assert "<table" in found._repr_html_()
     assert "12 doctors" in repr(found)
+
+
+def test_everybody_is_in_the_best_share_of_one():
+    rates, *_ = normal_posteriors([0.3, 3.0], seed=4, n_doctors=50)
+    assert r_values(rates).cutoff[-1] == 1

@@ -12,7 +12,12 @@ from outcomekpi.intervals import flatten_draws
 from outcomekpi.profiling.caseload import plan_caseload
 from outcomekpi.profiling.linear_predictor import posterior_of
 from outcomekpi.profiling.reliability import reliability
-from outcomekpi.profiling.reliability_estimates import beta_binomial_signal, fit_beta_binomial
+from outcomekpi.profiling.reliability_estimates import (
+    _Residuals,
+    _split,
+    beta_binomial_signal,
+    fit_beta_binomial,
+)
 
 SHARED = Path(__file__).parents[2] / "shared"
 METHODS = ("latent", "anova", "beta_binomial", "split_sample", "iur")
@@ -224,3 +229,25 @@ def test_reliability_describes_itself():
     plan = plan_caseload(found)
     assert "for 0.7" in repr(plan)
     assert "<table" in plan._repr_html_()
+
+
+def test_a_doctor_is_split_into_halves_that_differ_by_one_case_at_most(rng):
+    # events of 1, 10, 100, ... tell which cases are in the first half: a sum of n powers of ten
+    sizes = {4: set(), 5: set()}
+    for count, found in sizes.items():
+        rows = _Residuals(
+            events=10.0 ** np.arange(count),
+            trials=np.ones(count),
+            mean=np.zeros(count),
+            doctor=np.zeros(count, dtype=np.intp),
+            n_doctors=1,
+            proportions=False,
+        )
+        for _ in range(60):
+            first, second = (half[0] for half in _split(rows, rng, np.array([0])))
+            for n in range(1, count):
+                if sorted(set(f"{first * n:.0f}")) in (["0", "1"], ["1"]) and np.isclose(
+                    first * n + second * (count - n), (10.0**count - 1) / 9
+                ):
+                    found.add(n)
+    assert sizes == {4: {2}, 5: {2, 3}}

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from made_records import made_records
 
-from outcomekpi.appraisal.chance import reached_by_chance
+from outcomekpi.appraisal.chance import _chance_of_run, reached_by_chance
 from outcomekpi.appraisal.drop_goals import DropGoal
 from outcomekpi.appraisal.event_goals import NoEventGoal
 from outcomekpi.appraisal.records import PatientRecords
@@ -144,3 +144,12 @@ def test_the_result_says_in_one_line_what_it_is():
     assert repr(found).startswith("ReachedByChance: 0 of 30 patients reached the goal; ")
     assert "<table" in found._repr_html_()
     assert np.isnan(found.to_frame()["share"].iloc[0])
+
+
+def test_a_month_without_a_reading_fails_passes_or_is_skipped_by_hand():
+    # 2 months of 3, the middle one missing; the others pass with probability .6
+    month, measured = np.array([[0.6]]), np.array([[True, False, True]])
+    by_hand = {"fails": 0.0, "passes": 0.6 + 0.6 - 0.36, "skipped": 0.36}
+    for missing_month, chance in by_hand.items():
+        goal = RunGoal(bars=(("sbp", 140),), months=2, window=3, missing_month=missing_month)
+        assert _chance_of_run(goal, month, measured)[0, 0] == pytest.approx(chance, abs=1e-15)

@@ -191,3 +191,35 @@ def test_nobody_reaching_anything_is_an_empty_ledger():
 def test_the_ledger_shows_itself():
     assert repr(ledger()).startswith("PointLedger: 6 entries; teams earned 3 and redeemed 0")
     assert "<table" in ledger()._repr_html_()
+
+
+def test_what_can_be_spent_is_the_balance_and_not_a_tenth_more():
+    with pytest.raises(SpecError, match=r"fewer than the 3\.05 points"):
+        redeemed(ledger(), points=3.05, month=12)
+    with pytest.raises(SpecError, match=r"fewer than the 0\.05 points"):
+        redeemed(ledger(), points=0.05, month=8)  # all is earned later
+
+
+def test_what_a_resident_redeems_is_his_own_and_what_a_team_redeems_nobodys():
+    book = redeemed(
+        redeemed(ledger(team=2.0, resident=1.0), points=1, month=12),
+        points=1,
+        month=12,
+        holders=("T",),
+        account="team",
+    )
+    spent = book.entries[book.entries["entry"] == "redeemed"].set_index("account")
+    assert spent.loc["resident", "patient"] == 1
+    assert spent.loc["team", "patient"] is None
+
+
+def test_the_short_table_of_a_ledger_has_eight_holders():
+    many = pd.concat(
+        [
+            BOOK.entries.assign(holder=BOOK.entries["holder"].astype(str) + f"-{k}")
+            for k in range(9)
+        ],
+        ignore_index=True,
+    )
+    body = PointLedger(entries=many)._repr_html_().split("<tbody>")[1]
+    assert body.count("<tr>") == 8

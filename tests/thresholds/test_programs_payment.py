@@ -403,3 +403,10 @@ def test_savings_below_the_minimum_are_luck_and_above_it_shared_from_the_first_d
 def test_shared_savings_refuse_what_cannot_be(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_a_hospital_with_just_enough_cases_counts_for_the_vbp_thresholds():
+    rates = np.linspace(0.1, 1.0, 10)
+    all_of_them = programs.vbp_thresholds(rates)
+    found = programs.vbp_thresholds(rates, cases=np.full(10, 25))
+    assert (found.threshold, found.benchmark) == (all_of_them.threshold, all_of_them.benchmark)

@@ -211,3 +211,14 @@ def test_a_rule_that_pools_units_decides_the_same_about_their_sum(rule, pools, r
     apart = results(events, trials)
     together = results(events.sum(axis=1, keepdims=True), trials.sum())
     assert (rule.decide(apart) == rule.decide(together)).all() == pools
+
+
+def test_a_unit_without_cases_is_nobody_and_one_at_its_target_reaches_it():
+    events, trials = [[[8], [0], [6]]], [[[10], [0], [10]]]
+    share = completion_by_cycle(events, trials, reading="share_of_doctors", target=0.8)
+    assert share[0, 0] == pytest.approx(1 / 2, rel=1e-15)
+    mean = completion_by_cycle(events, trials, reading="mean_achievement", target=0.8)
+    assert mean[0, 0] == pytest.approx((1 + 0.75) / 2, rel=1e-15)
+    # .1 + .2 is not .3 in doubles: 3 of 10 reach it all the same
+    tie = completion_by_cycle([[[3]]], [[[10]]], reading="share_of_doctors", target=0.1 + 0.2)
+    assert tie[0, 0] == 1
