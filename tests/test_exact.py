@@ -249,3 +249,8 @@ def test_the_test_describes_itself():
     assert "expected by chance" in repr(found)
     assert "<table" in found._repr_html_()
     assert all(column in type(found).to_frame.__doc__ for column in found.to_frame().columns)
+
+
+def test_nothing_is_left_beside_certainty():
+    assert count_tails._complement(0.0) == -np.inf  # and no warning of a logarithm of 0
+    assert count_tails._complement(-1e-20) == pytest.approx(np.log(1e-20), rel=1e-12)
