@@ -254,3 +254,12 @@ def test_the_test_describes_itself():
 def test_nothing_is_left_beside_certainty():
     assert count_tails._complement(0.0) == -np.inf  # and no warning of a logarithm of 0
     assert count_tails._complement(-1e-20) == pytest.approx(np.log(1e-20), rel=1e-12)
+
+
+def test_pooled_rows_keep_their_trials():
+    rng = np.random.default_rng(4)
+    chance, trials = rng.uniform(0.1, 0.3, 30_000), rng.integers(1, 9, 30_000).astype(float)
+    pooled, together = count_tails._pool(chance, trials)
+    assert pooled.size == count_tails.MANY_ROWS // 4
+    assert together.sum() == trials.sum()
+    assert pooled @ together == pytest.approx(chance @ trials, rel=1e-12)
