@@ -371,14 +371,18 @@ def surplus(level, own, *doctors):
     return on_average(level, *doctors).sum() - own.sum()
 
 
+def read_risks(frame, truth):
+    eta = truth.intercept + frame[["x1", "x2"]].to_numpy() @ truth.coefficient
+    share = frame["doctor"].astype("str").value_counts(normalize=True)
+    own = expit(eta + truth.doctor_effect[frame["doctor"].astype("str")].to_numpy())
+    return own, (eta, truth.doctor_effect[share.index].to_numpy(), share.to_numpy())
+
+
 def true_ratios(frame, truth):
-    doctor, x = frame["doctor"].astype("str"), frame[["x1", "x2"]].to_numpy()
-    eta, share = truth.intercept + x @ truth.coefficient, doctor.value_counts(normalize=True)
-    doctors = (eta, truth.doctor_effect[share.index].to_numpy(), share.to_numpy())
-    own = expit(eta + truth.doctor_effect[doctor].to_numpy())
+    own, doctors = read_risks(frame, truth)
     level = optimize.brentq(surplus, -2, 2, args=(own, *doctors))
     risks = pd.DataFrame({"own": own, "expected": on_average(level, *doctors)})
-    return risks.groupby(doctor).sum().eval("own / expected")
+    return risks.groupby(frame["doctor"].astype("str")).sum().eval("own / expected")
 
 
 found = []

@@ -18,7 +18,15 @@ TREE = {
     "howto/index": (
         (
             "",
-            ("csv", "priors", "few_doctors", "many_doctors", "chinese", "bigger_machine"),
+            (
+                "csv",
+                "priors",
+                "published_risk",
+                "few_doctors",
+                "many_doctors",
+                "chinese",
+                "bigger_machine",
+            ),
         ),
     ),
     "methods/REGISTRY": (("", ("*",)),),
