@@ -9,7 +9,10 @@ from worlds import make_model, simulate
 from outcomekpi.adjustment.priors import HalfNormal, Normal, Priors
 from outcomekpi.adjustment.quadrature.effects import shuffled_midpoints
 from outcomekpi.adjustment.quadrature.engine import sample_quadrature
+from outcomekpi.adjustment.quadrature.kernels import PoissonKernel
 from outcomekpi.adjustment.quadrature.quantiles import find_quantiles, invert_density
+from outcomekpi.adjustment.quadrature.redraws import _draw_by_patients
+from outcomekpi.adjustment.quadrature.rows import Rows, cut_blocks
 
 # Ten doctors, three events of one of them: effects of 1e6 at 4,000 draws and of 1e163 at 20,000.
 EXPOSURE = np.array([1.020, 1.791, 0.607, 0.920, 0.361, 1.108, 0.173, 0.921, 0.766, 0.345])
@@ -149,3 +152,36 @@ def test_quantiles_are_exact_however_steep_the_flank(events, sigma):
     for score, quantile in zip(scores, found, strict=True):
         exact, sd = brute_quantile(events, np.exp, sigma, ndtr(score))
         assert abs(quantile - exact) < (0.02 if abs(score) <= 3 else 0.06) * sd
+
+
+def test_a_doctor_far_from_where_his_table_was_made_is_drawn_where_his_cases_put_him():
+    # two rows without events and with opposite covariates: the linear shift of the doctor's curve
+    # missed the table it was made for, and effects of 1e1 to inf came out at some draws
+    x = np.array([1.417, -1.238])
+    exposure, sigma = np.array([0.0034, 0.0015]), 0.6
+    rows = Rows(
+        x=np.vstack((np.ones(2), x)),
+        weight=exposure,
+        starts=np.array([0]),
+        counts=np.array([2]),
+        y_doctor=np.zeros(1),
+        xty=np.zeros(2),
+        blocks=cut_blocks(np.array([0]), np.array([2])),
+    )
+    betas = np.column_stack([np.full(5, 2.0), [-8.0, -1.2, 0.0, 3.0, 8.0]])
+    scores = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+    for score in scores:
+        found = _draw_by_patients(
+            PoissonKernel(rows),
+            np.zeros(5),
+            betas,
+            np.full(5, sigma),
+            np.full(5, score),
+            np.array([6.0, -6.0, 0.0, 6.0, -6.0]) * sigma,  # a start as bad as it may be
+        )
+        for beta, drawn in zip(betas, found, strict=True):
+            total = float((exposure * np.exp(beta[0] + beta[1] * x)).sum())
+            exact, sd = brute_quantile(
+                0.0, lambda t, total=total: total * np.exp(t), sigma, ndtr(score)
+            )
+            assert abs(drawn - exact) < 0.02 * sd

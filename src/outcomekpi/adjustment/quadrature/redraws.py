@@ -4,18 +4,18 @@ Quantile surfaces take a doctor's curve at other fixed effects for that at the m
 covariate that few of his cases have is poorly known, as under separation, its shape changes too.
 """
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from outcomekpi.adjustment.quadrature.bows import Bows
-from outcomekpi.adjustment.quadrature.curves import Curves, spline_curves
+from outcomekpi.adjustment.quadrature.curves import Curves
 from outcomekpi.adjustment.quadrature.kernels import Kernel, clipped_exp
+from outcomekpi.adjustment.quadrature.quantiles import find_quantiles
 from outcomekpi.adjustment.quadrature.rows import Rows, cut_blocks
 from outcomekpi.adjustment.quadrature.scores import shuffled_midpoints
 from outcomekpi.adjustment.quadrature.shifts import Shifts
-from outcomekpi.adjustment.quadrature.surfaces import conditional_quantiles
 
 __all__ = ["redraw_bent"]
 
@@ -23,8 +23,10 @@ Array = NDArray[np.float64]
 
 _CHECKED, _CHECKED_OF_LARGE = 12, 2
 _LARGEST_RMS = 0.03  # conditional standard deviations
-_MARGIN = 0.25  # of the table's width, on either side: the shift is not to be trusted
-_ELEMENTS = 1 << 21
+_ELEMENTS, _EVALUATED_AT_ONCE = 1 << 21, 49
+_NEWTON_STEPS, _NEAR, _APART = 100, 0.05, 0.05  # the last two in Laplace standard deviations
+_LONGEST_STEP = 2.0  # a flank like exp(t) lets Newton overshoot, and come back by 1 a step
+_FARTHEST_START = 6.0  # doctor SDs
 
 
 def redraw_bent(
@@ -60,9 +62,9 @@ def redraw_bent(
             hospital = shifts.hospital[shifts.hospital_code[doctor]]
         scores = shuffled_midpoints(midpoints, "doctor", int(doctor), seed)
         alone = replace(kernel, rows=own)  # type: ignore[type-var]
-        effects[doctor] = _draw_by_patients(
-            alone, curves.of(part), moved - hospital, hospital, betas, sigma, scores
-        )
+        guess = curves.center[doctor] - moved
+        start = hospital + np.clip(guess, -_FARTHEST_START * sigma, _FARTHEST_START * sigma)
+        effects[doctor] = _draw_by_patients(alone, hospital, betas, sigma, scores, start)
     return int(bent.size)
 
 
@@ -116,39 +118,61 @@ def _rows_of(rows: Rows, doctor: int) -> Rows:
 
 
 def _draw_by_patients(
-    kernel: Kernel,
-    curve: Curves,
-    moved: Array,
-    hospital: Array,
-    betas: Array,
-    sigma: Array,
-    scores: Array,
+    kernel: Kernel, hospital: Array, betas: Array, sigma: Array, scores: Array, start: Array
 ) -> Array:
-    """Draw one doctor's effects by the curve of his cases at every draw, (draw,)."""
-    width = float(curve.step[0]) * curve.coefficients.shape[1]
-    lower = curve.lower[0] - moved - _MARGIN * width
-    bows = None
-    if curve.bows is not None:
-        ones = np.ones(moved.size)
-        bows = Bows(
-            center=curve.bows.center[0] - moved,
-            curvature=curve.bows.curvature[0] * ones,
-            lean=curve.bows.lean[0] * ones,
-        )
-    result = np.empty(moved.size)
-    step = max(1, _ELEMENTS // (41 * kernel.rows.n_rows))
-    for first in range(0, moved.size, step):
+    """Draw one doctor's effects by the curve of his cases at every draw, (draw,).
+
+    Nothing is tabulated: under separation the shift says so little about where a conditional lies
+    that a table may miss it, and what lies beyond its ends is no density.
+
+    Parameters
+    ----------
+    hospital, sigma, scores : (draw,)
+    betas : (draw, column)
+    start : (draw,), where the search for each mode begins
+    """
+    result = np.empty(sigma.size)
+    step = max(1, _ELEMENTS // (_EVALUATED_AT_ONCE * kernel.rows.n_rows))
+    for first in range(0, sigma.size, step):
         part = slice(first, first + step)
-        low = lower[part, None]
-        curves = spline_curves(
-            kernel,
-            betas[part],
-            low,
-            low + (1 + 2 * _MARGIN) * width,
-            bows=None if bows is None else bows.of(part),
-        )
-        drawn = conditional_quantiles(
-            curves, hospital[part, None], sigma[part, None], scores[part, None, None]
-        )
-        result[part] = drawn[:, 0, 0] - hospital[part]
+        height = _heights_at(kernel, betas[part], hospital[part], sigma[part])
+        mode, scale = _find_modes(height, start[part], sigma[part])
+        drawn = find_quantiles(height, mode, scale, scores[part, None])
+        result[part] = drawn[:, 0] - hospital[part]
     return result
+
+
+def _heights_at(
+    kernel: Kernel, betas: Array, hospital: Array, sigma: Array
+) -> Callable[[Array], Array]:
+    """Log density of a doctor's effect and his hospital's together, at positions (draw, node)."""
+    events = float(kernel.rows.y_doctor[0])
+
+    def height(t: Array) -> Array:
+        partition = kernel.log_partitions(betas, clipped_exp(t)[:, :, None])[:, :, 0]
+        away = (t - hospital[:, None]) / sigma[:, None]
+        result: Array = events * t - partition - 0.5 * away**2
+        return result
+
+    return height
+
+
+def _find_modes(
+    height: Callable[[Array], Array], start: Array, sigma: Array
+) -> tuple[Array, Array]:
+    """Modes and Laplace standard deviations of log-concave densities, (draw,) each.
+
+    Newton's method by differences; their distance follows the width of the density, so that they
+    keep their digits where a doctor has a million events.
+    """
+    mode, scale = start, sigma
+    for _ in range(_NEWTON_STEPS):
+        apart = _APART * scale
+        low, middle, high = height(mode[:, None] + apart[:, None] * np.array([-1.0, 0.0, 1.0])).T
+        slope = (high - low) / (2 * apart)
+        information = np.maximum((2 * middle - high - low) / apart**2, sigma**-2)
+        step = np.clip(slope / information, -_LONGEST_STEP, _LONGEST_STEP)
+        mode, scale = mode + step, information**-0.5
+        if np.all(np.abs(step) < _NEAR * scale):
+            break
+    return mode, scale
