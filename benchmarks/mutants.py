@@ -68,6 +68,31 @@ EQUIVALENT = {
         "> to >=",
     ): "a gap of 0 ends the search in the next line",
     (
+        "profiling/count_tails",
+        "high *= 2",
+        "2 to 3",
+    ): "stride of a search; it ends at the same root",
+    (
+        "profiling/count_tails",
+        "angle = 2 * np.pi * np.arange(reach + 1) / size",
+        "1 to 2",
+    ): "one frequency more than the transform reads",
+    (
+        "profiling/funnel_laws",
+        "beyond = _smallest(lambda k: self.at_least(k) < tail, start, self.highest + 1)",
+        "< to <=",
+    ): "the interpolated limit is continuous where a tail equals the level's",
+    (
+        "profiling/funnel_laws",
+        "at = np.where(wide, np.floor((fails + found) / 2), np.maximum(found, 0.0))",
+        "0.0 to 0.1",
+    ): "counts of doctors whose search has ended; what they give is not read",
+    (
+        "profiling/funnel_laws",
+        "is_open &= (at > fails) & (at < found)",
+        "< to <=",
+    ): "the place found is looked at once more",
+    (
         "profiling/funnel_laws",
         "k < cases, betainc(np.maximum(cases - k, 1e-12), k + 1, 1 - share), 1.0",
         "< to <=",
