@@ -47,6 +47,8 @@ validate: $(VENV)/.stamp ## Run the long statistical studies and write their tab
 	$(PY) benchmarks/population_recovery.py
 	$(PY) benchmarks/doctor_intervals.py
 	$(PY) benchmarks/suppression.py
+	$(PY) benchmarks/small_counts.py
+	$(PY) benchmarks/mutants.py
 	$(PY) benchmarks/medpar_outliers.py
 	$(PY) -m pytest -m validate
 
