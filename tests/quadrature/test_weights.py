@@ -158,3 +158,11 @@ def test_unpredictable_weights_are_made_exact_at_every_point():
     assert weights.log_weights.size == 4096
     assert sum(asked) >= 4096
     assert found["exact_weights"] == 4096
+
+
+def test_weights_of_which_none_is_large_have_no_tail_to_judge():
+    """The largest of 4,096 is twice the others: no estimate hangs on it."""
+    log_weights = np.random.default_rng(9).normal(0.0, 0.02, 4096)
+    log_weights[:12] = 0.7 - np.geomspace(1e-3, 0.6, 12)
+    log_weights[:400] += 0.15
+    assert assess_weights(log_weights).acceptable

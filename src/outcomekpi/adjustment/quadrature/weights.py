@@ -21,6 +21,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+_EVEN = 3.0  # largest weight in means, up to which a tail is none
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Weights:
@@ -118,20 +120,22 @@ def pareto_shape(log_weights: Array) -> float:
 
 
 def assess_weights(log_weights: Array) -> Weights:
-    """Effective sample size and tail shape of importance weights, (point,)."""
+    """Effective sample size and tail shape of importance weights, (point,).
+
+    The tail has no shape worth judging where the log weights vary by less than .05 (standard
+    deviation), or where the efficiency is above .95 and no weight exceeds three times the mean: a
+    fit to the last few percent of nearly equal weights finds any shape.
+    """
     log_weights = log_weights - log_weights.max()
     weights = np.exp(log_weights)
     spread = float(log_weights.std())
+    efficiency = float(weights.sum() ** 2 / (weights**2).sum() / weights.size)
+    is_even = spread <= 0.05 or (efficiency > 0.95 and _EVEN * weights.mean() > 1.0)
     if log_weights.size < 100:
         pareto_k = float("nan")
     else:
-        pareto_k = pareto_shape(log_weights) if spread > 0.05 else 0.0
-    return Weights(
-        log_weights=log_weights,
-        efficiency=float(weights.sum() ** 2 / (weights**2).sum() / weights.size),
-        pareto_k=pareto_k,
-        spread=spread,
-    )
+        pareto_k = 0.0 if is_even else pareto_shape(log_weights)
+    return Weights(log_weights=log_weights, efficiency=efficiency, pareto_k=pareto_k, spread=spread)
 
 
 def weighted_sd(values: Array, log_weights: Array) -> float:
