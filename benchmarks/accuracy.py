@@ -17,14 +17,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "quadrature"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "factories"))
 
 from worlds import HARD_CASES, brute_log_posterior, conditional_quantiles, hard_case
 
-from outcomekpi.adjustment.quadrature.engine import build_target, sample_quadrature
-from outcomekpi.adjustment.quadrature.evaluation import anchor_effects, log_posterior
-from outcomekpi.adjustment.quadrature.mode import find_mode
-from outcomekpi.adjustment.quadrature.scores import shuffled_midpoints
+from outcomekpi.engine.engine import build_target, sample_quadrature
+from outcomekpi.engine.evaluation import anchor_effects, log_posterior
+from outcomekpi.engine.mode import find_mode
+from outcomekpi.engine.scores import shuffled_midpoints
 
 DRAWS, SEED, DOCTORS, CHECKED, THETAS = 2000, 7, 12, 60, 10
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from outcomekpi.pilots.published.aggregate_posterior import draw_aggregates
-from outcomekpi.pilots.published.aggregate_priors import AggregatePriors, PriorRange
-from outcomekpi.pilots.published.published import PublishedFigures
+from outcomekpi.pilots.estimators.aggregate_posterior import draw_aggregates
+from outcomekpi.pilots.estimators.aggregate_priors import AggregatePriors, PriorRange
+from outcomekpi.pilots.estimators.published import PublishedFigures
 
 PILOTS = 1000
 DRAWS = 600

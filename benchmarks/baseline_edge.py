@@ -10,7 +10,7 @@ from time import perf_counter
 
 import numpy as np
 
-from outcomekpi.pilots.selection.baseline_edge import find_edge
+from outcomekpi.pilots.estimators.baseline_edge import find_edge
 
 REPLICATES = 2000
 SEED = 20261

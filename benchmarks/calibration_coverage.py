@@ -26,9 +26,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from outcomekpi.adjustment.calibration_assessment import assess_predictions
-from outcomekpi.adjustment.calibration_bins import Predicted, add_up
-from outcomekpi.adjustment.calibration_numbers import MEASURES, measure_resamples
+from outcomekpi.calibration.assessment import assess_predictions
+from outcomekpi.calibration.bins import Predicted, add_up
+from outcomekpi.calibration.numbers import MEASURES, measure_resamples
 
 LEVEL = 0.95
 REPLICATES = 200

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from outcomekpi.adjustment.calibration_assessment import assess_predictions
+from outcomekpi.calibration.assessment import assess_predictions
 
 LEVEL, REPLICATES, MANY = 0.95, 200, 400_000
 SHOWN = ("oe", "in_the_large", "slope", "brier", "scaled_brier", "c_statistic")

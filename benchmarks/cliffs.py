@@ -20,9 +20,9 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from outcomekpi.errors import OutcomeKPIError
-from outcomekpi.thresholds.gaming.cliffs import density_test
-from outcomekpi.thresholds.gaming.density_jumps import density_jump
+from outcomekpi.declare.errors import OutcomeKPIError
+from outcomekpi.gaming.cliffs import density_test
+from outcomekpi.gaming.density_jumps import density_jump
 
 SHARES = (0.0, 0.2)
 SIZES = (500, 2000, 10_000)

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from outcomekpi.pilots.estimates import Estimate
-from outcomekpi.pilots.panels.did_adapter import (
+from outcomekpi.pilots.estimators.did_adapter import (
     fit_callaway_santanna,
     fit_cells,
     fit_two_by_two,
     wild_bootstrap_interval,
 )
-from outcomekpi.pilots.panels.event_study import joint_p_value
-from outcomekpi.pilots.panels.reassignment import reassign
-from outcomekpi.pilots.panels.synthetic_fit import fit_synthetic, run_placebos
+from outcomekpi.pilots.estimators.event_study import joint_p_value
+from outcomekpi.pilots.estimators.reassignment import reassign
+from outcomekpi.pilots.estimators.synthetic_fit import fit_synthetic, run_placebos
+from outcomekpi.pilots.ladder.estimates import Estimate
 
 REPLICATES = 200
 SEED = 20261

@@ -1,4 +1,4 @@
-"""Reference posteriors of the sets in tests/quadrature/reference_sets.py, sharing no code with fit.
+"""Reference posteriors of the sets in tests/factories/reference_sets.py, sharing no code with fit.
 
     python benchmarks/engine_reference.py                    # every set that is not there yet
     python benchmarks/engine_reference.py --sets "plain poisson" --check
@@ -26,7 +26,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 from scipy.stats import multivariate_t
 
-TESTS = Path(__file__).parents[1] / "tests" / "quadrature"
+TESTS = Path(__file__).parents[1] / "tests" / "factories"
 sys.path.insert(0, str(TESTS))
 from reference_sets import NAMES, ReferenceSet, make_set  # noqa: E402
 

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 import outcomekpi as ok
-from outcomekpi.adjustment.design import build_design
-from outcomekpi.adjustment.model import Model, build_model
-from outcomekpi.adjustment.nuts import sample_nuts
-from outcomekpi.adjustment.posterior import PosteriorSamples
-from outcomekpi.adjustment.quadrature.engine import sample_quadrature
 from outcomekpi.datasets import simulate_cases
+from outcomekpi.engine.draws_tree import PosteriorSamples
+from outcomekpi.engine.engine import sample_quadrature
+from outcomekpi.engine.nuts import sample_nuts
+from outcomekpi.model.design import build_design
+from outcomekpi.model.likelihood_model import Model, build_model
 
 MEAN_TOLERANCE = 0.05  # posterior SDs
 SD_TOLERANCE = 0.05  # of the SD

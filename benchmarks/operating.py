@@ -63,7 +63,7 @@ def run(name: str) -> dict[str, float | str]:
 
 def measure(name: str) -> dict[str, float | str]:
     import outcomekpi as ok
-    from outcomekpi.thresholds.review.review_rule import ReviewRule
+    from outcomekpi.review.rule import ReviewRule
 
     rule = (
         ok.AbsoluteRule(bar=0.75, direction="higher", cycles=2)

@@ -11,10 +11,10 @@ from time import perf_counter
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from outcomekpi.pilots.selection.baseline_population import BaselinePopulation
-from outcomekpi.pilots.selection.earlier_windows import replay_selection
-from outcomekpi.pilots.selection.regression_to_mean import correct_selection
-from outcomekpi.pilots.selection.selected_units import correct_unit_selection
+from outcomekpi.pilots.estimators.baseline_population import BaselinePopulation
+from outcomekpi.pilots.estimators.earlier_windows import replay_selection
+from outcomekpi.pilots.estimators.regression_to_mean import correct_selection
+from outcomekpi.pilots.estimators.selected_units import correct_unit_selection
 
 REPLICATES = 1000
 SEED = 20261

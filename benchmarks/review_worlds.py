@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.special import expit, logit
 
 import outcomekpi as ok
-from outcomekpi.datasets.completion import DEPARTMENTS, INDICATORS, YEARS
+from outcomekpi.simulation.made.completion import DEPARTMENTS, INDICATORS, YEARS
 
 HOSPITALS = 100
 SEED = 20261

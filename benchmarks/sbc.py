@@ -27,13 +27,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from outcomekpi.adjustment.model import Model
-from outcomekpi.adjustment.posterior import PosteriorSamples
-from outcomekpi.adjustment.priors import HalfNormal, Normal, Priors
-from outcomekpi.adjustment.quadrature.engine import build_target, sample_quadrature
-from outcomekpi.adjustment.quadrature.mode import find_mode
-from outcomekpi.adjustment.quadrature.proposal import propose_normal
-from outcomekpi.errors import EngineError
+from outcomekpi.declare.errors import EngineError
+from outcomekpi.engine.draws_tree import PosteriorSamples
+from outcomekpi.engine.engine import build_target, sample_quadrature
+from outcomekpi.engine.mode import find_mode
+from outcomekpi.engine.proposal import propose_normal
+from outcomekpi.model.likelihood_model import Model
+from outcomekpi.model.priors import HalfNormal, Normal, Priors
 
 DRAWS = 1000
 BINS = 20

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import ttest_ind
 
-from outcomekpi.pilots.comparison import compare_pilot
-from outcomekpi.pilots.panels.panel_data import PanelData
-from outcomekpi.pilots.panels.selection_signs import find_selection_signs
-from outcomekpi.pilots.wedge.stepped_wedge import SteppedWedge
+from outcomekpi.pilots.data.panel import PanelData
+from outcomekpi.pilots.designs.selection_signs import find_selection_signs
+from outcomekpi.pilots.designs.stepped_wedge import SteppedWedge
+from outcomekpi.pilots.ladder.comparison import compare_pilot
 
 REPLICATES = 200
 SEED = 20261

@@ -11,8 +11,8 @@ from time import perf_counter
 import numpy as np
 from scipy.special import expit, logit
 
-from outcomekpi.pilots.selection.earlier_windows import replay_selection
-from outcomekpi.pilots.selection.selected_units import correct_unit_selection
+from outcomekpi.pilots.estimators.earlier_windows import replay_selection
+from outcomekpi.pilots.estimators.selected_units import correct_unit_selection
 
 REPLICATES = 100
 SEED = 20261

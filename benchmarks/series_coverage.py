@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit, stdtrit
 
-from outcomekpi.pilots.series.bayesian_series import fit_posterior
-from outcomekpi.pilots.series.series_effects import realized_weights
-from outcomekpi.pilots.series.series_forecast import fit_forecast
-from outcomekpi.pilots.series.series_model import (
+from outcomekpi.pilots.designs.series_effects import realized_weights
+from outcomekpi.pilots.designs.series_forecast import fit_forecast
+from outcomekpi.pilots.designs.series_model import (
     SeriesModel,
     fit_model,
     level_loads,
@@ -24,13 +23,14 @@ from outcomekpi.pilots.series.series_model import (
     pair_with_control,
     weigh,
 )
-from outcomekpi.pilots.series.series_wandering import choose_method, judge_wandering
-from outcomekpi.pilots.series.structural_series import (
+from outcomekpi.pilots.designs.series_wandering import choose_method, judge_wandering
+from outcomekpi.pilots.estimators.bayesian_series import fit_posterior
+from outcomekpi.pilots.estimators.structural_series import (
     DEFAULT_PRIOR,
     WANDERING_PRIOR,
     fit_structural,
 )
-from outcomekpi.pilots.series.working_series import WorkingSeries
+from outcomekpi.pilots.estimators.working_series import WorkingSeries
 
 REPLICATES = 1000
 SEED = 20261

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 import outcomekpi as ok
-from outcomekpi.errors import EngineError
+from outcomekpi.declare.errors import EngineError
 
 
 def small_set(seed: int) -> tuple[pd.DataFrame, str | None]:

@@ -13,9 +13,14 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from outcomekpi.pilots.wedge.start_permutation import StartTest, draw_assignments
-from outcomekpi.pilots.wedge.wedge_model import Sample, exchangeable, fit_means, nested_exchangeable
-from outcomekpi.pilots.wedge.wedge_terms import build_terms
+from outcomekpi.pilots.estimators.start_permutation import StartTest, draw_assignments
+from outcomekpi.pilots.estimators.wedge_model import (
+    Sample,
+    exchangeable,
+    fit_means,
+    nested_exchangeable,
+)
+from outcomekpi.pilots.estimators.wedge_terms import build_terms
 
 REPLICATES = 1000
 SEED = 20261

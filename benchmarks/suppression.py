@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 
 import outcomekpi as ok
-from outcomekpi.errors import SpecError
-from outcomekpi.report import suppression
-from outcomekpi.report.publication import publish
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.pages import suppression
+from outcomekpi.pages.publication import publish
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "factories"))
 from made_publications import RATES as TABLE_RATES
 from made_publications import made_counts, other_tables
 

@@ -3,7 +3,7 @@
 A block of ``python`` runs in one session per page, a block of ``sh`` runs its lines that start with
 ``outcomekpi``; both in an empty folder. The block of ``text`` that follows, if one does, is what
 came out: printed lines, or the message of an error that the package raised on purpose. So a page
-cannot promise a sentence that the package does not say: tests/test_docs.py compares.
+cannot promise a sentence that the package does not say: tests/house/test_docs.py compares.
 
     python docs/run_examples.py [PAGE ...]    writes the blocks of text anew
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from outcomekpi.cli import main
-from outcomekpi.errors import OutcomeKPIError, OutcomeKPIWarning
+from outcomekpi.declare.errors import OutcomeKPIError, OutcomeKPIWarning
 
 DOCS = Path(__file__).parent
 WIDTH = 86

@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 
 import outcomekpi
-from outcomekpi.bibliography import find_reference, plain_text
+from outcomekpi.lineage.bibliography import find_reference, plain_text
+from outcomekpi.lineage.registry import Source, load_methods
 from outcomekpi.public_names import ROOMS
-from outcomekpi.registry import Source, load_methods
 
 GROUPS = (
     ("Functions", lambda value: inspect.isfunction(value)),
@@ -130,7 +130,7 @@ def list_stub() -> str:
             "# Written by `make reference` from public_names.py: what type checkers see.",
             "from outcomekpi import datasets as datasets",
             *lines,
-            "from outcomekpi.thresholds import programs as programs",
+            "from outcomekpi import programs as programs",
             "",
             "__version__: str",
             "",

@@ -454,10 +454,10 @@ plt.show()
 
 # %% [markdown]
 # Poisson limits put 23 hospitals outside 99.8 %. With overdispersion ($\phi$ = 8.53, $\tau^2$ =
-# 0.0284) nine are left. The R package FunnelPlotR names the same nine (`tests/test_funnel.py`, the
-# test of the SHMI form, holds names, $\phi$ and $\tau^2$ against what it gave). They are the
-# diamonds, with their numbers of patients, and something is wrong: seven of the nine have six
-# patients or fewer. One has a single patient, who stayed two days.
+# 0.0284) nine are left. The R package FunnelPlotR names the same nine (the test of the SHMI form
+# in `tests/profiling/test_funnel.py` holds names, $\phi$ and $\tau^2$ against what it gave). They
+# are the diamonds, with their numbers of patients, and something is wrong: seven of the nine have
+# six patients or fewer. One has a single patient, who stayed two days.
 #
 # The reason is in the method, not in the hospitals. A patient's days vary 6.24 times as much as a
 # Poisson count, so that a hospital with few patients is far off by chance alone. $\tau^2$ does

@@ -26,7 +26,7 @@ TITLES = {
     "programs": "Rules of programs",
 }
 """Page -> its title; a room that is not listed is called by its name."""
-LIBRARIES = {"datasets": "outcomekpi.datasets", "programs": "outcomekpi.thresholds.programs"}
+LIBRARIES = {"datasets": "outcomekpi.datasets", "programs": "outcomekpi.programs"}
 CONSTANTS = {
     "DEFAULT_LEVEL": "Probability of every interval unless the caller says otherwise: {!r}.",
     "__version__": "Version of the package, a string.",

@@ -13,8 +13,8 @@ from outcomekpi.appraisal.points import (
     health_points,
     redeem_points,
 )
-from outcomekpi.appraisal.records import PatientRecords
-from outcomekpi.errors import CasesError, SpecError
+from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.tables.patient_records import PatientRecords
 
 QUIT, WEIGHT, MEDICATION = health_points(weight_loss=5.0)
 

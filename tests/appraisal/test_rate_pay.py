@@ -9,10 +9,10 @@ from made_results import made_rates
 
 from outcomekpi.appraisal.misallocation import misallocate
 from outcomekpi.appraisal.rate_pay import RatePayRule, pay_rates
-from outcomekpi.errors import SpecError
-from outcomekpi.intervals import flatten_draws
-from outcomekpi.thresholds.awards.awards import AbsoluteRule
-from outcomekpi.thresholds.awards.misclassification import misclassify
+from outcomekpi.awards.awards import AbsoluteRule
+from outcomekpi.awards.misclassification import misclassify
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.draws.intervals import flatten_draws
 
 RATES = made_rates(direction="higher")
 TARGET = RATES.reference_rate

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from made_records import made_records
 
-from outcomekpi.appraisal.drop_goals import DropGoal
 from outcomekpi.appraisal.payout import pay
 from outcomekpi.appraisal.tiers import TierRule, assess_tiers, reward_ladder
-from outcomekpi.errors import CasesError, SpecError
+from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.indicators.drop_goals import DropGoal
 
 GOAL = DropGoal(measure="hba1c", drop=0.8, below=7.0, population=("diabetes",))
 RULE = TierRule(name="HbA1c", goal=GOAL, payee="doctor", amount=3.0)

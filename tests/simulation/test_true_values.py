@@ -9,9 +9,9 @@ import pytest
 from made_hospitals import COMPLETE, IMMORTAL, large, small
 
 import outcomekpi as ok
+from outcomekpi.indicators.measures import MEASURES
 from outcomekpi.simulation import true_values
 from outcomekpi.simulation.chances import goal_chance
-from outcomekpi.simulation.measures import MEASURES
 from outcomekpi.simulation.population import _follow
 
 PROGRAM = ok.Improvement(

@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.appraisal.rate_pay import RatePayout, success_share
-from outcomekpi.errors import SpecError, check_kind
-from outcomekpi.intervals import DEFAULT_LEVEL, check_level, flatten_draws
-from outcomekpi.thresholds.awards.award_kernels import beyond
+from outcomekpi.awards.kernels import beyond
+from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level, flatten_draws
 
 __all__ = ["Misallocation", "misallocate"]
 

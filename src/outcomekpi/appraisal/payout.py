@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.appraisal.tiers import TierAssessment, TierRule, Unit
-from outcomekpi.appraisal.verdicts import NOT_ASSESSABLE, REACHED
-from outcomekpi.errors import CasesError, SpecError, check_kind, did_you_mean
+from outcomekpi.declare.errors import CasesError, SpecError, check_kind, did_you_mean
+from outcomekpi.indicators.goal_verdicts import NOT_ASSESSABLE, REACHED
 
 __all__ = ["Payout", "pay"]
 

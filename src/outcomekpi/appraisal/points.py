@@ -8,12 +8,12 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from outcomekpi.appraisal.coverage_goals import CoverageGoal
-from outcomekpi.appraisal.drop_goals import DropGoal
-from outcomekpi.appraisal.records import PatientRecords, require_columns
-from outcomekpi.appraisal.run_goals import RunGoal
-from outcomekpi.appraisal.verdicts import REACHED, Goal, check_goal, check_names
-from outcomekpi.errors import CasesError, SpecError, check_choice, check_kind
+from outcomekpi.declare.errors import CasesError, SpecError, check_choice, check_kind
+from outcomekpi.indicators.coverage_goals import CoverageGoal
+from outcomekpi.indicators.drop_goals import DropGoal
+from outcomekpi.indicators.goal_verdicts import REACHED, Goal, check_goal, check_names
+from outcomekpi.indicators.run_goals import RunGoal
+from outcomekpi.tables.patient_records import PatientRecords, require_columns
 
 __all__ = ["PointLedger", "PointRule", "earn_points", "health_points", "redeem_points"]
 

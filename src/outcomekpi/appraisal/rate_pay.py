@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.errors import SpecError, check_choice, check_kind
-from outcomekpi.intervals import DEFAULT_LEVEL, summarize_draws
+from outcomekpi.awards.awards import AbsoluteRule
+from outcomekpi.awards.deserved_awards import require_truth
+from outcomekpi.awards.misclassification import Misclassification, Results, misclassify
+from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, summarize_draws
 from outcomekpi.profiling.standardization import StandardizedRates
-from outcomekpi.thresholds.awards.awards import AbsoluteRule
-from outcomekpi.thresholds.awards.deserved_awards import require_truth
-from outcomekpi.thresholds.awards.misclassification import Misclassification, Results, misclassify
 
 __all__ = ["RatePayRule", "RatePayout", "pay_rates", "success_share"]
 

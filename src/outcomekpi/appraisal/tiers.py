@@ -8,11 +8,10 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from outcomekpi.appraisal.drop_goals import DropGoal
-from outcomekpi.appraisal.event_goals import NoEventGoal
-from outcomekpi.appraisal.records import PatientRecords, require_columns
-from outcomekpi.appraisal.run_goals import RunGoal
-from outcomekpi.appraisal.verdicts import (
+from outcomekpi.declare.errors import CasesError, SpecError, check_choice, check_kind
+from outcomekpi.indicators.drop_goals import DropGoal
+from outcomekpi.indicators.event_goals import NoEventGoal
+from outcomekpi.indicators.goal_verdicts import (
     NOT_ASSESSABLE,
     NOT_REACHED,
     REACHED,
@@ -20,8 +19,9 @@ from outcomekpi.appraisal.verdicts import (
     check_goal,
     check_names,
 )
-from outcomekpi.errors import CasesError, SpecError, check_choice, check_kind
-from outcomekpi.hba1c import HbA1cUnit, check_hba1c_bar
+from outcomekpi.indicators.run_goals import RunGoal
+from outcomekpi.tables.hba1c import HbA1cUnit, check_hba1c_bar
+from outcomekpi.tables.patient_records import PatientRecords, require_columns
 
 __all__ = ["TierAssessment", "TierRule", "Unit", "assess_tiers", "reward_ladder"]
 

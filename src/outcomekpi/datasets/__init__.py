@@ -1,13 +1,13 @@
 """Tables to try the package on: real patients from an extra, and simulated ones."""
 
-from outcomekpi.datasets.completion import simulate_history
 from outcomekpi.datasets.figures import load_documented_figures
 from outcomekpi.datasets.medpar import load_medpar
-from outcomekpi.datasets.pilots import PilotTruth, simulate_pilot
-from outcomekpi.datasets.rollouts import RolloutTruth, simulate_rollout
 from outcomekpi.datasets.seatbelts import load_seatbelts
-from outcomekpi.datasets.simulated import Truth, simulate_cases
-from outcomekpi.datasets.synthetic import load_synthetic_cases
+from outcomekpi.simulation.made.cases import Truth, simulate_cases
+from outcomekpi.simulation.made.completion import simulate_history
+from outcomekpi.simulation.made.pilots import PilotTruth, simulate_pilot
+from outcomekpi.simulation.made.rollouts import RolloutTruth, simulate_rollout
+from outcomekpi.simulation.made.synthetic import load_synthetic_cases
 
 __all__ = [
     "PilotTruth",

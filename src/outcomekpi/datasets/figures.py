@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from outcomekpi.errors import StorageError
+from outcomekpi.declare.errors import StorageError
 
 __all__ = ["load_documented_figures"]
 

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import pandas as pd
 
-from outcomekpi.errors import OutcomeKPIError
+from outcomekpi.declare.errors import OutcomeKPIError
 
 __all__ = ["has_medpar", "load_medpar"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from outcomekpi.errors import OutcomeKPIError
+from outcomekpi.declare.errors import OutcomeKPIError
 
 __all__ = ["load_seatbelts"]
 

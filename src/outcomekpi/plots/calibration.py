@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from outcomekpi.adjustment.calibration_result import Calibration
-from outcomekpi.checks import CheckResult
-from outcomekpi.errors import SpecError
-from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.calibration.result import Calibration
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.draws.checks import CheckResult
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.calibration_curves import draw_curves
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, NEUTRAL, open_axes, quiet

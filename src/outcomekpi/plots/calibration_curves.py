@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outcomekpi.adjustment.calibration_result import Calibration
-from outcomekpi.errors import SpecError
+from outcomekpi.calibration.result import Calibration
+from outcomekpi.declare.errors import SpecError
 from outcomekpi.plots.fonts import display_name
 from outcomekpi.plots.palette import (
     BETTER,

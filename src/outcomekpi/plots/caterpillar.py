@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import open_axes, quiet
 from outcomekpi.plots.rows import Labels, draw_rows, label_rows, rows_height

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outcomekpi.adjustment.calibration_result import Calibration
-from outcomekpi.errors import check_kind
-from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.calibration.result import Calibration
+from outcomekpi.declare.errors import check_kind
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.calibration_curves import check_few, group_looks, group_name, title_legend
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import INK, NEUTRAL, open_axes, quiet

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from outcomekpi.pilots.effect import PilotEffect
+from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import INK, open_axes, quiet
 from outcomekpi.plots.pilot_tables import interval_words, take_table, unit_of
@@ -50,7 +50,7 @@ def plot_doctor_effects(
     >>> figures = ok.PublishedFigures(before=43, after=68, unit="percent")
     >>> ok.plot_doctor_effects(ok.compare_pilot(figures, ok.PublishedAggregates()))
     Traceback (most recent call last):
-    outcomekpi.errors.SpecError: This picture needs the table 'doctor_effects', ...
+    outcomekpi.declare.errors.SpecError: This picture needs the table 'doctor_effects', ...
     """
     table = take_table(effect, "doctor_effects", COLUMNS)
     main = effect.main

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from outcomekpi.pilots.effect import PilotEffect
+from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, MUTED, NEUTRAL, open_axes, quiet
 from outcomekpi.plots.pilot_tables import interval_words, take_table, unit_of
@@ -46,7 +46,7 @@ def plot_event_study(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes"
     >>> figures = ok.PublishedFigures(before=43, after=68, unit="percent")
     >>> ok.plot_event_study(ok.compare_pilot(figures, ok.PublishedAggregates()))
     Traceback (most recent call last):
-    outcomekpi.errors.SpecError: This picture needs the table 'event_study', ...
+    outcomekpi.declare.errors.SpecError: This picture needs the table 'event_study', ...
     """
     table = take_table(effect, "event_study", COLUMNS).sort_values("time")
     ax = open_axes(ax, width=6.8, height=4.0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import east_asian_width, name
 from warnings import warn
 
-from outcomekpi.errors import OutcomeKPIWarning
+from outcomekpi.declare.errors import OutcomeKPIWarning
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.errors import SpecError
-from outcomekpi.pilots.effect import PilotEffect
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.operating import shades
 from outcomekpi.plots.palette import INK, LIMIT, MUTED, open_axes, quiet

@@ -6,7 +6,7 @@ from unicodedata import east_asian_width
 import numpy as np
 import pandas as pd
 
-from outcomekpi.errors import check_choice
+from outcomekpi.declare.errors import check_choice
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.palette import INK, LIMIT, MARKERS, flag_color, open_axes, quiet
 from outcomekpi.plots.rows import Labels

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.pilots.effect import PilotEffect
+from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, open_axes, quiet
 from outcomekpi.plots.pilot_tables import interval_words, number_text, take_table, unit_of

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.errors import SpecError, check_kind
-from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
+from outcomekpi.operating.award_scenarios import AwardScenarios
+from outcomekpi.operating.operating import OperatingCharacteristics
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.operating import describe_method, shades
 from outcomekpi.plots.palette import BETTER, HOSPITAL, INK, NEUTRAL, SECOND, WORSE, open_axes, quiet
 from outcomekpi.plots.sides import count_axis, draw_legend
-from outcomekpi.thresholds.awards.award_scenarios import AwardScenarios
-from outcomekpi.thresholds.operating.operating import OperatingCharacteristics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

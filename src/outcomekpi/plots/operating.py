@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.errors import check_kind
-from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.declare.errors import check_kind
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
+from outcomekpi.operating.operating import OperatingCharacteristics
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import INK, LIMIT, MUTED, open_axes, quiet
 from outcomekpi.plots.sides import draw_legend, percent
-from outcomekpi.thresholds.operating.operating import OperatingCharacteristics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

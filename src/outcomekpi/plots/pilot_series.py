@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from outcomekpi.pilots.effect import PilotEffect
+from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.palette import BETTER, INK, MUTED, WORSE, open_axes, quiet
 from outcomekpi.plots.pilot_tables import interval_words, level_label, number_axis, take_table

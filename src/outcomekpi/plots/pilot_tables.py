@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from outcomekpi.errors import SpecError, check_kind
-from outcomekpi.intervals import DEFAULT_LEVEL
-from outcomekpi.pilots.effect import PilotEffect
+from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
+from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import display_name
 from outcomekpi.plots.sides import percent
 

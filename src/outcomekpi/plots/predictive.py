@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.checks import CheckResult
-from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.draws.checks import CheckResult
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.calibration import table_of
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, SECOND, WORSE, open_axes, quiet

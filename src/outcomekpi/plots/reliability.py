@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, MUTED, NEUTRAL, open_axes, quiet
 from outcomekpi.plots.rows import FEW

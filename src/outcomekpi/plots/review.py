@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from outcomekpi.errors import check_kind
-from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.declare.errors import check_kind
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, MUTED, NEUTRAL, WORSE, open_axes, quiet
 from outcomekpi.plots.sides import draw_legend, percent
-from outcomekpi.thresholds.review.review import ThresholdReview
+from outcomekpi.review.review import ThresholdReview
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.errors import check_choice
+from outcomekpi.declare.errors import check_choice
 from outcomekpi.plots.fonts import display_name
 from outcomekpi.plots.palette import INK, MARKERS, NEUTRAL, flag_color
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from outcomekpi.adjustment.fit import Fit
-from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, interval
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, HOSPITAL, INK, open_axes, quiet
 from outcomekpi.plots.sides import Corner, draw_legend, percent
+from outcomekpi.posterior.fit import Fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

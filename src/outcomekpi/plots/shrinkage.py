@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, open_axes, quiet
 from outcomekpi.plots.rows import FEW, Labels, label_rows, rows_height

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from outcomekpi.cases import Direction
 from outcomekpi.plots.palette import INK
 from outcomekpi.profiling.standardization import StandardizedRates
+from outcomekpi.tables.cases import Direction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

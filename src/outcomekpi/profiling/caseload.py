@@ -6,8 +6,8 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from outcomekpi.errors import SpecError, percent_hint
-from outcomekpi.intervals import DEFAULT_LEVEL, interval
+from outcomekpi.declare.errors import SpecError, percent_hint
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval
 from outcomekpi.profiling.reliability import Reliability
 
 __all__ = ["CaseloadPlan", "plan_caseload"]

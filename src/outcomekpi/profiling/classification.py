@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.adjustment.spec import check_rate
-from outcomekpi.errors import OutcomeKPIWarning, SpecError, check_kind
-from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, summarize_draws
+from outcomekpi.declare.errors import OutcomeKPIWarning, SpecError, check_kind
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, summarize_draws
+from outcomekpi.model.spec import check_rate
 from outcomekpi.profiling.standardization import StandardizedRates, require_direction
 
 __all__ = ["Classification", "FlagRule", "classify", "discoveries"]

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.adjustment.fit import Fit
-from outcomekpi.adjustment.likelihood import pointwise_log_likelihood
-from outcomekpi.adjustment.model import Model
-from outcomekpi.adjustment.posterior import PosteriorSamples
-from outcomekpi.errors import SpecError, check_choice
-from outcomekpi.intervals import flatten_draws
-from outcomekpi.origins import Provenance
+from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.draws.intervals import flatten_draws
+from outcomekpi.engine.draws_tree import PosteriorSamples
+from outcomekpi.lineage.origins import Provenance
+from outcomekpi.model.likelihood_model import Model
+from outcomekpi.posterior.fit import Fit
+from outcomekpi.posterior.likelihood import pointwise_log_likelihood
 from outcomekpi.profiling.linear_predictor import (
     Predictor,
     posterior_of,
@@ -317,10 +317,10 @@ def _sample_without(fit: Fit, doctor: int, draws: int, seed: int) -> PosteriorSa
         n_hospitals=n_hospitals,
     )
     if fit.engine == "nuts":
-        from outcomekpi.adjustment.nuts import sample_nuts
+        from outcomekpi.engine.nuts import sample_nuts
 
         return sample_nuts(rest, draws=draws, seed=seed)
-    from outcomekpi.adjustment.quadrature.engine import sample_quadrature
+    from outcomekpi.engine.engine import sample_quadrature
 
     return sample_quadrature(rest, draws=draws, seed=seed)
 

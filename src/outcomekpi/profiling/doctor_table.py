@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from outcomekpi.adjustment.fit import Fit
-from outcomekpi.errors import SpecError
-from outcomekpi.intervals import DEFAULT_LEVEL
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
+from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.linear_predictor import doctor_effects
 from outcomekpi.profiling.ranking import Ranks

@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri_exp
 
-from outcomekpi.adjustment.fit import Fit
-from outcomekpi.errors import SpecError, check_choice
-from outcomekpi.origins import Provenance
+from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.lineage.origins import Provenance
+from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.case_means import case_means
 from outcomekpi.profiling.count_tails import (
     MidTails,

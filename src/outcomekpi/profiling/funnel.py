@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.errors import SpecError, check_choice
-from outcomekpi.intervals import flatten_draws
-from outcomekpi.origins import Provenance
+from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.draws.intervals import flatten_draws
+from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.funnel_checks import (
     Overdispersion,
     check_events,

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.errors import SpecError, check_choice
-from outcomekpi.intervals import check_level
+from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.draws.intervals import check_level
 from outcomekpi.profiling.funnel_quantiles import LimitRule
 from outcomekpi.profiling.overdispersion import Outliers, Transform
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from outcomekpi.errors import EngineError
+from outcomekpi.declare.errors import EngineError
 from outcomekpi.profiling.ranking import rank_draws
 
 __all__ = ["PairProbabilities", "grade_exactly", "grade_in_order", "pairwise_worse"]

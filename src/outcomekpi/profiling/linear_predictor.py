@@ -7,9 +7,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from outcomekpi.adjustment.fit import Fit
-from outcomekpi.adjustment.spec import Family
-from outcomekpi.intervals import flatten_draws
+from outcomekpi.draws.intervals import flatten_draws
+from outcomekpi.model.spec import Family
+from outcomekpi.posterior.fit import Fit
 
 __all__ = [
     "HospitalComparison",

@@ -7,7 +7,7 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 from scipy.special import expit, gammainc, gammaln, ndtr, ndtri
 
-from outcomekpi.adjustment.spec import Family
+from outcomekpi.model.spec import Family
 from outcomekpi.profiling.draw_interpolation import over_draws
 
 __all__ = ["DoctorView", "log_marginal", "upper_tails"]

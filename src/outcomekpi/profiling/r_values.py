@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.cases import Direction
-from outcomekpi.errors import SpecError
-from outcomekpi.intervals import flatten_draws
-from outcomekpi.origins import Provenance
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.draws.intervals import flatten_draws
+from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.standardization import StandardizedRates, require_direction
+from outcomekpi.tables.cases import Direction
 
 __all__ = ["RValues", "r_values"]
 

@@ -8,15 +8,15 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from outcomekpi.cases import Direction
-from outcomekpi.errors import SpecError
-from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, interval
-from outcomekpi.origins import Provenance
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
+from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.standardization import (
     StandardizedRates,
     label_draws,
     require_direction,
 )
+from outcomekpi.tables.cases import Direction
 
 __all__ = ["Ranks", "rank", "rank_draws"]
 

@@ -9,10 +9,10 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from outcomekpi.adjustment.fit import Fit
-from outcomekpi.errors import SpecError, check_choice
-from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, interval
-from outcomekpi.origins import Provenance
+from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
+from outcomekpi.lineage.origins import Provenance
+from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.linear_predictor import posterior_of, read_predictor
 from outcomekpi.profiling.reliability_estimates import (
     SignalEstimate,

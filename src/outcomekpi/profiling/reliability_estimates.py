@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from outcomekpi.adjustment.fit import Fit
-from outcomekpi.errors import SpecError
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.case_means import case_means
 from outcomekpi.profiling.linear_predictor import read_predictor
 

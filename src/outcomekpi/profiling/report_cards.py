@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.cases import Direction
-from outcomekpi.errors import SpecError, check_choice
-from outcomekpi.intervals import flatten_draws
-from outcomekpi.origins import Provenance
+from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.draws.intervals import flatten_draws
+from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.grading import grade_exactly, grade_in_order, pairwise_worse
 from outcomekpi.profiling.standardization import StandardizedRates, require_direction
+from outcomekpi.tables.cases import Direction
 
 __all__ = ["ReportCard", "report_card"]
 

@@ -9,13 +9,12 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from outcomekpi.adjustment.fit import Fit
-from outcomekpi.adjustment.model import overall_rate
-from outcomekpi.adjustment.spec import Family
-from outcomekpi.cases import Direction
-from outcomekpi.errors import SpecError, check_choice, check_kind
-from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, interval
-from outcomekpi.origins import Provenance
+from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
+from outcomekpi.lineage.origins import Provenance
+from outcomekpi.model.likelihood_model import overall_rate
+from outcomekpi.model.spec import Family
+from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.case_curves import sum_by_curves
 from outcomekpi.profiling.case_sums import CaseSums, match_totals, sum_exactly
 from outcomekpi.profiling.direct import direct_rates
@@ -26,6 +25,7 @@ from outcomekpi.profiling.linear_predictor import (
     posterior_of,
     read_predictor,
 )
+from outcomekpi.tables.cases import Direction
 
 __all__ = [
     "Measure",

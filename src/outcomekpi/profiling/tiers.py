@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.errors import SpecError
-from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, interval
-from outcomekpi.origins import Provenance
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
+from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.ranking import rank_draws
 from outcomekpi.profiling.standardization import StandardizedRates, require_direction
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.adjustment.fit import Fit
-from outcomekpi.adjustment.spec import Family
-from outcomekpi.intervals import DEFAULT_LEVEL, flatten_draws, interval
-from outcomekpi.origins import Provenance
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
+from outcomekpi.lineage.origins import Provenance
+from outcomekpi.model.spec import Family
+from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.linear_predictor import posterior_of
 
 __all__ = ["Variation", "describe_variation", "median_odds_ratio"]

@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit, ndtr, ndtri
 
-from outcomekpi.errors import SpecError
-from outcomekpi.simulation.happenings import cumulative_admissions
-from outcomekpi.simulation.improvement import effect_course
-from outcomekpi.simulation.indicators import (
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.indicators.measures import MEASURES
+from outcomekpi.indicators.simulated import (
     AdmissionFree,
     GoalIndicator,
     PressureControl,
     ReadingBelow,
 )
-from outcomekpi.simulation.measures import MEASURES
+from outcomekpi.simulation.happenings import cumulative_admissions
+from outcomekpi.simulation.improvement import effect_course
 from outcomekpi.simulation.scenario import Scenario
 from outcomekpi.simulation.staff import presence
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from outcomekpi.simulation.measures import UNIT
+from outcomekpi.indicators.measures import UNIT
 from outcomekpi.simulation.presets import PRESET_SOURCES, community_centers, tertiary_hospital
 from outcomekpi.simulation.scenario import BUNDLES, Scenario
 

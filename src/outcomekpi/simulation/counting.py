@@ -5,17 +5,17 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from outcomekpi.cases import Cases
-from outcomekpi.errors import CasesError, SpecError, check_choice, check_kind
-from outcomekpi.simulation.chances import condition_of
-from outcomekpi.simulation.happenings import DAYS_PER_MONTH
-from outcomekpi.simulation.indicators import (
+from outcomekpi.declare.errors import CasesError, SpecError, check_choice, check_kind
+from outcomekpi.indicators.simulated import (
     AdmissionFree,
     GoalIndicator,
     PressureControl,
     ReadingBelow,
 )
+from outcomekpi.simulation.chances import condition_of
+from outcomekpi.simulation.happenings import DAYS_PER_MONTH
 from outcomekpi.simulation.population import Population
+from outcomekpi.tables.cases import Cases
 
 __all__ = ["AttributionRule", "MissingReading", "check_window", "indicator_cases"]
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from outcomekpi.indicators.measures import MEASURES, MeasureTraits
 from outcomekpi.simulation.improvement import effect_course
-from outcomekpi.simulation.measures import MEASURES, MeasureTraits
 from outcomekpi.simulation.people import People
 from outcomekpi.simulation.scenario import Scenario
 from outcomekpi.simulation.staff import Staff, presence

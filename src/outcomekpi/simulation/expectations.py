@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from outcomekpi.errors import SpecError
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.indicators.simulated import AdmissionFree, GoalIndicator
 from outcomekpi.simulation.chances import (
     Patients,
     condition_of,
@@ -19,7 +20,6 @@ from outcomekpi.simulation.chances import (
     survival,
 )
 from outcomekpi.simulation.happenings import admission_hazard, death_hazard
-from outcomekpi.simulation.indicators import AdmissionFree, GoalIndicator
 from outcomekpi.simulation.people import NORMALS, form_people
 from outcomekpi.simulation.scenario import Scenario
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from outcomekpi.errors import SpecError, check_choice
-from outcomekpi.simulation.knobs import check_knobs, knob
-from outcomekpi.simulation.measures import MEASURES
+from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.fields import check_knobs, knob
+from outcomekpi.indicators.measures import MEASURES
 
 __all__ = ["Improvement", "effect_course"]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from outcomekpi.simulation.measures import MEASURES, MeasureTraits
+from outcomekpi.indicators.measures import MEASURES, MeasureTraits
 
 __all__ = ["MEASURE_SOURCES", "default_traits"]
 

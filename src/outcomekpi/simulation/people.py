@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, pdtr
 
-from outcomekpi.simulation.measures import MEASURES
+from outcomekpi.indicators.measures import MEASURES
 from outcomekpi.simulation.scenario import Scenario
 from outcomekpi.simulation.traits import PatientTraits
 

@@ -7,8 +7,9 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from outcomekpi.errors import SpecError, check_kind
-from outcomekpi.origins import Provenance, record_provenance
+from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.indicators.measures import MEASURES
+from outcomekpi.lineage.origins import Provenance, record_provenance
 from outcomekpi.simulation.assignment import Assignment, assign_doctors
 from outcomekpi.simulation.courses import add_program, draw_courses, select_enrolled
 from outcomekpi.simulation.happenings import (
@@ -19,7 +20,6 @@ from outcomekpi.simulation.happenings import (
     draw_deaths,
     draw_smoking,
 )
-from outcomekpi.simulation.measures import MEASURES
 from outcomekpi.simulation.people import NORMALS, People, form_people
 from outcomekpi.simulation.scenario import Scenario
 from outcomekpi.simulation.staff import Staff, draw_staff

@@ -6,7 +6,9 @@ from functools import cache
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from outcomekpi.errors import check_choice
+from outcomekpi.declare.errors import check_choice
+from outcomekpi.indicators.measures import MEASURES
+from outcomekpi.indicators.simulated import AdmissionFree, PressureControl, ReadingBelow
 from outcomekpi.simulation.expectations import (
     change_knob,
     expected_deaths,
@@ -14,8 +16,6 @@ from outcomekpi.simulation.expectations import (
     solve_knob,
 )
 from outcomekpi.simulation.improvement import Improvement
-from outcomekpi.simulation.indicators import AdmissionFree, PressureControl, ReadingBelow
-from outcomekpi.simulation.measures import MEASURES
 from outcomekpi.simulation.processes import EventRates, SmokingTraits
 from outcomekpi.simulation.scenario import Scenario
 from outcomekpi.simulation.traits import DoctorTraits, PatientTraits

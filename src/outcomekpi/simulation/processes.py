@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from outcomekpi.simulation.knobs import check_knobs, knob
+from outcomekpi.declare.fields import check_knobs, knob
 
 __all__ = ["EventRates", "Missingness", "SmokingTraits"]
 

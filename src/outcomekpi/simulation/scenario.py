@@ -4,11 +4,11 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
-from outcomekpi.errors import SpecError
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import check_knobs, knob
+from outcomekpi.indicators.measures import MEASURES, MeasureTraits
 from outcomekpi.simulation.improvement import Improvement
-from outcomekpi.simulation.knobs import check_knobs, knob
 from outcomekpi.simulation.measure_defaults import MEASURE_SOURCES, default_traits
-from outcomekpi.simulation.measures import MEASURES, MeasureTraits
 from outcomekpi.simulation.processes import EventRates, Missingness, SmokingTraits
 from outcomekpi.simulation.traits import DoctorTraits, PatientTraits
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.simulation.measures import OUTCOMES
+from outcomekpi.indicators.measures import OUTCOMES
 from outcomekpi.simulation.traits import DoctorTraits
 
 __all__ = ["TITLES", "Staff", "draw_staff", "presence"]

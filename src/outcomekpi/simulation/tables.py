@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.indicators.measures import MEASURES
 from outcomekpi.simulation.assignment import Assignment
 from outcomekpi.simulation.courses import Course, read
-from outcomekpi.simulation.measures import MEASURES
 from outcomekpi.simulation.people import People
 from outcomekpi.simulation.scenario import Scenario
 

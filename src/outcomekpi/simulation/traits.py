@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from outcomekpi.errors import SpecError, check_choice
-from outcomekpi.simulation.knobs import check_knobs, knob
+from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.fields import check_knobs, knob
 
 __all__ = ["DoctorTraits", "PatientTraits", "Sorting"]
 

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.errors import check_choice, check_kind
+from outcomekpi.declare.errors import check_choice, check_kind
+from outcomekpi.indicators.measures import MEASURES
+from outcomekpi.indicators.simulated import AdmissionFree, GoalIndicator
 from outcomekpi.profiling.doctor_population import AverageDoctor, normal_nodes
 from outcomekpi.simulation.chances import (
     Patients,
@@ -18,8 +20,6 @@ from outcomekpi.simulation.chances import (
 )
 from outcomekpi.simulation.counting import check_window
 from outcomekpi.simulation.happenings import admission_hazard, death_hazard
-from outcomekpi.simulation.indicators import AdmissionFree, GoalIndicator
-from outcomekpi.simulation.measures import MEASURES
 from outcomekpi.simulation.people import People
 from outcomekpi.simulation.population import Population
 

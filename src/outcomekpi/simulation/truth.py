@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pandas as pd
 
+from outcomekpi.indicators.measures import MEASURES, OUTCOMES
 from outcomekpi.simulation.improvement import Improvement
-from outcomekpi.simulation.measures import MEASURES, OUTCOMES
 from outcomekpi.simulation.people import People
 from outcomekpi.simulation.scenario import Scenario
 from outcomekpi.simulation.staff import Staff

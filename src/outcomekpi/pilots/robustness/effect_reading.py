@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from outcomekpi.errors import SpecError
-from outcomekpi.pilots.e_values import e_value, e_value_of_interval
-from outcomekpi.pilots.effect import PilotEffect
-from outcomekpi.pilots.estimates import Estimate
-from outcomekpi.pilots.published.published import PublishedFigures
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.pilots.estimators.published import PublishedFigures
+from outcomekpi.pilots.ladder.e_values import e_value, e_value_of_interval
+from outcomekpi.pilots.ladder.effect import PilotEffect
+from outcomekpi.pilots.ladder.estimates import Estimate
 from outcomekpi.pilots.robustness.tipping import LOG_RISK_PER_SD, Explained
 
 __all__ = ["as_risk_ratio", "find_span", "read_effect"]

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.columns import count_of, label_text, list_values
-from outcomekpi.errors import CasesError, OutcomeKPIError, OutcomeKPIWarning, SpecError
-from outcomekpi.pilots.estimates import Estimate
-from outcomekpi.pilots.findings import Design
-from outcomekpi.pilots.panels.panel_times import find_never
-from outcomekpi.pilots.program import Program
-from outcomekpi.pilots.wedge.wedge_data import read_moments
+from outcomekpi.declare.errors import CasesError, OutcomeKPIError, OutcomeKPIWarning, SpecError
+from outcomekpi.pilots.data.panel_times import find_never
+from outcomekpi.pilots.designs.wedge_data import read_moments
+from outcomekpi.pilots.ladder.estimates import Estimate
+from outcomekpi.pilots.ladder.findings import Design
+from outcomekpi.pilots.ladder.program import Program
+from outcomekpi.tables.columns import count_of, label_text, list_values
 
 __all__ = [
     "Reestimate",

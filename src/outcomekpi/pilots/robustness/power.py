@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from outcomekpi.errors import SpecError
-from outcomekpi.intervals import DEFAULT_LEVEL, check_level
-from outcomekpi.pilots.findings import Rung
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.pilots.ladder.findings import Rung
 from outcomekpi.pilots.robustness.power_formula import (
     Precision,
     check_number,

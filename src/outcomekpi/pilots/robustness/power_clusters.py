@@ -6,8 +6,16 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from outcomekpi.errors import SpecError, check_choice
-from outcomekpi.pilots.findings import Rung
+from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.pilots.estimators.wedge_model import (
+    CellVariance,
+    Sample,
+    fit_means,
+    infer_terms,
+    nested_exchangeable,
+)
+from outcomekpi.pilots.estimators.wedge_terms import ExposureModel, WedgeTerms, build_terms
+from outcomekpi.pilots.ladder.findings import Rung
 from outcomekpi.pilots.robustness.power_formula import Precision, check_number, two_sided_p
 from outcomekpi.pilots.robustness.power_patients import (
     POINTS,
@@ -15,14 +23,6 @@ from outcomekpi.pilots.robustness.power_patients import (
     outcome_limits,
     patient_variance,
 )
-from outcomekpi.pilots.wedge.wedge_model import (
-    CellVariance,
-    Sample,
-    fit_means,
-    infer_terms,
-    nested_exchangeable,
-)
-from outcomekpi.pilots.wedge.wedge_terms import ExposureModel, WedgeTerms, build_terms
 
 __all__ = ["ClusterMemory", "DifferencePlan", "WedgePlan"]
 

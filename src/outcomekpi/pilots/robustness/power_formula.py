@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv, ndtr, ndtri, stdtr, stdtrit
 
-from outcomekpi.errors import SpecError
+from outcomekpi.declare.errors import SpecError
 
 __all__ = [
     "Noise",

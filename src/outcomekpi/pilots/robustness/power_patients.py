@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from outcomekpi.errors import SpecError
-from outcomekpi.pilots.findings import Rung
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.pilots.ladder.findings import Rung
 from outcomekpi.pilots.robustness.power_formula import Precision, check_number, two_sided_p
 
 __all__ = ["BeforeAfterPlan", "DoctorPlan", "check_outcome", "outcome_limits", "patient_variance"]

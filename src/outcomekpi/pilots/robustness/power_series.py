@@ -6,11 +6,11 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from outcomekpi.errors import SpecError, check_choice
-from outcomekpi.pilots.findings import Rung
+from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.pilots.data.series import FEW_POINTS
+from outcomekpi.pilots.estimators.segmented import SeriesFit, fit_restricted, fit_with_noise
+from outcomekpi.pilots.ladder.findings import Rung
 from outcomekpi.pilots.robustness.power_formula import Noise, Precision, check_number, two_sided_p
-from outcomekpi.pilots.series.segmented import SeriesFit, fit_restricted, fit_with_noise
-from outcomekpi.pilots.series.series_data import FEW_POINTS
 
 __all__ = ["SeriesEstimand", "SeriesPlan"]
 

@@ -7,13 +7,13 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from outcomekpi.checks import CheckResult
-from outcomekpi.errors import SpecError, check_kind
-from outcomekpi.intervals import DEFAULT_LEVEL, check_level
-from outcomekpi.pilots.effect import PilotEffect
-from outcomekpi.pilots.estimates import Estimate
-from outcomekpi.pilots.findings import Design
-from outcomekpi.pilots.published.published import PublishedFigures
+from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.draws.checks import CheckResult
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.pilots.estimators.published import PublishedFigures
+from outcomekpi.pilots.ladder.effect import PilotEffect
+from outcomekpi.pilots.ladder.estimates import Estimate
+from outcomekpi.pilots.ladder.findings import Design
 from outcomekpi.pilots.robustness.effect_reading import as_risk_ratio, find_span, read_effect
 from outcomekpi.pilots.robustness.placebo import (
     Reestimate,
@@ -24,7 +24,7 @@ from outcomekpi.pilots.robustness.placebo import (
     reestimate,
 )
 from outcomekpi.pilots.robustness.tipping import Explained, explain_grid, list_tipping
-from outcomekpi.roles import open_table
+from outcomekpi.tables.roles import open_table
 
 __all__ = ["Sensitivity", "sensitivity"]
 

@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from outcomekpi.pilots.e_values import e_value
-from outcomekpi.pilots.published.aggregate_posterior import keep_all
-from outcomekpi.pilots.published.frontier import attrition_at_nil
+from outcomekpi.pilots.estimators.aggregate_posterior import keep_all
+from outcomekpi.pilots.estimators.frontier import attrition_at_nil
+from outcomekpi.pilots.ladder.e_values import e_value
 
 __all__ = ["Explained", "bias_factor", "explain_grid", "list_tipping", "what_is_left"]
 

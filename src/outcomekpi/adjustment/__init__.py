@@ -1,1 +1,0 @@
-"""From cases to a posterior: specification, design, engines, checks, storage."""

@@ -1,0 +1,125 @@
+"""What the award rules share: cycles pooled, edges and ties, checks of their numbers."""
+
+from numbers import Real
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcomekpi.awards.rules import CycleResults
+from outcomekpi.declare.errors import SpecError, check_choice, percent_hint
+from outcomekpi.tables.cases import Direction
+
+__all__ = [
+    "Ties",
+    "best_places",
+    "beyond",
+    "check_number",
+    "check_rule",
+    "check_share",
+    "enough_cases",
+    "event_rates",
+    "pool_cycles",
+]
+
+Array = NDArray[np.float64]
+Ties = Literal["award", "withhold"]
+
+SAME = 1e-12  # rates closer than this are one rate: means of equal rates differ by rounding
+
+
+def best_places(
+    score: NDArray[np.floating], places: NDArray[np.intp], *, ties: Ties
+) -> NDArray[np.bool_]:
+    """Mark the best of each row.
+
+    Parameters
+    ----------
+    score : (replicate, unit), higher is better
+    places : (replicate,), how many are to be marked
+    ties : whether all or none of those who share the last place are marked
+
+    Returns
+    -------
+    (replicate, unit)
+    """
+    n_units = score.shape[1]
+    ordered = -np.sort(-score, axis=1)
+    places = np.clip(places, 0, n_units)[:, None]
+    if ties == "award":
+        edge = np.take_along_axis(ordered, np.maximum(places - 1, 0), axis=1)
+        return np.asarray((score >= edge) & (places > 0))
+    edge = np.take_along_axis(ordered, np.minimum(places, n_units - 1), axis=1)
+    return np.asarray((score > edge) | (places == n_units))
+
+
+def pool_cycles(results: CycleResults, cycles: int) -> tuple[Array, Array]:
+    """Events and trials of the latest cycles together: two (replicate, unit).
+
+    Raises
+    ------
+    SpecError
+        Fewer cycles in the results than are to be pooled.
+    """
+    n_cycles = results.events.shape[2]
+    if cycles > n_cycles:
+        raise SpecError(f"The rule pools the latest {cycles} cycles; the results have {n_cycles}.")
+    latest = results.latest(cycles)
+    events = latest.events.sum(axis=2, dtype=np.float64)
+    return events, latest.trials.sum(axis=2, dtype=np.float64)
+
+
+def event_rates(events: Array, trials: Array) -> Array:
+    """Events per trial, missing without trials."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(trials > 0, events / trials, np.nan)
+
+
+def enough_cases(trials: Array, minimum_cases: float) -> NDArray[np.bool_]:
+    """Whether a doctor has any cases, and as many as are asked for."""
+    return np.asarray((trials > 0) & (trials >= minimum_cases))
+
+
+def beyond(
+    rates: Array, bar: Array | np.float64, direction: Direction, *, strict: bool
+) -> NDArray[np.bool_]:
+    """Whether rates are on the awarded side of a bar; strict leaves out those at the bar."""
+    lead = rates - bar if direction == "higher" else bar - rates
+    edge = SAME * np.maximum(1.0, np.abs(bar))
+    return np.asarray(lead > edge if strict else lead >= -edge)
+
+
+class HasCommonParts(Protocol):
+    """What the award rules have in common."""
+
+    @property
+    def direction(self) -> Direction: ...
+    @property
+    def cycles(self) -> int: ...
+    @property
+    def minimum_cases(self) -> float: ...
+
+
+def check_rule(rule: HasCommonParts) -> None:
+    """Raise a :class:`SpecError` unless direction, cycles and fewest cases can be used."""
+    name = type(rule).__name__
+    check_choice(f"{name}.direction", rule.direction, ("higher", "lower"))
+    if isinstance(rule.cycles, bool) or not isinstance(rule.cycles, int) or rule.cycles < 1:
+        raise SpecError(f"{name}.cycles must be a whole number from 1; got {rule.cycles!r}.")
+    check_number(f"{name}.minimum_cases", rule.minimum_cases)
+    if rule.minimum_cases < 0:
+        raise SpecError(f"{name}.minimum_cases must not be negative; got {rule.minimum_cases!r}.")
+
+
+def check_number(name: str, value: object) -> None:
+    """Raise a :class:`SpecError` unless a value is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
+        raise SpecError(f"{name} must be a finite number; got {value!r}.")
+
+
+def check_share(name: str, share: float) -> None:
+    """Raise a :class:`SpecError` unless a share lies strictly between 0 and 1."""
+    check_number(name, share)
+    if not 0.0 < share < 1.0:
+        hint = percent_hint(share)
+        raise SpecError(f"{name} must lie strictly between 0 and 1; got {share!r}.{hint}")

@@ -1,0 +1,1 @@
+"""Are the predictions right: calibration of a model, by group, across centers."""

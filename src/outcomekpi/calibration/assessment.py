@@ -1,0 +1,233 @@
+"""Assess predicted probabilities: a fit's, or anybody's, with intervals over doctors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from outcomekpi.calibration.bins import Predicted
+from outcomekpi.calibration.groups import Plan, assemble
+from outcomekpi.calibration.input import read_predictions
+from outcomekpi.calibration.measures import LOGIT_FAMILIES
+from outcomekpi.calibration.net_benefit import check_thresholds, default_thresholds
+from outcomekpi.calibration.predictions import (
+    BY_DOCTOR,
+    own_probabilities,
+    population_probabilities,
+)
+from outcomekpi.calibration.result import Calibration
+from outcomekpi.calibration.subgroups import Bands, Subgroups, read_subgroups
+from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.posterior.fit import Fit
+from outcomekpi.tables.cases import Direction
+
+__all__ = ["Clusters", "Prediction", "assess_calibration", "assess_predictions"]
+
+Array = NDArray[np.float64]
+Prediction = Literal["case mix", "case mix and doctor"]
+Clusters = Literal["doctor", "hospital"]
+FEWEST_REPLICATES = 100
+
+
+def assess_calibration(
+    fit: Fit,
+    *,
+    subgroups: Subgroups = None,
+    bands: Bands = 4,
+    prediction: Prediction = "case mix",
+    clusters: Clusters = "doctor",
+    thresholds: Sequence[float] | None = None,
+    loess: bool = False,
+    replicates: int = 500,
+    seed: int = 20261,
+) -> Calibration:
+    """How well a fit's probabilities agree with the outcomes, overall and in every subgroup.
+
+    Parameters
+    ----------
+    fit : a fit of a Bernoulli or binomial outcome
+    subgroups : columns of the table of cases by name; or a Series, a table, or a mapping from
+        names to (case,) values. Numbers of more than 6 kinds are cut into bands: pass codes as
+        text (those of doctors, hospitals and periods are known)
+    bands : bands of equal size that a subgroup of numbers is cut into; or column -> the edges
+        between its bands
+    prediction : "case mix", the posterior mean probability under a doctor drawn from the
+        population; "case mix and doctor", under the case's own doctor, draw by draw
+    clusters : what the intervals resample: doctors, or the hospitals that they belong to
+    thresholds : of the decision curve; None takes 49 up to the 99th percentile of the predictions
+    loess : whether to draw a loess curve beside the spline
+    replicates : of the bootstrap
+    seed : of the bootstrap
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    SpecError
+        Another family, an unknown subgroup or option, no hospitals.
+
+    Notes
+    -----
+    The cases are those that were fitted: misfit of form shows, optimism does not. Intervals come
+    from weights over whole doctors (see ``docs/methods/calibration.md``). With the own doctor,
+    every measure is the mean over up to 50 draws and replicate b uses draw b, so that the
+    interval holds the posterior's uncertainty as well and is wide rather than narrow.
+
+    References
+    ----------
+    Van Calster et al. (2016), Journal of Clinical Epidemiology 74,
+    doi:10.1016/j.jclinepi.2015.12.005 (mean, weak, moderate, strong calibration).
+
+    Examples
+    --------
+    >>> import outcomekpi as ok
+    >>> fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(case_mix="age"), draws=400)
+    >>> found = ok.assess_calibration(fit, subgroups=["age", "sex"], replicates=100)
+    >>> found.groups["subgroup"].unique().tolist()
+    ['all', 'age', 'sex']
+    """
+    check_kind("fit", fit, Fit, "fit(cases, spec)")
+    check_choice("prediction", prediction, get_args(Prediction))
+    check_choice("clusters", clusters, get_args(Clusters))
+    model, cases = fit.model, fit.cases
+    if model.family not in LOGIT_FAMILIES:
+        raise SpecError(
+            "assess_calibration is about probabilities, of a Bernoulli or binomial outcome; this "
+            f"fit is {model.family!r}. Use check_calibration."
+        )
+    cluster, n_clusters = cases.doctor_code, len(cases.doctors)
+    if clusters == "hospital":
+        if cases.hospitals is None or cases.hospital_code is None:
+            raise SpecError("clusters='hospital' needs hospitals: name them in Cases.from_frame.")
+        cluster, n_clusters = cases.hospital_code[cases.doctor_code], len(cases.hospitals)
+    own = prediction == BY_DOCTOR
+    given = Predicted(
+        probability=own_probabilities(fit) if own else population_probabilities(fit),
+        outcome=model.outcome,
+        size=np.ones_like(model.outcome) if model.trials is None else model.trials,
+        doctor=cases.doctor_code,
+        cluster=cluster,
+        n_clusters=n_clusters,
+    )
+    groupings = read_subgroups(
+        subgroups,
+        frame=cases.frame,
+        n_rows=model.outcome.size,
+        bands=bands,
+        codes=_codes(cases.roles),
+    )
+    plan = Plan(
+        prediction=prediction,
+        is_fitted=not own,
+        doctors=pd.Index(cases.doctors, name="doctor"),
+        direction=cases.direction,
+        clusters=clusters,
+        thresholds=_thresholds(thresholds, given),
+        loess=loess,
+        replicates=_replicates(replicates),
+        seed=seed,
+        provenance=fit.provenance,
+    )
+    return assemble(given, groupings, plan)
+
+
+def assess_predictions(
+    probability: ArrayLike,
+    *,
+    outcome: ArrayLike,
+    doctor: ArrayLike | None,
+    trials: ArrayLike | None = None,
+    subgroups: Subgroups = None,
+    bands: Bands = 4,
+    direction: Direction | None = None,
+    thresholds: Sequence[float] | None = None,
+    loess: bool = False,
+    replicates: int = 500,
+    seed: int = 20261,
+) -> Calibration:
+    """How well anybody's predicted probabilities agree with the outcomes of doctors' cases.
+
+    Parameters
+    ----------
+    probability : (case,), predicted probability of the event, between 0 and 1
+    outcome : (case,), 0 or 1; with ``trials``, events
+    doctor : (case,), label of the doctor, or of whatever the cases are clustered by. None, or the
+        same label throughout, for a single center: intervals then resample patients, hold chance
+        among them alone, and say nothing about other doctors or centers
+    trials : (case,), patients of an aggregated row
+    subgroups : a Series, a table, or a mapping from names to (case,) values
+    bands : bands of equal size that a subgroup of numbers is cut into; or column -> the edges
+        between its bands
+    direction : whether a "higher" or a "lower" outcome is better, for the ranks of the doctors
+    thresholds : of the decision curve; None takes 49 up to the 99th percentile of the predictions
+    loess : whether to draw a loess curve beside the spline
+    replicates : of the bootstrap over doctors
+    seed : of the bootstrap
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    CasesError
+        Arrays of different lengths, missing values, probabilities that are none (percent, exactly
+        0 or 1), outcomes other than 0 and 1 or above their trials, trials of a single doctor.
+    SpecError
+        A subgroup or an option that cannot be used.
+
+    Notes
+    -----
+    The predictions are taken as they come, made before and elsewhere: Hosmer and Lemeshow's test
+    has as many degrees of freedom as groups. Otherwise as :func:`assess_calibration`.
+
+    Examples
+    --------
+    >>> import numpy as np, outcomekpi as ok
+    >>> rng = np.random.default_rng(1)
+    >>> risk, doctor = rng.uniform(.1, .6, 2000), rng.integers(0, 40, 2000)
+    >>> found = ok.assess_predictions(risk, outcome=rng.random(2000) < risk, doctor=doctor)
+    >>> found.groups["cases"].tolist()
+    [2000.0]
+    """
+    if direction is not None:
+        check_choice("direction", direction, get_args(Direction))
+    given, doctors = read_predictions(probability, outcome, doctor, trials)
+    groupings = read_subgroups(subgroups, frame=None, n_rows=given.outcome.size, bands=bands)
+    plan = Plan(
+        prediction="given",
+        is_fitted=False,
+        doctors=doctors,
+        direction=direction,
+        clusters="doctor" if len(doctors) > 1 else "patient",
+        thresholds=_thresholds(thresholds, given),
+        loess=loess,
+        replicates=_replicates(replicates),
+        seed=seed,
+        provenance=None,
+    )
+    return assemble(given, groupings, plan)
+
+
+def _codes(roles: Mapping[str, str]) -> set[str]:
+    """Return the columns whose numbers are names."""
+    return {column for role, column in roles.items() if role in ("doctor", "hospital", "period")}
+
+
+def _thresholds(thresholds: Sequence[float] | None, given: Predicted) -> Array:
+    if thresholds is None:
+        return default_thresholds(given.mean_probability)
+    return check_thresholds(np.asarray(thresholds, dtype=np.float64))
+
+
+def _replicates(replicates: int) -> int:
+    if replicates < FEWEST_REPLICATES:
+        raise SpecError(
+            f"replicates must be {FEWEST_REPLICATES} or more, for an interval to stand on; "
+            f"got {replicates}."
+        )
+    return int(replicates)

@@ -1,0 +1,207 @@
+"""The command line: reads arguments, calls a command, says what went wrong in one message."""
+
+import argparse
+import io
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from outcomekpi.cli.arguments import (
+    PROGRAM,
+    ROLES,
+    Parser,
+    ShowVersion,
+    add_demo,
+    add_evaluate,
+    add_thresholds,
+)
+from outcomekpi.cli.pilot_arguments import add_pilot
+from outcomekpi.declare.errors import OutcomeKPIError, OutcomeKPIWarning
+
+if TYPE_CHECKING:
+    from outcomekpi.cli.folder import Claim
+
+__all__ = ["main"]
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0, 2 after an error, 130 after Ctrl-C.
+
+    Parameters
+    ----------
+    argv : arguments without the program's name; those of the process unless given
+    """
+    data: Path | None = None
+    claim: Claim | None = None
+    try:
+        options = build_parser().parse_args(argv)
+        data = getattr(options, "data", None)
+        command: Callable[[argparse.Namespace], None] = options.command
+        with _notes_on_screen(), _ended_by_signal(), _claimed(options.out) as claim:
+            command(options)
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # whoever read our output has seen enough; Python would complain when it closes the stream
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OutcomeKPIError as error:
+        return _fail(_reworded(str(error), data))
+    except KeyboardInterrupt:
+        _fail(f"Interrupted; {_say_written(claim)}.")
+        return EXIT_INTERRUPTED
+    except MemoryError:
+        return _fail("There is not enough memory for this table and this number of draws.")
+    except Exception as error:
+        return _fail(
+            f"This should not have happened, and {_say_written(claim)} ({type(error).__name__}: "
+            f"{error}). Please report it with the command and the kind of table that you used."
+        )
+    return 0
+
+
+def build_parser() -> Parser:
+    """Return the parser of all commands."""
+    parser = Parser(
+        prog=PROGRAM,
+        description="Outcome-based evaluation of doctors: risk-adjusted rates, ranks and flags; "
+        "review of thresholds; effects of pilots.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add_evaluate(commands, _evaluate)
+    add_thresholds(commands, _thresholds)
+    add_pilot(commands, _pilot)
+    add_demo(commands, _demo)
+    return parser
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from outcomekpi.cli.evaluation import Choices, evaluate_file
+    from outcomekpi.cli.publishing import find_publishing
+    from outcomekpi.cli.summary import print_judgment
+    from outcomekpi.model.spec import ModelSpec
+    from outcomekpi.profiling.classification import FlagRule
+
+    publishing = find_publishing(options.suppress_below, options.private_dir, out=options.out)
+    named = {role: getattr(options, role) for role in ROLES}
+    judgment = evaluate_file(
+        options.data,
+        roles={role: column for role, column in named.items() if column is not None},
+        reading={
+            name: getattr(options, name)
+            for name in ("direction", "event", "missing", "offset_scale")
+        },
+        spec=ModelSpec(case_mix=options.adjust, family=options.family),
+        choices=Choices(
+            rule=FlagRule(threshold=options.threshold, probability=options.probability),
+            average_doctor=options.average_doctor,
+            benchmark=options.benchmark,
+            engine=options.engine,
+            draws=options.draws,
+            seed=options.seed,
+            level=options.level,
+            publishing=publishing,
+        ),
+        out=options.out,
+    )
+    print_judgment(judgment, options.out, private=publishing.private)
+
+
+def _thresholds(options: argparse.Namespace) -> None:
+    from outcomekpi.cli.review import review_file
+    from outcomekpi.cli.review_choices import read_choices
+    from outcomekpi.cli.review_summary import print_review
+
+    pages = review_file(options.data, choices=read_choices(options), out=options.out)
+    print_review(pages, options.out)
+
+
+def _pilot(options: argparse.Namespace) -> None:
+    from outcomekpi.cli.pilot import evaluate_pilot
+    from outcomekpi.cli.pilot_choices import read_pilot_choices
+    from outcomekpi.cli.pilot_summary import print_pilot
+    from outcomekpi.cli.pilot_wording import reword_pilot
+
+    try:
+        choices = read_pilot_choices(options)
+    except OutcomeKPIError as error:
+        raise type(error)(reword_pilot(str(error))) from error
+    print_pilot(evaluate_pilot(options.data, choices=choices, out=options.out), options.out)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from outcomekpi.cli.demonstration import demonstrate
+    from outcomekpi.cli.publishing import find_publishing
+
+    publishing = find_publishing(options.suppress_below, options.private_dir, out=options.out)
+    demonstrate(options.out, publishing=publishing)
+
+
+def _claimed(out: Path) -> "AbstractContextManager[Claim]":
+    from outcomekpi.cli.folder import claim_folder
+
+    return claim_folder(out)
+
+
+def _say_written(claim: "Claim | None") -> str:
+    if claim is not None and claim.is_published:
+        return f"the results in {str(claim.folder)!r} are complete"
+    return "nothing was written"
+
+
+@contextmanager
+def _notes_on_screen() -> Iterator[None]:
+    """Show the package's own warnings in one line each, and no others; never fail to print."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", OutcomeKPIWarning)
+        warnings.showwarning = _show_note
+        yield
+
+
+@contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """Clean up after a polite request to end (SIGTERM) as after Ctrl-C."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # only the main thread may set handlers
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _show_note(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"{PROGRAM}: note: {_reworded(str(message))}", file=sys.stderr)
+
+
+def _reworded(message: str, data: Path | None = None) -> str:
+    from outcomekpi.cli.wording import reword
+
+    return reword(message, data=data)
+
+
+def _fail(message: str) -> int:
+    print(f"{PROGRAM}: {message}", file=sys.stderr)
+    return EXIT_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

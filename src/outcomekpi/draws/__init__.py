@@ -1,0 +1,1 @@
+"""From draws to what is printed: intervals, probabilities, checks with a verdict."""

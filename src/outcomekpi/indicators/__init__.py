@@ -1,0 +1,1 @@
+"""Goals of patients: what counts as reached."""

@@ -1,0 +1,1 @@
+"""Where a number comes from: versions, seeds, fingerprints, methods and how to cite them."""

@@ -1,0 +1,1 @@
+"""What is fitted: formula, design, families, priors."""

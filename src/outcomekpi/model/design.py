@@ -1,0 +1,255 @@
+"""Design: the standardized covariate matrix of a model, and how to rebuild it elsewhere."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcomekpi.declare.errors import FormulaError, did_you_mean
+from outcomekpi.model.collinearity import find_collinear
+from outcomekpi.model.covariates import (
+    Covariate,
+    check_categories,
+    check_identifiers,
+    check_roles_of,
+    complete_covariates,
+    match_covariates,
+)
+from outcomekpi.model.doctor_columns import doctor_covariates, doctor_means
+from outcomekpi.model.encoding import Encoding, encode, encode_again
+from outcomekpi.model.formulas import ParsedFormula, parse_formula
+from outcomekpi.model.scaling import (
+    check_moments,
+    moments,
+    refuse_not_finite,
+    standardize_column,
+)
+from outcomekpi.model.spec import ModelSpec
+from outcomekpi.tables.cases import Cases
+from outcomekpi.tables.columns import list_values
+from outcomekpi.tables.roles import open_table
+
+__all__ = ["Design", "build_design", "replay_design"]
+
+CASELOAD = "cases"
+"""What a doctor-level formula calls the number of patients of each doctor."""
+LARGEST_MATRIX = 8 * 2**30
+"""Bytes; a larger matrix means a column with far too many categories."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Design:
+    """Covariates of every case, standardized, without an intercept.
+
+    Attributes
+    ----------
+    matrix : (case, term), each column centered at ``center`` and divided by ``scale``;
+        Fortran order, so that a column is contiguous
+    terms : (term,), names as formulaic writes them, e.g. ``"sex[T.M]"``
+    center, scale : (term,), mean and standard deviation (n - 1) of each column over the patients;
+        dummies are centered too
+    doctor_level : (term,), True for doctor-level covariates and Mundlak means, which belong
+        to the doctor and not to his patients
+    recipe : how the case-mix columns were encoded, for replay; None in a fit loaded from a file
+    """
+
+    matrix: NDArray[np.float64]
+    terms: tuple[str, ...]
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    doctor_level: NDArray[np.bool_]
+    recipe: Any
+
+    def __repr__(self) -> str:
+        terms = f" ({', '.join(self.terms[:6])}{', ...' if len(self.terms) > 6 else ''})"
+        return (
+            f"Design: {self.matrix.shape[0]:,} cases x {len(self.terms)} terms"
+            f"{terms if self.terms else ''}"
+        )
+
+
+def build_design(cases: Cases, spec: ModelSpec) -> tuple[Design, Cases]:
+    """Turn the covariates of every case into a standardized matrix, after checking them.
+
+    Parameters
+    ----------
+    cases : checked cases
+    spec : ``case_mix``, ``mundlak`` and ``doctor_level`` are used
+
+    Returns
+    -------
+    design, cases : the cases are the ones given, or fewer where ``cases.missing`` is "drop" and
+        covariates are missing; ``cases.log`` says which were excluded
+
+    Raises
+    ------
+    FormulaError
+        The formula or a covariate cannot be used, or covariates are missing and
+        ``cases.missing`` is "error".
+
+    Notes
+    -----
+    Column x becomes (x - m) / s with m = sum(w x) / W and s^2 = sum(w (x - m)^2) / (W - 1), where
+    w are the patients of a row (``trials``, else 1) and W their sum: how patients are aggregated
+    into rows changes nothing. docs/methods/cases.md lists the functions that a formula may use.
+    """
+    case_mix, doctor_level = _parse(cases, spec)
+    traits = [name for name in doctor_level.columns if name != CASELOAD]
+    cases, covariates = complete_covariates(cases, [*case_mix.columns, *traits])
+    encoding, case_columns = _encode_case_mix(cases, case_mix, covariates)
+    of_doctor = doctor_covariates(cases, {name: covariates[name] for name in traits})
+    check_categories(of_doctor.values(), None, "doctor")
+    doctors, doctor_columns = encode(doctor_level, of_doctor, n_rows=len(cases.doctors))
+    n_means = len(encoding.names) if spec.mundlak else 0
+    means = tuple(f"mean({name})" for name in encoding.names[:n_means])
+    terms = (*encoding.names, *means, *doctors.names)
+    _check_terms(terms)
+    matrix, center, scale = _fill(cases, terms, case_columns, n_means, doctor_columns)
+    _refuse_collinear(matrix, terms, cases.trials)
+    design = Design(
+        matrix=matrix,
+        terms=terms,
+        center=center,
+        scale=scale,
+        doctor_level=np.arange(len(terms)) >= len(encoding.names),
+        recipe=encoding,
+    )
+    return design, cases
+
+
+def _parse(cases: Cases, spec: ModelSpec) -> tuple[ParsedFormula, ParsedFormula]:
+    columns = list(cases.frame.columns)
+    case_mix = parse_formula(spec.case_mix, columns, argument="case_mix")
+    doctor_level = parse_formula(spec.doctor_level, [*columns, CASELOAD], argument="doctor_level")
+    is_trials = cases.roles.get("trials") == CASELOAD
+    if CASELOAD in doctor_level.columns and CASELOAD in columns and not is_trials:
+        raise FormulaError(
+            "In doctor_level, 'cases' is the number of patients of each doctor; the table has a "
+            "column of that name as well. Rename that column."
+        )
+    if spec.mundlak and not case_mix.columns:
+        raise FormulaError(
+            "mundlak=True adds the doctor means of the case-mix columns, and case_mix names none. "
+            "Name case_mix, or leave mundlak out."
+        )
+    check_roles_of(cases.roles, case_mix.columns, "case_mix")
+    check_roles_of(cases.roles, set(doctor_level.columns) - {CASELOAD}, "doctor_level")
+    return case_mix, doctor_level
+
+
+def _encode_case_mix(
+    cases: Cases, case_mix: ParsedFormula, covariates: dict[str, Covariate]
+) -> tuple[Encoding, Iterator[NDArray[Any]]]:
+    used = {name: covariates[name] for name in case_mix.columns}
+    check_categories(used.values(), cases.trials, "case", cases.frame.index)
+    if cases.trials is None:
+        check_identifiers([used[name] for name in case_mix.bare], cases.frame.index)
+    n_rows = len(cases.frame)
+    n_terms = sum(len(covariate.term_names()) for covariate in used.values())
+    if n_rows * n_terms * 8 > LARGEST_MATRIX:
+        most = max(used.values(), key=lambda covariate: len(covariate.levels or ()))
+        raise FormulaError(
+            f"case_mix={case_mix.text!r} makes {n_terms:,} terms of {n_rows:,} rows, a matrix of "
+            f"{n_rows * n_terms * 8 / 1e9:.0f} GB. Covariate {most.name!r} alone has "
+            f"{len(most.levels or ()):,} categories: group them."
+        )
+    return encode(case_mix, used, n_rows=n_rows, weights=cases.trials)
+
+
+def _check_terms(terms: tuple[str, ...]) -> None:
+    twice = [term for term, count in Counter(terms).items() if count > 1]
+    if twice:
+        raise FormulaError(
+            f"Every term may come once; {list_values(twice)} came twice. A column belongs either "
+            "to case_mix or to doctor_level."
+        )
+
+
+def _fill(
+    cases: Cases,
+    terms: tuple[str, ...],
+    case_columns: Iterator[NDArray[Any]],
+    n_means: int,
+    doctor_columns: Iterator[NDArray[Any]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Fill the matrix one column at a time, so that nothing is held twice."""
+    code, weights = cases.doctor_code, cases.trials
+    matrix = np.empty((len(cases.frame), len(terms)), order="F")
+    center, scale = np.zeros(len(terms)), np.ones(len(terms))
+
+    def means() -> Iterator[NDArray[np.float64]]:
+        for position in range(n_means):
+            mean = doctor_means(matrix[:, position], terms[position], code, weights)
+            yield (center[position] + scale[position] * mean)[code]
+
+    of_doctor = (np.asarray(column)[code] for column in doctor_columns)
+    for position, column in enumerate(chain(case_columns, means(), of_doctor)):
+        mean, sd = moments(column, weights)
+        check_moments(column, (mean, sd), terms[position], cases.frame.index)
+        standardize_column(column, mean, sd, out=matrix[:, position])
+        center[position], scale[position] = mean, sd
+    return matrix, center, scale
+
+
+def _refuse_collinear(
+    matrix: NDArray[np.float64], terms: tuple[str, ...], weights: NDArray[np.float64] | None
+) -> None:
+    found = find_collinear(matrix, weights)
+    if found is None:
+        return
+    column, others = terms[found[0]], [terms[other] for other in found[1]]
+    remedy = "Leave one of them out."
+    if column.startswith("cr("):
+        remedy = "Write cr(..., constraints='center')."
+    elif column.startswith("mean("):
+        remedy = "There are too few doctors for so many doctor means: leave mundlak out."
+    raise FormulaError(
+        f"Covariates must not determine each other exactly; {column!r} is a weighted sum of "
+        f"{list_values(others)} in all {matrix.shape[0]:,} rows. {remedy}"
+    )
+
+
+def replay_design(design: Design, frame: Any) -> NDArray[np.float64]:
+    """Rebuild the matrix on other cases with the stored encoding, centers and scales.
+
+    Parameters
+    ----------
+    design : of a fit
+    frame : pandas, Polars or PyArrow table with the case-mix columns
+
+    Returns
+    -------
+    (case, term), standardized with the centers and scales of ``design``; doctor-level columns are
+    0, their mean: they belong to the doctors that were fitted, not to these cases
+
+    Raises
+    ------
+    FormulaError
+        The design was loaded from a file, a column is missing or has missing values, or a
+        category was not there when the model was fitted.
+    """
+    encoding = design.recipe
+    if not isinstance(encoding, Encoding):
+        raise FormulaError(
+            "This design cannot be rebuilt on other cases: a fit loaded from a file keeps no "
+            "recipe. Fit the model again in this session."
+        )
+    table, _ = open_table(frame)
+    for name in encoding.formula.columns:
+        if name not in table.columns:
+            raise FormulaError(
+                f"Covariate {name!r} is not in the table.{did_you_mean(name, table.columns)} "
+                f"The columns are {list_values(table.columns, shown=15)}."
+            )
+    covariates = match_covariates(table, encoding.levels)
+    matrix = np.zeros((len(table), len(design.terms)), order="F")
+    for position, column in enumerate(encode_again(encoding, covariates, n_rows=len(table))):
+        if not np.isfinite(column).all():
+            refuse_not_finite(column, design.terms[position], table.index)
+        center, scale = float(design.center[position]), float(design.scale[position])
+        standardize_column(column, center, scale, out=matrix[:, position])
+    return matrix

@@ -1,0 +1,80 @@
+"""ModelSpec: what is adjusted for, and with which family and priors."""
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from outcomekpi.declare.errors import SpecError, check_choice, percent_hint
+from outcomekpi.model.priors import Priors
+
+__all__ = ["DoctorEffects", "Family", "ModelSpec", "check_rate"]
+
+Family = Literal["bernoulli", "binomial", "poisson", "negative_binomial", "gaussian"]
+DoctorEffects = Literal["normal", "student_t"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """The model of an outcome: case mix, family, doctor effects and priors.
+
+    Attributes
+    ----------
+    case_mix : right-hand side of a formula in formulaic's grammar, e.g.
+        ``"age + sex + bs(charlson, df=4)"``; None adjusts for nothing
+    family : None chooses binomial where cases have trials, Poisson where they have exposure or an
+        offset of expected counts, Gaussian where it holds expected values, Bernoulli otherwise
+    doctor_level : formula over one row per doctor (columns that are constant within each
+        doctor, and ``cases``, his caseload); shrinks doctors towards others like them
+        (Silber 2010) and never enters the expected events
+    mundlak : add the doctor means of the case-mix columns, which splits each slope into a part
+        within and a part between doctors
+    doctor_effects : distribution of the doctor effects; "student_t" runs by NUTS only
+    priors : see :class:`Priors`; the default centers the intercept's at the observed level
+
+    Notes
+    -----
+    Doctors are nested in hospitals whenever the cases name a hospital column, and judged relative
+    to a published risk whenever they name an ``offset``, which enters with slope 1 whatever the
+    case mix.
+
+    Examples
+    --------
+    >>> from outcomekpi import ModelSpec
+    >>> ModelSpec(case_mix="age + sex").case_mix
+    'age + sex'
+    """
+
+    case_mix: str | None = None
+    family: Family | None = None
+    doctor_level: str | None = None
+    mundlak: bool = False
+    doctor_effects: DoctorEffects = "normal"
+    priors: Priors = field(default_factory=Priors)
+
+    def __post_init__(self) -> None:
+        if self.family is not None:
+            check_choice("family", self.family, get_args(Family))
+        check_choice("doctor_effects", self.doctor_effects, get_args(DoctorEffects))
+        if not isinstance(self.priors, Priors):
+            raise SpecError(f"priors must be a Priors(...); got {type(self.priors).__name__}.")
+        if self.case_mix is not None and not isinstance(self.case_mix, str):
+            raise SpecError(
+                "case_mix must be a formula as text, such as 'age + sex'; "
+                f"got {type(self.case_mix).__name__}."
+            )
+
+
+def check_rate(name: str, rate: float, family: Family) -> None:
+    """Raise a :class:`SpecError` unless a rate is one that an outcome of this family can have.
+
+    Raises
+    ------
+    SpecError
+        A share of cases outside (0, 1), or a rate of counts that is not positive.
+    """
+    if family in ("bernoulli", "binomial") and not 0.0 < rate < 1.0:
+        hint = percent_hint(rate)
+        raise SpecError(
+            f"{name} must be a share of cases, strictly between 0 and 1; got {rate:g}.{hint}"
+        )
+    if family in ("poisson", "negative_binomial") and not rate > 0.0:
+        raise SpecError(f"{name} must be a rate above 0 for counts; got {rate:g}.")

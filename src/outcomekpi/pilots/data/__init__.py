@@ -1,0 +1,1 @@
+"""Tables of pilots: panels, series and patients before and after."""

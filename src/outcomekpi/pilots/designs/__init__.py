@@ -1,0 +1,1 @@
+"""One design per rung of evidence."""

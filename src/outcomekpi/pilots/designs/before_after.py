@@ -1,0 +1,247 @@
+"""Rung 1: patients before and after, paired or not, at one case mix, allowing for clusters."""
+
+from dataclasses import dataclass
+from typing import ClassVar, get_args
+
+import numpy as np
+import pandas as pd
+
+from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.pilots.data.patient_columns import PatientColumns, PatientFamily
+from outcomekpi.pilots.data.patient_rows import PatientRows, read_patients
+from outcomekpi.pilots.designs.before_after_checks import check_change, look_for_selection
+from outcomekpi.pilots.designs.before_after_facts import (
+    ChangeAnswer,
+    answer_facts,
+    state_assumptions,
+    state_claim,
+    state_estimand,
+)
+from outcomekpi.pilots.designs.before_after_tables import tabulate
+from outcomekpi.pilots.designs.before_after_threats import list_threats
+from outcomekpi.pilots.designs.change_estimates import list_estimates, naive_estimate
+from outcomekpi.pilots.designs.missing_outcomes import bound_missing
+from outcomekpi.pilots.designs.patient_change import (
+    ChangeOptions,
+    Cluster,
+    Inference,
+    WhichPatients,
+    measure_change,
+)
+from outcomekpi.pilots.designs.selected_baseline import (
+    BaselineSelection,
+    Selection,
+    check_selection,
+    correct_change,
+)
+from outcomekpi.pilots.designs.selected_doctors import UnitSelection, correct_units, read_chosen
+from outcomekpi.pilots.estimators.kitagawa import Standard
+from outcomekpi.pilots.estimators.regression_result import RegressionToMean
+from outcomekpi.pilots.ladder.findings import Findings, Rung
+from outcomekpi.pilots.ladder.program import Program
+from outcomekpi.tables.cases import Direction
+from outcomekpi.tables.times import TimeUnit
+
+__all__ = ["BeforeAfter"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeforeAfter:
+    """Patients before and after a program, without controls (rung 1).
+
+    Attributes
+    ----------
+    outcome : column of events (0 and 1, or any values with ``event``) or of measurements
+    period : column of two values, or of numbers or dates
+    after : value of ``period`` that is with the program
+    start : first time with the program, in place of ``after``
+    doctor, hospital : columns of the units whose patients may be alike; the interval allows for
+        the outermost one that is named
+    patient : column that makes patients known in both periods; they are then compared with
+        themselves, and entries and exits are told apart
+    patients : "stayers" compares known patients with themselves, "all" takes everybody in each
+        period
+    case_mix : formula; the periods are then compared at one case mix
+    standard : that case mix: "average" (Kitagawa), "pooled", "before" or "after"
+    family : "bernoulli" (logistic models of the case mix) or "gaussian" (linear ones)
+    event : value of the outcome that counts, where it is not 0 and 1
+    unit : of a Gaussian outcome, in words; "%" checks that it lies in 0 to 100
+    time_unit : what periods such as 2024-1 name, with start=: "half-year", "quarter" or "month"
+    time_zone : whose days count where times have an offset from UTC, such as "Europe/Berlin"; by
+        default those of the clock that wrote them, where summer time is all that differs
+    outcome_range : between which values a Gaussian outcome can lie, for bounds on missing ones
+    cluster : "hospital", "doctor" or "patient", where it is not the outermost that is named
+    inference : "t" (CR2 with Satterthwaite's degrees of freedom; jackknife by clusters with a case
+        mix), "wild_bootstrap" (no case mix) or "cluster_bootstrap" (percentiles: too narrow below
+        40 clusters)
+    selection : how patients or units were chosen for their baseline; asked for where the program
+        says so
+    direction : whether "higher" or "lower" is better; None words no side
+
+    Notes
+    -----
+    docs/methods/before_after.md has the formulas and the measured coverage.
+
+    References
+    ----------
+    Kitagawa (1955), Journal of the American Statistical Association 50. Bell & McCaffrey (2002),
+    Survey Methodology 28. MacKinnon, Nielsen & Webb (2023), Journal of Econometrics 232.
+
+    Examples
+    --------
+    >>> import outcomekpi as ok
+    >>> frame, truth = ok.datasets.simulate_pilot(mix_shift=0.3)
+    >>> design = ok.BeforeAfter(outcome="controlled", period="period", after="after",
+    ...     doctor="doctor", case_mix="age + severity", direction="higher")
+    >>> bool(ok.compare_pilot(frame, design).main.excludes_null(level=0.95))
+    True
+    """
+
+    rung: ClassVar[Rung] = 1
+
+    outcome: str
+    period: str
+    after: object = None
+    start: object = None
+    doctor: str | None = None
+    hospital: str | None = None
+    patient: str | None = None
+    patients: WhichPatients = "stayers"
+    case_mix: str | None = None
+    standard: Standard = "average"
+    family: PatientFamily = "bernoulli"
+    event: object = None
+    unit: str | None = None
+    time_unit: TimeUnit | None = None
+    time_zone: str | None = None
+    outcome_range: tuple[float, float] | None = None
+    cluster: Cluster | None = None
+    inference: Inference = "t"
+    selection: Selection | None = None
+    direction: Direction | None = None
+
+    def __post_init__(self) -> None:
+        self._columns().check()
+        check_choice("family", self.family, get_args(PatientFamily))
+        check_choice("patients", self.patients, get_args(WhichPatients))
+        check_choice("standard", self.standard, get_args(Standard))
+        check_choice("inference", self.inference, get_args(Inference))
+        if self.cluster is not None:
+            check_choice("cluster", self.cluster, get_args(Cluster))
+        if self.direction is not None:
+            check_choice("direction", self.direction, get_args(Direction))
+        if self.outcome_range is not None and not self.outcome_range[0] < self.outcome_range[1]:
+            raise SpecError(f"outcome_range must be (low, high); got {self.outcome_range!r}.")
+        if not isinstance(self.selection, UnitSelection | None):
+            check_kind("selection", self.selection, BaselineSelection, "BaselineSelection(...)")
+
+    def estimate(
+        self, data: object, *, program: Program, draws: int, rng: np.random.Generator
+    ) -> Findings:
+        """Estimate the change from before to after.
+
+        Parameters
+        ----------
+        data : DataFrame, one row for each patient and period
+        program : facts about the program
+        draws : of a cluster bootstrap and of the correction for regression to the mean
+        rng : of everything random
+
+        Raises
+        ------
+        CasesError
+            The data are no patients before and after; the message names what would fit.
+        FormulaError
+            The case mix cannot be used, or one period does not reach the other.
+        SpecError
+            Patients were selected on their baseline and nothing says from whom, or options
+            contradict each other.
+        """
+        check_selection(self.selection, program)
+        table, rows = read_patients(data, self._columns())
+        corrected: RegressionToMean | None = None
+        if isinstance(self.selection, UnitSelection):
+            corrected, rows = self._correct_units(table, rows, self.selection, draws, rng)
+        change = measure_change(rows, self._options(draws), rng=rng)
+        unit = self._unit()
+        if isinstance(self.selection, BaselineSelection):
+            corrected = correct_change(
+                table, change, self.selection, unit=unit, draws=draws, rng=rng
+            )
+        answer = ChangeAnswer(
+            columns=self._columns(),
+            change=change,
+            estimates=list_estimates(change, unit=unit),
+            naive=naive_estimate(change, unit=unit),
+            missing=bound_missing(rows, change, unit=unit, outcome_range=self._range(), rng=rng),
+            corrected=corrected,
+            unit=unit,
+        )
+        return Findings(
+            estimand=state_estimand(answer),
+            estimates=answer.everything,
+            naive=answer.naive,
+            assumptions=state_assumptions(answer),
+            checks=(*look_for_selection(answer, program), *check_change(answer)),
+            threats=list_threats(answer, program),
+            tables=tabulate(answer),
+            facts=answer_facts(answer),
+            direction=self.direction,
+            claim=state_claim(answer, self.rung),
+        )
+
+    def _correct_units(
+        self,
+        table: pd.DataFrame,
+        rows: PatientRows,
+        selection: UnitSelection,
+        draws: int,
+        rng: np.random.Generator,
+    ) -> tuple[RegressionToMean, PatientRows]:
+        """Correct the chosen units, and keep their patients alone."""
+        chosen = read_chosen(table, rows, selection)
+        corrected = correct_units(
+            rows.take(rows.known),
+            chosen[rows.known],
+            selection,
+            binary=self.family == "bernoulli",
+            unit=self._unit(),
+            draws=draws,
+            rng=rng,
+        )
+        return corrected, rows.take(chosen)
+
+    def _columns(self) -> PatientColumns:
+        return PatientColumns(
+            outcome=self.outcome,
+            period=self.period,
+            after=self.after,
+            start=self.start,
+            doctor=self.doctor,
+            hospital=self.hospital,
+            patient=self.patient,
+            case_mix=self.case_mix,
+            event=self.event,
+            family=self.family,
+            unit=self.unit,
+            time_unit=self.time_unit,
+            time_zone=self.time_zone,
+        )
+
+    def _options(self, draws: int) -> ChangeOptions:
+        return ChangeOptions(
+            binary=self.family == "bernoulli",
+            patients=self.patients,
+            cluster=self.cluster,
+            standard=self.standard,
+            inference=self.inference,
+            draws=draws,
+        )
+
+    def _unit(self) -> str:
+        return self._columns().spell_unit()
+
+    def _range(self) -> tuple[float, float] | None:
+        if self.family == "gaussian" and self.outcome_range is not None:
+            return self.outcome_range
+        return self._columns().outcome_limits()

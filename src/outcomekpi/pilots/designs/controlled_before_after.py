@@ -1,0 +1,246 @@
+"""Rung 4 with two groups of patients: one ward with the program against one without."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+import numpy as np
+
+from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.draws.checks import CheckResult
+from outcomekpi.pilots.data.patient_columns import PatientColumns, PatientFamily
+from outcomekpi.pilots.data.patient_rows import read_patients
+from outcomekpi.pilots.designs.group_effect import GroupEffect, GroupOptions, measure_groups
+from outcomekpi.pilots.designs.group_estimates import list_group_estimates, naive_change
+from outcomekpi.pilots.designs.group_facts import (
+    GroupAnswer,
+    answer_facts,
+    check_groups,
+    state_assumptions,
+    state_estimand,
+)
+from outcomekpi.pilots.designs.group_missing import bound_missing_groups
+from outcomekpi.pilots.designs.group_rows import read_groups
+from outcomekpi.pilots.designs.group_threats import (
+    list_group_threats,
+    spell_shock,
+    tabulate_groups,
+)
+from outcomekpi.pilots.designs.patient_change import WhichPatients
+from outcomekpi.pilots.estimators.baseline_edge import check_edge, find_edge
+from outcomekpi.pilots.ladder.findings import Findings, Rung
+from outcomekpi.pilots.ladder.program import Program
+from outcomekpi.tables.cases import Direction
+from outcomekpi.tables.times import TimeUnit
+
+__all__ = ["ControlledBeforeAfter"]
+
+Assigned = Literal["groups", "patients"]
+UnitOfPatients = Literal["doctor", "patient"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlledBeforeAfter:
+    """Patients of two groups before and after, one group with the program (rung 4).
+
+    Attributes
+    ----------
+    outcome : column of events (0 and 1, or any values with ``event``) or of measurements
+    period : column of two values, or of numbers or dates
+    group : column of two values: which ward, hospital or arm the patient is of
+    treated : the value of ``group`` that is with the program
+    after : value of ``period`` that is with the program
+    start : first time with the program, in place of ``after``
+    doctor : column of doctors within the groups; the interval then allows for them
+    patient : column that makes patients known in both periods; they are then compared with
+        themselves
+    patients : "stayers" compares known patients with themselves, "all" takes everybody in each
+        period
+    case_mix : formula; the groups and periods are then compared at one case mix
+    family : "bernoulli" (events) or "gaussian" (measurements)
+    event : value of the outcome that counts, where it is not 0 and 1
+    unit : of a Gaussian outcome, in words; "%" checks that it lies in 0 to 100
+    outcome_range : between which values a Gaussian outcome can lie, for bounds on missing ones
+    cluster : "doctor" or "patient", where it is not the outermost that is named
+    assigned : "groups" got the program as wholes, or "patients" one at a time
+    time_unit : what periods such as 2024-1 name, with start=: "half-year", "quarter" or "month"
+    time_zone : whose days count where times have an offset from UTC, such as "Europe/Berlin"; by
+        default those of the clock that wrote them
+    direction : whether "higher" or "lower" is better; None words no side
+
+    Notes
+    -----
+    Difference in differences of patient-level data: y on group, period, their product and the case
+    mix, with standard errors that are robust and allow for patients seen twice and for doctors.
+    Where whole groups got the program, the interval holds the chance of patients and nothing of
+    what moves a group by itself: with two groups that cannot be estimated. docs/methods/
+    before_after.md has the formulas and what such shocks do to the coverage.
+
+    References
+    ----------
+    Donald & Lang (2007), Review of Economics and Statistics 89:221-233. Bertrand, Duflo &
+    Mullainathan (2004), Quarterly Journal of Economics 119:249-275. Newcombe (2001), Statistics in
+    Medicine 20:2885-2893.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, outcomekpi as ok
+    >>> frame = pd.DataFrame({"ward": np.repeat(["A", "B"], 200), "year": np.tile([1, 2], 200)})
+    >>> risk = 0.4 + 0.3 * ((frame["ward"] == "A") & (frame["year"] == 2))
+    >>> frame["controlled"] = np.random.default_rng(1).random(400) < risk
+    >>> design = ok.ControlledBeforeAfter(outcome="controlled", period="year", after=2,
+    ...     group="ward", treated="A", direction="higher")
+    >>> bool(ok.compare_pilot(frame.astype({"controlled": int}), design).main.value > 10)
+    True
+    """
+
+    rung: ClassVar[Rung] = 4
+
+    outcome: str
+    period: str
+    group: str
+    treated: object
+    after: object = None
+    start: object = None
+    doctor: str | None = None
+    patient: str | None = None
+    patients: WhichPatients = "stayers"
+    case_mix: str | None = None
+    family: PatientFamily = "bernoulli"
+    event: object = None
+    unit: str | None = None
+    outcome_range: tuple[float, float] | None = None
+    cluster: UnitOfPatients | None = None
+    assigned: Assigned = "groups"
+    time_unit: TimeUnit | None = None
+    time_zone: str | None = None
+    direction: Direction | None = None
+
+    def __post_init__(self) -> None:
+        self._columns().check()
+        check_choice("family", self.family, get_args(PatientFamily))
+        check_choice("patients", self.patients, get_args(WhichPatients))
+        check_choice("assigned", self.assigned, get_args(Assigned))
+        if self.cluster is not None:
+            check_choice("cluster", self.cluster, get_args(UnitOfPatients))
+        if self.direction is not None:
+            check_choice("direction", self.direction, get_args(Direction))
+        if self.outcome_range is not None and not self.outcome_range[0] < self.outcome_range[1]:
+            raise SpecError(f"outcome_range must be (low, high); got {self.outcome_range!r}.")
+
+    def estimate(
+        self, data: object, *, program: Program, draws: int, rng: np.random.Generator
+    ) -> Findings:
+        """Estimate by how much the treated group changed more than the other.
+
+        Parameters
+        ----------
+        data : DataFrame, one row for each patient and period
+        program : facts about the program
+        draws : not used; intervals are in closed form or by leaving clusters out
+        rng : puts more than 200 clusters into groups
+
+        Raises
+        ------
+        CasesError
+            The data are no two groups of patients before and after; says what would fit.
+        FormulaError
+            The case mix cannot be used.
+        SpecError
+            The treated were selected on their baseline, or options contradict each other.
+        """
+        _refuse_selected(program)
+        columns, unit = self._columns(), self._columns().spell_unit()
+        table, rows = read_patients(data, columns)
+        groups = read_groups(table, rows, columns, group=self.group, treated=self.treated)
+        options = GroupOptions(
+            binary=self.family == "bernoulli", patients=self.patients, cluster=self.cluster
+        )
+        effect = measure_groups(groups, options, rng=rng)
+        estimates = list_group_estimates(effect, unit=unit)
+        missing = bound_missing_groups(
+            groups, options, estimates[0], outcome_range=self._range(), rng=rng
+        )
+        if missing.bounds is not None:
+            estimates = (*estimates, missing.bounds)
+        answer = GroupAnswer(
+            columns=columns,
+            by_groups=self.assigned == "groups",
+            effect=effect,
+            estimates=estimates,
+            naive=naive_change(effect, unit=unit),
+            missing=missing,
+            selected=_find_selected(effect, self.outcome, program),
+            unit=unit,
+        )
+        return self._describe(answer, program)
+
+    def _describe(self, answer: GroupAnswer, program: Program) -> Findings:
+        facts = dict(answer_facts(answer))
+        caution = ""
+        if answer.by_groups:
+            shock = spell_shock(answer.main)
+            facts["sensitivity"] = shock
+            caution = (
+                "With one group on each side that is about these patients alone: what moved one "
+                "group by itself is not in the interval, and two groups cannot show it; "
+                f"{shock}."
+            )
+        return Findings(
+            estimand=state_estimand(answer),
+            estimates=answer.estimates,
+            naive=answer.naive,
+            assumptions=state_assumptions(answer),
+            checks=check_groups(answer),
+            threats=list_group_threats(answer, program),
+            tables=tabulate_groups(answer),
+            facts=facts,
+            direction=self.direction,
+            caution=caution,
+        )
+
+    def _columns(self) -> PatientColumns:
+        return PatientColumns(
+            outcome=self.outcome,
+            period=self.period,
+            after=self.after,
+            start=self.start,
+            time_unit=self.time_unit,
+            time_zone=self.time_zone,
+            doctor=self.doctor,
+            patient=self.patient,
+            case_mix=self.case_mix,
+            event=self.event,
+            family=self.family,
+            unit=self.unit,
+        )
+
+    def _range(self) -> tuple[float, float] | None:
+        if self.family == "gaussian" and self.outcome_range is not None:
+            return self.outcome_range
+        return self._columns().outcome_limits()
+
+
+def _refuse_selected(program: Program) -> None:
+    if program.selected_on_baseline:
+        raise SpecError(
+            "The program chose its patients or its group because their baseline was extreme "
+            "(selected_on_baseline=True). They would come back with no program at all, and a group "
+            "that was not chosen so does not show by how much: their difference in differences "
+            "is not an effect. Compare with patients who were selected alike and got no program "
+            "(then say selected_on_baseline=False); or correct the treated alone with "
+            "BeforeAfter(selection=...); or measure the change from a period before the one that "
+            "selected."
+        )
+
+
+def _find_selected(effect: GroupEffect, outcome: str, program: Program) -> tuple[CheckResult, ...]:
+    """Look for a baseline that is cut off in the treated, and not alike in the controls."""
+    rows, treated = effect.groups.rows, effect.groups.treated
+    before, after = (
+        [rows.outcome[side & group] for group in (treated, ~treated)]
+        for side in (~rows.after, rows.after)
+    )
+    own, other = (find_edge(*one) for one in zip(before, after, strict=True))
+    if own is not None and other is not None and (own.at, own.side) == (other.at, other.side):
+        return ()  # both groups were selected alike: what comes back by itself cancels
+    return check_edge(before[0], after[0], outcome=outcome, said=program.selected_on_baseline)

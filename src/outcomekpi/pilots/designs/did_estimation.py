@@ -1,0 +1,341 @@
+"""From a panel to the effect on the treated, its interval and its event study."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcomekpi.declare.errors import CasesError
+from outcomekpi.pilots.data.panel import HUNDRED, PanelColumns, PanelData
+from outcomekpi.pilots.designs.did_events import fit_cell_effects, try_cell_effects
+from outcomekpi.pilots.designs.did_options import DidOptions
+from outcomekpi.pilots.estimators.did_adapter import (
+    fit_callaway_santanna,
+    fit_etwfe,
+    fit_two_by_two,
+    wild_bootstrap_interval,
+)
+from outcomekpi.pilots.estimators.did_fits import AverageFit
+from outcomekpi.pilots.estimators.event_study import EventStudy
+from outcomekpi.pilots.estimators.reassignment import reassign
+from outcomekpi.pilots.ladder.estimates import Estimate
+from outcomekpi.tables.columns import count_of
+
+__all__ = ["DidAnswer", "cluster_changes", "estimate_effect", "relate_to_mean"]
+
+Floats = NDArray[np.float64]
+Limits = Callable[[float], tuple[float, float]]
+EFFECT = "average effect on the treated"
+RATIOS = {"logit": "odds ratio", "poisson": "rate ratio"}
+AVERAGED = "average effect over the times since the start"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DidAnswer:
+    """Everything that facts, tables and threats are made from.
+
+    Attributes
+    ----------
+    panel, columns, options : what was estimated from
+    estimates : the main effect first
+    event_study : effects by time since the start, or None, and why there is none
+    joint_test : statistic, degrees of freedom and p value of the test that every effect before
+        the start is 0, each start by itself, or None
+    by_start : DataFrame with ``start, time, mean, se``, or None
+    notes : what the libraries warned of
+    """
+
+    panel: PanelData
+    columns: PanelColumns
+    options: DidOptions
+    estimates: tuple[Estimate, ...]
+    event_study: EventStudy | None
+    no_event_study: str
+    joint_test: tuple[float, int, float] | None
+    by_start: pd.DataFrame | None
+    notes: tuple[str, ...]
+
+    @property
+    def main(self) -> Estimate:
+        """The main effect."""
+        return self.estimates[0]
+
+
+def estimate_effect(
+    panel: PanelData,
+    columns: PanelColumns,
+    options: DidOptions,
+    *,
+    draws: int,
+    rng: np.random.Generator,
+) -> DidAnswer:
+    """Estimate with the method that was asked for."""
+    _check_values(panel, options)
+    found: dict[str, object]
+    if options.estimator == "2x2":
+        found = _two_by_two(panel, columns, options, draws, rng)
+    elif options.estimator == "event_study":
+        found = _event_study(panel, columns, options)
+    else:
+        found = _staggered(panel, columns, options)
+    return DidAnswer(panel=panel, columns=columns, options=options, **found)  # type: ignore[arg-type]
+
+
+def _check_values(panel: PanelData, options: DidOptions) -> None:
+    low, high = panel.frame["outcome"].min(), panel.frame["outcome"].max()
+    if options.family == "logit" and not 0 <= low <= high <= 1:
+        raise CasesError(
+            f"family='logit' needs shares from 0 to 1; the outcome runs from {low:g} to {high:g}. "
+            "Name trials, or pass rows='patients' with outcomes 0 and 1."
+        )
+    if options.family == "poisson" and low < 0:
+        raise CasesError(f"family='poisson' needs outcomes from 0; the smallest is {low:g}.")
+
+
+def _two_by_two(
+    panel: PanelData,
+    columns: PanelColumns,
+    options: DidOptions,
+    draws: int,
+    rng: np.random.Generator,
+) -> dict[str, object]:
+    frame = panel.scaled()
+    frame = frame.assign(after=(frame["time"] >= panel.starts[0]).astype(int))
+    degrees = float(panel.n_clusters - 1)
+    notes: tuple[str, ...] = ()
+    if options.inference == "randomization":
+        chosen = reassign(*cluster_changes(panel), draws=draws, rng=rng)
+        kind = "all" if chosen.is_exact else "a sample of"
+        origin = f"randomization, {kind} {chosen.placebo.size:,} choices of treated clusters"
+        main = _estimate(
+            panel, chosen.effect, limits=chosen.interval, origin=origin, name=_effect(columns)
+        )
+    else:
+        effect, error, notes = fit_two_by_two(
+            frame, covariates=columns.covariates, cluster="cluster"
+        )
+        main = _estimate(
+            panel,
+            effect,
+            se=error,
+            degrees=degrees,
+            origin=_clustered(panel, columns),
+            name=_effect(columns),
+        )
+        if options.inference == "wild_bootstrap":
+            seed = int(rng.integers(2**31))
+
+            def limits(level: float) -> tuple[float, float]:
+                return wild_bootstrap_interval(
+                    frame,
+                    covariates=columns.covariates,
+                    cluster="cluster",
+                    level=level,
+                    draws=draws,
+                    seed=seed,
+                )
+
+            origin = f"wild cluster bootstrap, {count_of(panel.n_clusters, 'cluster')}"
+            main = _estimate(panel, effect, limits=limits, origin=origin, name=_effect(columns))
+    events, reason = try_cell_effects(panel, columns, options)
+    return {
+        "estimates": (main, *relate_to_mean(panel, main)),
+        "event_study": events.study if events else None,
+        "no_event_study": reason,
+        "joint_test": events.joint_test() if events else None,
+        "by_start": None,
+        "notes": notes,
+    }
+
+
+def cluster_changes(panel: PanelData) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Mean change of each cluster from before to after the start, its weight, whether treated.
+
+    Returns
+    -------
+    changes, sizes, treated : (cluster,)
+    """
+    frame = panel.scaled()
+    late = frame["time"] >= panel.starts[0]
+    weighted = frame.assign(outcome=frame["outcome"] * frame["weight"])
+    sums = weighted.groupby(["cluster", late])[["outcome", "weight"]].sum()
+    means = (sums["outcome"] / sums["weight"]).unstack()
+    rest = frame.groupby("cluster").agg(treated=("treated", "max"))
+    units = frame.groupby(["cluster", "unit"])["weight"].first()
+    rest["size"] = units.groupby("cluster").sum()
+    share = frame.groupby("cluster")["treated"].mean()
+    if ((share > 0) & (share < 1)).any():
+        raise CasesError(
+            "inference='randomization' chooses whole clusters, but some hold treated and control "
+            "units. Name a smaller cluster."
+        )
+    change = (means[True] - means[False]).to_numpy(dtype=np.float64)
+    sizes = rest["size"].to_numpy(dtype=np.float64)
+    return change, sizes, rest["treated"].to_numpy() == 1
+
+
+def _staggered(panel: PanelData, columns: PanelColumns, options: DidOptions) -> dict[str, object]:
+    fit: AverageFit
+    degrees = float(panel.n_clusters - 1)
+    if options.estimator == "callaway_santanna":
+        fit = fit_callaway_santanna(
+            panel.scaled(),
+            covariates=columns.covariates,
+            cluster="cluster",
+            control=options.control,
+            degrees_of_freedom=degrees,
+            unit=panel.word,
+        )
+        factor = 1.0
+    else:
+        gaussian = options.family == "gaussian"
+        fit = fit_etwfe(
+            panel.scaled() if gaussian else panel.frame,
+            family=options.family,
+            covariates=columns.covariates,
+            cluster="cluster",
+            control=options.control,
+        )
+        factor = HUNDRED if panel.is_share and not gaussian else 1.0
+    events, reason = try_cell_effects(panel, columns, options)
+    study = events.study if events else None
+    if options.estimator == "callaway_santanna" and fit.event_study is not None:
+        study = fit.event_study
+    main = _estimate(
+        panel,
+        factor * fit.effect,
+        se=factor * fit.error,
+        degrees=degrees,
+        origin=_clustered(panel, columns),
+        name=_effect(columns),
+    )
+    by_start = fit.by_start.assign(
+        mean=factor * fit.by_start["mean"], se=factor * fit.by_start["se"]
+    )
+    return {
+        "estimates": (main, *relate_to_mean(panel, main), *_by_time(panel, study)),
+        "event_study": study,
+        "no_event_study": "" if study else reason,
+        "joint_test": events.joint_test() if events else None,
+        "by_start": by_start,
+        "notes": fit.notes,
+    }
+
+
+def _event_study(panel: PanelData, columns: PanelColumns, options: DidOptions) -> dict[str, object]:
+    events = fit_cell_effects(panel, columns, options)
+    study = events.study
+    average = study.average()
+    value = float(average @ study.coefficients)
+    error = float(np.sqrt(average @ study.covariance @ average))
+    origin = _clustered(panel, columns)
+    degrees = study.degrees_of_freedom
+    if options.family == "gaussian":
+        name = _effect(columns, AVERAGED)
+        main = _estimate(panel, value, se=error, degrees=degrees, origin=origin, name=name)
+        others = relate_to_mean(panel, main)
+    else:
+        found = events.on_outcome_scale(panel, options)
+        main = _estimate(
+            panel,
+            found.value,
+            se=found.error,
+            degrees=degrees,
+            origin=origin,
+            name=_effect(columns, AVERAGED),
+        )
+        ratio = Estimate(
+            name=f"{RATIOS[options.family]}, average over the times since the start",
+            unit="ratio",
+            value=float(np.exp(value)),
+            scale="log",
+            se=error,
+            degrees_of_freedom=degrees,
+            origin=origin,
+        )
+        others = (ratio,)
+    return {
+        "estimates": (main, *others),
+        "event_study": study,
+        "no_event_study": "",
+        "joint_test": events.joint_test(),
+        "by_start": None,
+        "notes": events.cells.notes,
+    }
+
+
+def _effect(columns: PanelColumns, name: str = EFFECT) -> str:
+    """Name of the effect, with what is weighted alike where patients are known."""
+    if not columns.counts_patients:
+        return name
+    return f"{columns.weights.removesuffix('s')}-weighted {name}"
+
+
+def _estimate(
+    panel: PanelData,
+    value: float,
+    *,
+    se: float | None = None,
+    degrees: float = np.inf,
+    limits: Limits | None = None,
+    origin: str,
+    name: str = EFFECT,
+) -> Estimate:
+    return Estimate(
+        name=name,
+        unit=panel.word,
+        value=value,
+        se=se,
+        degrees_of_freedom=degrees,
+        limits=limits,
+        origin=origin,
+    )
+
+
+def relate_to_mean(panel: PanelData, main: Estimate) -> tuple[Estimate, ...]:
+    """Observed mean of the treated over the mean that they would have had; none below 0."""
+    frame = panel.scaled()
+    after = frame[frame["after"] == 1]
+    observed = float(np.average(after["outcome"], weights=after["weight"]))
+    if observed <= 0 or observed - main.value <= 0 or frame["outcome"].min() < 0:
+        return ()
+
+    def limits(level: float) -> tuple[float, float]:
+        ends = [observed - end for end in main.interval(level=level)]
+        low, high = (observed / end if end > 0 else float("inf") for end in ends)
+        return low, high
+
+    return (
+        Estimate(
+            name="ratio to the mean without the program",
+            unit="ratio",
+            value=observed / (observed - main.value),
+            scale="log",
+            limits=limits,
+            origin=f"from the {main.name}, observed mean {observed:.4g} as it is",
+        ),
+    )
+
+
+def _by_time(panel: PanelData, study: EventStudy | None) -> tuple[Estimate, ...]:
+    """Average over the times since the start, each time alike."""
+    if study is None or not study.n_after or study.unit != panel.word:
+        return ()
+    average = study.average()
+    return (
+        _estimate(
+            panel,
+            float(average @ study.coefficients),
+            se=float(np.sqrt(average @ study.covariance @ average)),
+            degrees=study.degrees_of_freedom,
+            origin="the same, each time since the start counting alike",
+            name=AVERAGED,
+        ),
+    )
+
+
+def _clustered(panel: PanelData, columns: PanelColumns) -> str:
+    name = columns.cluster or columns.unit
+    return f"t, {count_of(panel.n_clusters, 'cluster')} ({name})"

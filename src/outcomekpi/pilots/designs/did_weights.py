@@ -1,0 +1,85 @@
+"""The same effect with the other weights: each unit alike, or each patient."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from outcomekpi.declare.errors import OutcomeKPIError
+from outcomekpi.draws.checks import CheckResult
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
+from outcomekpi.pilots.data.panel import Weights, weigh_units
+from outcomekpi.pilots.designs.did_estimation import DidAnswer, estimate_effect
+from outcomekpi.pilots.ladder.estimates import Estimate
+
+__all__ = ["check_weights", "estimate_other_weights"]
+
+
+def estimate_other_weights(
+    answer: DidAnswer, *, draws: int, rng: np.random.Generator
+) -> Estimate | None:
+    """Effect with the weights that were not asked for.
+
+    Parameters
+    ----------
+    answer : with those that were
+    draws, rng : of its inference
+
+    Returns
+    -------
+    None where patients are not known, where all units have equally many, on the scale of odds and
+    rates, and where it cannot be estimated
+    """
+    columns, options = answer.columns, answer.options
+    patients = answer.panel.frame.groupby("unit")["patients"].sum()
+    if not columns.counts_patients or patients.nunique() == 1 or options.family != "gaussian":
+        return None
+    other: Weights = "patients" if columns.weights == "units" else "units"
+    if options.inference == "wild_bootstrap":
+        options = replace(options, inference="cluster")
+    panel = replace(answer.panel, frame=weigh_units(answer.panel.frame, other))
+    try:
+        found = estimate_effect(
+            panel, replace(columns, weights=other), options, draws=draws, rng=rng
+        )
+    except OutcomeKPIError:
+        return None
+    return found.main
+
+
+def check_weights(main: Estimate, other: Estimate) -> CheckResult:
+    """Say whether counting units or patients alike makes the effect another one.
+
+    Parameters
+    ----------
+    main, other : effect, and that with the other weights
+
+    Notes
+    -----
+    It does where one interval leaves out no effect and the other does not, or where the other
+    effect lies outside the interval of the main one.
+    """
+    lower, upper = main.interval(level=DEFAULT_LEVEL)
+    ends = other.interval(level=DEFAULT_LEVEL)
+    clear = [one.excludes_null(level=DEFAULT_LEVEL) for one in (main, other)]
+    differs = not lower <= other.value <= upper or clear[0] != clear[1]
+    said = "That is another answer" if differs else "The answer is the same"
+    return CheckResult(
+        name="units or patients counted alike",
+        passed=not differs,
+        verdict=f"{other.name} {other.value:.4g} {other.unit} ({DEFAULT_LEVEL:.0%} interval "
+        f"{ends[0]:.4g} to {ends[1]:.4g}), beside {main.value:.4g}. {said}: large and small units "
+        + (
+            "changed differently. Say whose effect is meant (weights)."
+            if differs
+            else "changed alike, as far as these data show."
+        ),
+        table=pd.DataFrame(
+            {
+                "mean": [main.value, other.value],
+                "lower": [lower, ends[0]],
+                "upper": [upper, ends[1]],
+            },
+            index=pd.Index([main.name, other.name], name="weights"),
+        ),
+    )

@@ -1,0 +1,270 @@
+"""From a series to its findings, for one series and for a controlled one."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.pilots.data.series import (
+    PERCENT,
+    SeriesColumns,
+    SeriesData,
+    read_series,
+)
+from outcomekpi.pilots.designs.series_answer import SeriesAnswer, spell_time
+from outcomekpi.pilots.designs.series_bounds import bound_estimates
+from outcomekpi.pilots.designs.series_effects import (
+    EffectWords,
+    SeriesEffect,
+    effect_from_draws,
+    estimate_effect,
+    list_effects,
+    list_realized,
+)
+from outcomekpi.pilots.designs.series_facts import (
+    answer_facts,
+    check_series,
+    state_assumptions,
+    state_estimand,
+)
+from outcomekpi.pilots.designs.series_forecast import SeriesForecast, fit_forecast
+from outcomekpi.pilots.designs.series_model import (
+    STRUCTURAL,
+    SeriesModel,
+    build_model,
+    fit_model,
+    level_loads,
+    model_working,
+    weigh,
+)
+from outcomekpi.pilots.designs.series_options import SeriesOptions, check_options
+from outcomekpi.pilots.designs.series_tables import tabulate
+from outcomekpi.pilots.designs.series_threats import list_threats
+from outcomekpi.pilots.designs.series_variants import draw_wandering, list_priors, list_variants
+from outcomekpi.pilots.designs.series_wandering import Wandering, choose_method, judge_wandering
+from outcomekpi.pilots.estimators.bayesian_series import (
+    SeriesPosterior,
+    fit_posterior,
+)
+from outcomekpi.pilots.estimators.segmented import SeriesFit
+from outcomekpi.pilots.estimators.structural_series import (
+    fit_structural,
+)
+from outcomekpi.pilots.ladder.estimates import Estimate
+from outcomekpi.pilots.ladder.findings import Findings
+from outcomekpi.pilots.ladder.program import Program
+
+__all__ = ["estimate_series"]
+
+Floats = NDArray[np.float64]
+ORIGINS = {
+    "reml": "REML, Kenward-Roger, {degrees}",
+    "prais_winsten": "Prais-Winsten, Kenward-Roger, {degrees}",
+    "bayes": "posterior draws",
+    "structural": "posterior draws",
+    "structural_trend": "posterior draws",
+    "quasi": "quasi-likelihood, independent errors, {degrees}",
+    "independent": "independent errors, {degrees}",
+}
+
+
+def estimate_series(
+    data: object,
+    columns: SeriesColumns,
+    options: SeriesOptions,
+    *,
+    program: Program,
+    draws: int,
+    rng: np.random.Generator,
+) -> Findings:
+    """Read a series, fit it, and write down what was found."""
+    check_options(columns, options)
+    series = read_series(data, columns)
+    first = _build(series, columns, options)
+    _check_noise(first)
+    wandering = judge_wandering(first)
+    used = replace(options, method=choose_method(options.method, wandering))
+    model = _build(series, columns, used)
+    answer = _answer(series, columns, used, model, draws, rng, wandering)
+    answer = replace(answer, chosen=options.method == "auto")
+    return Findings(
+        estimand=state_estimand(answer),
+        estimates=answer.estimates,
+        naive=answer.naive,
+        assumptions=state_assumptions(answer),
+        checks=check_series(answer),
+        threats=list_threats(answer, program),
+        tables=tabulate(answer),
+        facts=answer_facts(answer),
+        direction=options.direction,
+        others=(*answer.variants, *answer.priors),
+    )
+
+
+def _build(series: SeriesData, columns: SeriesColumns, options: SeriesOptions) -> SeriesModel:
+    return build_model(
+        series,
+        family=columns.family,
+        method=options.method,
+        order=options.order,
+        change=options.change,
+        seasonality=options.seasonality,
+        control_as=options.control_as,
+    )
+
+
+def _check_noise(model: SeriesModel) -> None:
+    if model.family != "gaussian":
+        return
+    shown = (model.outcome - model.offset)[model.used]
+    spread = np.ptp(shown)
+    left = (
+        shown
+        - model.terms[model.used] @ np.linalg.lstsq(model.terms[model.used], shown, rcond=None)[0]
+    )
+    if np.abs(left).max() <= 1e-10 * max(spread, np.abs(shown).max(), 1e-300):
+        raise CasesError(
+            "The series lies exactly on the fitted lines: without noise no interval can be given. "
+            "Look for values that were filled in or computed."
+        )
+
+
+def _answer(
+    series: SeriesData,
+    columns: SeriesColumns,
+    options: SeriesOptions,
+    model: SeriesModel,
+    draws: int,
+    rng: np.random.Generator,
+    wandering: Wandering,
+) -> SeriesAnswer:
+    words = _word(columns, options, series)
+    fit, forecast = fit_model(model), fit_forecast(model)
+    origin = ORIGINS[options.method]
+    posterior = drawn = level = ahead = None
+    if options.method in ("bayes", *STRUCTURAL):
+        prior = STRUCTURAL.get(options.method, options.rho_prior)
+        posterior = _posterior(model)
+        drawn = posterior.draw(draws, prior, rng)
+        if options.method in STRUCTURAL:
+            level = draw_wandering(model, drawn, rng)
+        if forecast is not None:
+            whole = _grid(model, forecast)
+            ahead = whole.draw(draws, prior, rng)
+
+    def main_under(other: Floats | None) -> SeriesEffect:
+        return _effects(series, options, model, words, other)[0]
+
+    effects = _effects(series, options, model, words, level)
+    beta = None if drawn is None else drawn.coefficients
+    found = [_estimate(effect, fit, model, beta, origin) for effect in effects]
+    estimates = [one for one in found if one is not None]
+    if forecast is not None:
+        later = None if ahead is None else ahead.coefficients
+        estimates += list_realized(model, forecast, words, later)
+    return SeriesAnswer(
+        columns=columns,
+        options=options,
+        data=series,
+        model=model,
+        fit=fit,
+        forecast=forecast,
+        posterior=posterior,
+        draws=drawn,
+        level=level,
+        forecast_draws=ahead,
+        words=words,
+        estimates=bound_estimates(estimates, model, forecast, columns.limits),
+        naive=_naive(series, words, columns),
+        variants=list_variants(model, main_under),
+        priors=()
+        if posterior is None
+        else list_priors(model, main_under, posterior, draws=draws, rng=rng),
+        wandering=wandering,
+        chosen=False,
+    )
+
+
+def _posterior(model: SeriesModel) -> SeriesPosterior:
+    working = model_working(model)
+    rows, response, missing = weigh(model.terms, working, model.offset, model.used)
+    if model.method in STRUCTURAL:
+        loads = level_loads(working, model.used)[0]
+        return fit_structural(rows, response, missing=missing, loads=loads)
+    return fit_posterior(rows, response, missing=missing)
+
+
+def _grid(model: SeriesModel, forecast: SeriesForecast) -> SeriesPosterior:
+    """Posterior of the points after the start less their forecasts."""
+    rows, response, missing = forecast.rows, forecast.response, forecast.missing
+    if model.method in STRUCTURAL:
+        return fit_structural(rows, response, missing=missing, loads=forecast.loads)
+    return fit_posterior(rows, response, missing=missing)
+
+
+def _estimate(
+    effect: SeriesEffect, fit: SeriesFit, model: SeriesModel, draws: Floats | None, origin: str
+) -> Estimate | None:
+    if draws is not None:
+        return effect_from_draws(effect, draws)
+    return estimate_effect(effect, fit, model.terms.shape[1], origin=origin)
+
+
+def _effects(
+    series: SeriesData,
+    options: SeriesOptions,
+    model: SeriesModel,
+    words: EffectWords,
+    level: Floats | None,
+) -> tuple[SeriesEffect, ...]:
+    last = int(model.after.sum()) - 1
+    horizon = last if options.horizon is None else options.horizon
+    if horizon > last:
+        raise SpecError(
+            f"horizon={horizon} lies beyond the data, which hold {last + 1} "
+            f"{series.times.step}s after the start: 0 is the first of them, {last} the last."
+        )
+    place = series.times.labels[int(model.after.argmax()) + horizon]
+    return list_effects(
+        model,
+        words,
+        horizon=horizon,
+        horizon_name=spell_time(place),
+        step=series.times.step,
+        level=level,
+    )
+
+
+def _word(columns: SeriesColumns, options: SeriesOptions, series: SeriesData) -> EffectWords:
+    step = series.times.step
+    if columns.family == "binomial":
+        return EffectWords(
+            unit="percentage points", total="events", ratio="risk ratio", link="odds ratio"
+        )
+    if columns.family == "poisson":
+        per = f"per unit of {columns.exposure}" if columns.exposure else f"per {step}"
+        return EffectWords(
+            unit=f"events {per}", total="events", ratio="rate ratio", link="rate ratio"
+        )
+    percent = columns.unit is not None and columns.unit.lower() in PERCENT
+    unit = "percentage points" if percent else columns.unit or f"units of {columns.outcome}"
+    return EffectWords(
+        unit=unit, total=f"{unit} x {step}s", ratio="ratio of means", link="difference"
+    )
+
+
+def _naive(series: SeriesData, words: EffectWords, columns: SeriesColumns) -> Estimate:
+    """Plain difference after minus before, of the treated series."""
+    after = series.used & series.after
+    points = 100.0 if columns.family == "binomial" else 1.0
+    rates = [
+        float(series.outcome[side].sum() / series.size[side].sum())
+        for side in (series.before, after)
+    ]
+    return Estimate(
+        name="plain difference, after minus before",
+        unit=words.unit,
+        value=points * (rates[1] - rates[0]),
+        origin="none: trend, season and autocorrelation are left out",
+    )

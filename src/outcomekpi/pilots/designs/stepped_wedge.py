@@ -1,0 +1,175 @@
+"""Rung 6: clusters that start one after another, in an order that was drawn by chance."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+import numpy as np
+
+from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.pilots.designs.start_order import check_start_order, doubt_start_order
+from outcomekpi.pilots.designs.wedge_answer import (
+    WedgeCorrelation,
+    WedgeInference,
+    WedgeOptions,
+    answer_wedge,
+)
+from outcomekpi.pilots.designs.wedge_data import WedgeColumns, WedgeFamily, read_wedge
+from outcomekpi.pilots.designs.wedge_facts import (
+    check_wedge,
+    list_wedge_facts,
+    list_wedge_threats,
+    state_wedge_assumptions,
+    state_wedge_estimand,
+    tabulate_wedge,
+)
+from outcomekpi.pilots.estimators.wedge_terms import ExposureModel
+from outcomekpi.pilots.ladder.findings import Findings, Rung
+from outcomekpi.pilots.ladder.program import Program
+from outcomekpi.tables.cases import Direction
+
+__all__ = ["SteppedWedge"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteppedWedge:
+    """Clusters that cross over to a program at randomized times (rung 6).
+
+    Attributes
+    ----------
+    outcome : column of the outcome of each patient, of the events of each row, or of the mean of
+        a cluster and period
+    unit : column of the clusters
+    time : column of numbers, dates, or text such as "2024-07" or "2024Q3"
+    start : column of the first time with the program of the row's cluster; empty for never, or 0
+        where 0 is no time
+    trials : column of the denominators, where rows count events
+    patients : column of the number of patients behind each mean, where rows are means
+    event : value of the outcome that counts, where it is text
+    family : "binomial" for events (effects in percentage points), "gaussian" for measurements
+    effect : what the program does over the periods with it: free "by period", "linear", or
+        "constant" (Hussey and Hughes); the first two are averaged over the exposure times, each
+        counting alike. A constant effect is sharper, and misleads where the effect changes
+    correlation : "nested exchangeable" makes patients of one cluster more alike in the same period
+        than in others, "exchangeable" alike over time (Hussey and Hughes)
+    inference : "kenward_roger", restricted likelihood with small-sample terms, or
+        "randomization", the interval of effects that the randomization of the start times does not
+        reject; for a constant effect
+    missing : "error" refuses rows without an outcome, "drop" leaves them out and counts them
+    measured_in : unit of a Gaussian outcome, in words; "%" checks that it lies in 0 to 100
+    direction : whether "higher" or "lower" is better; None words no side
+
+    Notes
+    -----
+    Mean of cluster i in period j: beta_j + theta(s_ij) + a_i + g_ij + e_ij, with variances tau^2,
+    gamma^2, sigma^2 / n_ij. From rows of patients (or events of trials) the likelihood is that of
+    the mixed model of the patients; events enter by their means, on the scale of points. Each
+    period has other patients: where the same patients come again, use one row for each cluster
+    and period (their means), with the nested correlation. docs/methods/stepped_wedge.md has the
+    formulas and what was measured.
+
+    References
+    ----------
+    Hussey & Hughes (2007), Contemporary Clinical Trials 28, doi:10.1016/j.cct.2006.05.007.
+    Kenny, Voldal, Xia, Heagerty & Hughes (2022), Statistics in Medicine 41, doi:10.1002/sim.9511.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from outcomekpi.pilots.ladder.comparison import compare_pilot
+    >>> cells = pd.MultiIndex.from_product([range(12), range(5)], names=["site", "quarter"])
+    >>> frame = cells.to_frame(index=False).assign(start=lambda f: f["site"] % 4 + 1)
+    >>> frame["rate"] = 50 + 9 * (frame["quarter"] >= frame["start"]) + np.cos(frame.index**2)
+    >>> design = SteppedWedge(outcome="rate", unit="site", time="quarter", start="start")
+    >>> bool(compare_pilot(frame, design).main.excludes_null(level=0.95))
+    True
+    """
+
+    rung: ClassVar[Rung] = 6
+
+    outcome: str
+    unit: str
+    time: str
+    start: str
+    trials: str | None = None
+    patients: str | None = None
+    event: object = None
+    family: WedgeFamily = "gaussian"
+    effect: ExposureModel = "by period"
+    correlation: WedgeCorrelation = "nested exchangeable"
+    inference: WedgeInference = "kenward_roger"
+    missing: Literal["error", "drop"] = "error"
+    measured_in: str | None = None
+    direction: Direction | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("family", self.family, get_args(WedgeFamily))
+        check_choice("effect", self.effect, get_args(ExposureModel))
+        check_choice("correlation", self.correlation, get_args(WedgeCorrelation))
+        check_choice("inference", self.inference, get_args(WedgeInference))
+        check_choice("missing", self.missing, ("error", "drop"))
+        if self.direction is not None:
+            check_choice("direction", self.direction, get_args(Direction))
+        if self.trials is not None and (self.family != "binomial" or self.event is not None):
+            raise SpecError(
+                f"trials={self.trials!r} goes with family='binomial' and without event=...: the "
+                "outcome column counts the events."
+            )
+        if self.event is not None and self.family != "binomial":
+            raise SpecError("event=... picks the event of patients: it needs family='binomial'.")
+        if self.patients is not None and self.family != "gaussian":
+            raise SpecError(
+                f"patients={self.patients!r} goes with means, family='gaussian'. Events out of a "
+                "number of patients are named by trials=..."
+            )
+        if self.inference == "randomization" and self.effect != "constant":
+            raise SpecError(
+                "inference='randomization' inverts a test of one number: it needs "
+                "effect='constant'. The test of no effect at all is in the checks of every result."
+            )
+
+    def estimate(
+        self, data: object, *, program: Program, draws: int, rng: np.random.Generator
+    ) -> Findings:
+        """Estimate the effect of the program from the randomization of its start.
+
+        Parameters
+        ----------
+        data : DataFrame of patients, or of clusters and periods
+        program : facts about the program
+        draws : random assignments of the start times, where there are more ways than this
+        rng : of them
+
+        Raises
+        ------
+        CasesError
+            The data are no stepped wedge; the message names the design that would fit.
+        """
+        columns = WedgeColumns(
+            outcome=self.outcome,
+            unit=self.unit,
+            time=self.time,
+            start=self.start,
+            trials=self.trials,
+            patients=self.patients,
+            event=self.event,
+            family=self.family,
+            measured_in=self.measured_in,
+            missing=self.missing,
+        )
+        options = WedgeOptions(
+            effect=self.effect, correlation=self.correlation, inference=self.inference
+        )
+        answer = answer_wedge(read_wedge(data, columns), columns, options, draws=draws, rng=rng)
+        order = check_start_order(answer.rows, answer.test, program)
+        return Findings(
+            estimand=state_wedge_estimand(answer),
+            estimates=answer.estimates,
+            naive=answer.naive,
+            assumptions=state_wedge_assumptions(answer),
+            checks=(*check_wedge(answer), order),
+            threats=list_wedge_threats(answer, program),
+            tables=tabulate_wedge(answer),
+            facts=list_wedge_facts(answer),
+            direction=self.direction,
+            withheld=doubt_start_order(order, program),
+        )

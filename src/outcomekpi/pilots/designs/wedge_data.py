@@ -1,0 +1,352 @@
+"""Clusters that cross over to a program at different times: rows turned into cells."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcomekpi.declare.errors import CasesError, did_you_mean
+from outcomekpi.pilots.data.panel_times import find_never
+from outcomekpi.pilots.data.percent_check import check_percentages, is_percent
+from outcomekpi.pilots.designs.wedge_periods import fill_periods
+from outcomekpi.pilots.estimators.wedge_model import Sample
+from outcomekpi.tables.columns import (
+    count_of,
+    describe_row,
+    list_values,
+    read_events,
+    read_labels,
+    read_numbers,
+)
+from outcomekpi.tables.time_columns import parse_like, parse_times
+
+__all__ = ["WedgeColumns", "WedgeFamily", "WedgeRows", "read_moments", "read_wedge"]
+
+Floats = NDArray[np.float64]
+WedgeFamily = Literal["gaussian", "binomial"]
+FEWEST_CLUSTERS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WedgeColumns:
+    """Which column is what."""
+
+    outcome: str
+    unit: str
+    time: str
+    start: str
+    trials: str | None = None
+    patients: str | None = None
+    event: object = None
+    family: WedgeFamily = "gaussian"
+    measured_in: str | None = None
+    missing: Literal["error", "drop"] = "error"
+
+    def named(self) -> dict[str, str]:
+        """Role -> column, of the roles that were named."""
+        roles = ("outcome", "unit", "time", "start", "trials", "patients")
+        found = {role: getattr(self, role) for role in roles}
+        return {role: name for role, name in found.items() if name is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WedgeRows:
+    """Cells of clusters and periods.
+
+    Attributes
+    ----------
+    clusters : (cluster,), names
+    labels : (time,), numbers or dates in order, of every period, whether or not it has a row
+    times : (time,), the same as text
+    first : (cluster,), position of the first period with the program; number of periods for never
+    size : (cluster, time), patients (1 for a mean without a number); 0 where there is no cell
+    sample : means, and the squares within cells
+    rows : "patients", "events of trials" or "means"
+    missing_before, missing_after : rows without an outcome
+    total_before, total_after : rows
+    """
+
+    clusters: list[str]
+    labels: pd.Index
+    times: list[str]
+    first: NDArray[np.intp]
+    size: Floats
+    sample: Sample
+    rows: str
+    missing_before: int
+    missing_after: int
+    total_before: int
+    total_after: int
+
+    @property
+    def exposure(self) -> NDArray[np.intp]:
+        """(cluster, time), periods with the program so far, this one included; 0 without it."""
+        position = np.arange(len(self.times))
+        return np.asarray(np.maximum(position[None, :] - self.first[:, None] + 1, 0))
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """(time,), whether any cluster has a cell in the period."""
+        return np.asarray(self.sample.present.any(axis=0))
+
+    @property
+    def has_within(self) -> bool:
+        """Whether the spread of patients within cells is known."""
+        return self.sample.within_degrees > 0
+
+
+def read_wedge(data: object, columns: WedgeColumns) -> WedgeRows:
+    """Read clusters and periods, and refuse what is no stepped wedge.
+
+    Raises
+    ------
+    CasesError
+        Columns missing, values impossible, starts that change within a cluster, clusters that were
+        never without the program, one start for all, too few clusters.
+    """
+    table = _check_table(data, columns)
+    labels = read_labels(table[columns.unit], "unit")
+    _refuse(labels.code < 0, table, columns.unit, "unit", "name a cluster in each row")
+    moment = read_moments(table[columns.time], "time")
+    _refuse(moment.isna().to_numpy(), table, columns.time, "time", "hold a time in each row")
+    order = fill_periods(pd.Index(np.unique(moment.to_numpy())), columns.time)
+    period = order.get_indexer(pd.Index(moment.to_numpy()))
+    first = _first_periods(table, columns, labels.code, labels.names, order)
+    outcome, trials, rows = _read_outcome(table, columns, labels.code, period)
+    known = np.isfinite(outcome)
+    after = period >= first[labels.code]
+    _check_missing(known, table, columns)
+    shape = (len(labels.names), len(order))
+    place = (labels.code[known], period[known])
+    size, total = np.zeros(shape), np.zeros(shape)
+    np.add.at(size, place, trials[known])
+    np.add.at(total, place, outcome[known] * (trials[known] if rows == "means" else 1.0))
+    mean = np.divide(total, size, out=np.zeros(shape), where=size > 0)
+    within, degrees = 0.0, 0
+    if rows == "events of trials":
+        within, degrees = float((size * mean * (1 - mean)).sum()), int((size - (size > 0)).sum())
+    elif rows == "patients":
+        within = float(((outcome[known] - mean[place]) ** 2).sum())
+        degrees = int((size - (size > 0)).sum())
+    wedge = WedgeRows(
+        clusters=labels.names,
+        labels=order,
+        times=[_show(one) for one in order],
+        first=first,
+        size=size,
+        sample=Sample(mean=mean, present=size > 0, within=within, within_degrees=degrees),
+        rows=rows,
+        missing_before=int((~known & ~after).sum()),
+        missing_after=int((~known & after).sum()),
+        total_before=int((~after).sum()),
+        total_after=int(after.sum()),
+    )
+    _check_design(wedge)
+    return wedge
+
+
+def _check_table(data: object, columns: WedgeColumns) -> pd.DataFrame:
+    if not isinstance(data, pd.DataFrame):
+        raise CasesError(
+            "A stepped wedge needs a table of patients, or of clusters and periods; got "
+            f"{type(data).__name__}. Published figures go with PublishedAggregates."
+        )
+    named = columns.named()
+    for role, name in named.items():
+        if not isinstance(name, str):
+            raise CasesError(f"{role} must be the name of a column, as text; got {name!r}.")
+        if name not in data.columns:
+            raise CasesError(
+                f"Column {name!r} ({role}) is not in the table.{did_you_mean(name, data.columns)} "
+                f"The columns are {list_values(data.columns, shown=15)}."
+            )
+    twice = [name for name in named.values() if list(named.values()).count(name) > 1]
+    if twice:
+        roles = " and ".join(role for role, name in named.items() if name == twice[0])
+        raise CasesError(f"Each role needs a column of its own; {twice[0]!r} was named as {roles}.")
+    if data.empty:
+        raise CasesError("The table has no rows.")
+    return data
+
+
+def _refuse(
+    wrong: NDArray[np.bool_], table: pd.DataFrame, name: str, role: str, wanted: str
+) -> None:
+    if wrong.any():
+        raise CasesError(
+            f"Column {name!r} ({role}) must {wanted}. {describe_row(table.index, wrong)}. "
+            "Correct the table."
+        )
+
+
+def read_moments(
+    column: pd.Series,
+    role: str,
+    *,
+    like: pd.Series | None = None,
+    unit: str | None = None,
+    zone: str | None = None,
+) -> pd.Series:
+    """Read times: numbers as floats, everything else as dates; missing stays missing.
+
+    Parameters
+    ----------
+    column : numbers, dates, or text such as "2024-07" or "2024Q3"
+    role : what the column is, for messages
+    like : column of times that these belong to, and are read like; None for times themselves
+    unit, zone : of the times, as for :func:`parse_times`
+
+    Raises
+    ------
+    CasesError
+        Text whose order cannot be told.
+    """
+    if like is None:
+        found = parse_times(column, unit=unit, zone=zone, option=None)
+    else:
+        found = parse_like(column, parse_times(like, unit=unit, zone=zone), zone=zone)
+    empty = (column.isna() | (column.astype(object).astype(str).str.strip() == "")).to_numpy()
+    wrong = found.values.isna().to_numpy() & ~empty
+    if wrong.any():
+        raise CasesError(
+            f"Column {column.name!r} ({role}) must hold numbers, dates or text such as '2024-07' "
+            f"or '2024Q3'. {describe_row(column.index, wrong)}, which holds "
+            f"{column.to_numpy()[int(wrong.argmax())]!r}: the order of such labels cannot be told. "
+            "Number the periods, or write them as dates."
+        )
+    return found.values
+
+
+def _show(value: object) -> str:
+    if isinstance(value, float | np.floating):
+        return f"{value:g}"
+    return str(pd.Timestamp(str(value)).date())
+
+
+def _first_periods(
+    table: pd.DataFrame,
+    columns: WedgeColumns,
+    code: NDArray[np.intp],
+    names: list[str],
+    order: pd.Index,
+) -> NDArray[np.intp]:
+    """Position of each cluster's first period with the program."""
+    never = find_never(table[columns.start], table[columns.time])
+    starts = read_moments(table[columns.start].where(~never), "start", like=table[columns.time])
+    never = np.asarray(never | starts.isna().to_numpy())
+    numeric = pd.api.types.is_numeric_dtype(starts)
+    if not never.all() and numeric != pd.api.types.is_numeric_dtype(order):
+        raise CasesError(
+            f"Columns {columns.time!r} (time) and {columns.start!r} (start) must hold the same "
+            "kind of times; one holds numbers, the other dates."
+        )
+    position = np.full(len(starts), len(order), dtype=np.intp)
+    position[~never] = order.searchsorted(starts[~never].to_numpy(), side="left")
+    lowest = np.full(len(names), len(order), dtype=np.intp)
+    highest = np.zeros(len(names), dtype=np.intp)
+    np.minimum.at(lowest, code, position)
+    np.maximum.at(highest, code, position)
+    changing = np.flatnonzero(lowest != highest)
+    if changing.size:
+        raise CasesError(
+            f"Column {columns.start!r} (start) must say the same in all rows of a cluster. "
+            f"{count_of(changing.size, 'cluster')} of {len(names):,} hold several starts, the "
+            f"first {names[changing[0]]!r}. A program that stops or comes twice is no stepped "
+            "wedge."
+        )
+    return lowest
+
+
+def _read_outcome(
+    table: pd.DataFrame, columns: WedgeColumns, code: NDArray[np.intp], period: NDArray[np.intp]
+) -> tuple[Floats, Floats, str]:
+    """Outcome and size of each row, and what a row is."""
+    column = table[columns.outcome]
+    if columns.event is not None:
+        outcome = read_events(column, columns.event)[0]
+    else:
+        outcome = read_numbers(column, "outcome")
+    _refuse(np.isinf(outcome), table, columns.outcome, "outcome", "hold finite numbers")
+    single = ~pd.MultiIndex.from_arrays([code, period]).duplicated(keep=False)
+    trials = np.ones(outcome.size)
+    if columns.trials is not None:
+        trials = _read_size(table, columns.trials, "trials")
+        wrong = (outcome < 0) | (outcome > trials) | (outcome % 1 > 0)
+        wanted = "count events: whole numbers from 0 to the trials"
+        _refuse(wrong, table, columns.outcome, "outcome", wanted)
+        return outcome, trials, "events of trials"
+    if columns.family == "binomial":
+        wrong = np.isfinite(outcome) & (outcome != 0) & (outcome != 1)
+        wanted = "hold 0 and 1 (or name trials=..., or family='gaussian' for means)"
+        _refuse(wrong, table, columns.outcome, "outcome", wanted)
+        return outcome, trials, "patients"
+    if is_percent(columns.measured_in):
+        check_percentages(
+            outcome, index=table.index, column=columns.outcome, option="measured_in='%'"
+        )
+    if columns.patients is not None:
+        trials = _read_size(table, columns.patients, "patients")
+    elif not single.all():
+        return outcome, trials, "patients"
+    if not single.all():
+        raise CasesError(
+            f"With patients={columns.patients!r} each row is the mean of a cluster and period; "
+            f"{int((~single).sum())} rows share theirs with another, the first at index "
+            f"{table.index[int((~single).argmax())]}. Leave out patients= if rows are patients."
+        )
+    return outcome, trials, "means"
+
+
+def _read_size(table: pd.DataFrame, name: str, role: str) -> Floats:
+    size = read_numbers(table[name], role)
+    _refuse(~(np.isfinite(size) & (size > 0)), table, name, role, "hold numbers above 0")
+    return size
+
+
+def _check_missing(known: NDArray[np.bool_], table: pd.DataFrame, columns: WedgeColumns) -> None:
+    if columns.missing == "error" and not known.all():
+        raise CasesError(
+            f"Column {columns.outcome!r} (outcome) must hold a value in each row. "
+            f"{describe_row(table.index, ~known)}. Correct the table, or pass missing='drop' to "
+            "leave these rows out: the result counts them before and after."
+        )
+
+
+def _check_design(wedge: WedgeRows) -> None:
+    count, periods = wedge.first.size, len(wedge.times)
+    if periods < 2:
+        raise CasesError("A stepped wedge needs several periods; the table holds one.")
+    always = wedge.first == 0
+    if always.any():
+        name = wedge.clusters[int(always.argmax())]
+        raise CasesError(
+            f"{count_of(int(always.sum()), 'cluster')} of {count:,} had the program in every "
+            f"period, the first {name!r} from {wedge.times[0]} on. A cluster tells an effect only "
+            "with a period before its start: add the periods before, or leave the cluster out."
+        )
+    if count < FEWEST_CLUSTERS:
+        raise CasesError(
+            f"A stepped wedge needs {FEWEST_CLUSTERS} clusters or more; found {count}. One cluster "
+            "is an interrupted series (InterruptedSeries), two are a series with its control "
+            "(ControlledSeries)."
+        )
+    starts = np.unique(wedge.first[wedge.first < periods])
+    if starts.size == 0:
+        raise CasesError(
+            "No cluster starts within the periods of the table: there is nothing after the start. "
+            f"The periods run from {wedge.times[0]} to {wedge.times[-1]}."
+        )
+    if starts.size == 1:
+        never = bool((wedge.first == periods).any())
+        other = (
+            "Clusters with and without the program are compared by DifferenceInDifferences."
+            if never
+            else "Without clusters that start later there is no control: use InterruptedSeries on "
+            "the periods, or BeforeAfter on the patients."
+        )
+        raise CasesError(
+            f"All clusters with the program start at {wedge.times[int(starts[0])]}; a stepped "
+            f"wedge has several start times. {other}"
+        )

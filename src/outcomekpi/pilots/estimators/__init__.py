@@ -1,0 +1,1 @@
+"""Estimators of pilots: arrays in, small records out."""

@@ -1,0 +1,1 @@
+"""What every design speaks: estimates, findings, verdicts, and the verb."""

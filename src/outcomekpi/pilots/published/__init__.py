@@ -1,1 +1,0 @@
-"""Rung 0: pilots of which only figures were published."""

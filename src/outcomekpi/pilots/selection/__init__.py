@@ -1,1 +1,0 @@
-"""Regression to the mean: patients and units that were chosen for an extreme baseline."""

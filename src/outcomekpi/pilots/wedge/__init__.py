@@ -1,1 +1,0 @@
-"""Rung 6: stepped wedges."""

@@ -1,0 +1,1 @@
+"""From cases to a posterior, and checks, files and predictions of it."""

@@ -1,0 +1,1 @@
+"""Made-up tables whose truth is known: cases, pilots, rollouts, histories."""

@@ -1,0 +1,211 @@
+"""Records of patients over time: the tables that goals are judged on, checked once."""
+
+from dataclasses import dataclass
+from html import escape
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcomekpi.declare.errors import CasesError, SpecError, did_you_mean
+from outcomekpi.tables.hba1c import check_hba1c_readings
+from outcomekpi.tables.number_columns import column_numbers
+
+__all__ = [
+    "DAYS_PER_MONTH",
+    "PatientRecords",
+    "Readings",
+    "months_by_patient",
+    "require_columns",
+]
+
+Array = NDArray[np.float64]
+Readings = Literal["mean", "each"]
+
+DAYS_PER_MONTH = 365.25 / 12
+ENCOUNTERS = ("patient", "day", "kind")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PatientRecords:
+    """Patients, what was measured on them month by month, and what happened to them.
+
+    Attributes
+    ----------
+    patients : one row per ``patient``, with the columns that goals and payees name: flags such as
+        ``diabetes`` (True, False), ``doctor``, ``responsible``, ``team``
+    measurements : rows of ``patient`` and ``month`` (0 and before: before the program acts), one
+        column per measure, missing where not measured; several rows in a month are several
+        readings
+    months : last month of follow-up: records are complete up to its end
+    encounters : rows of ``patient``, ``day`` (days since the end of month 0) and ``kind`` (such as
+        "hf_admission", "death"); None where nothing of the sort is recorded: goals on events then
+        refuse. An empty table says that nothing happened
+
+    Raises
+    ------
+    CasesError
+        A column that is missing, a patient twice or unknown, months that are no whole numbers.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from outcomekpi import PatientRecords
+    >>> patients = pd.DataFrame({"patient": [1], "doctor": ["A"], "diabetes": [True]})
+    >>> hba1c = pd.DataFrame({"patient": [1, 1], "month": [0, 12], "hba1c": [8.1, 6.9]})
+    >>> PatientRecords(patients=patients, measurements=hba1c, months=12)
+    PatientRecords: 1 patient, 2 rows of measurements, no encounters given, 12 months of follow-up
+    """
+
+    patients: pd.DataFrame
+    measurements: pd.DataFrame
+    months: int
+    encounters: pd.DataFrame | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.months, bool) or not isinstance(self.months, int) or self.months < 1:
+            raise SpecError(
+                f"PatientRecords.months must be a whole number from 1; got {self.months!r}."
+            )
+        require_columns(self.patients, ("patient",), "patients")
+        require_columns(self.measurements, ("patient", "month"), "measurements")
+        tables = {"measurements": self.measurements}
+        if self.encounters is not None:
+            require_columns(self.encounters, ENCOUNTERS, "encounters")
+            tables["encounters"] = self.encounters
+        twice = self.patients["patient"][self.patients["patient"].duplicated()]
+        if len(twice):
+            raise CasesError(
+                f"patients must have one row per patient; {len(twice)} of {len(self.patients)} "
+                f"rows repeat one, the first {twice.tolist()[0]!r}."
+            )
+        for name, table in tables.items():
+            strangers = ~table["patient"].isin(self.patients["patient"])
+            if strangers.any():
+                raise CasesError(
+                    f"{int(strangers.sum())} of {len(table)} rows of {name} are of patients who "
+                    f"are not in patients, the first {table['patient'][strangers].tolist()[0]!r}."
+                )
+        if self.encounters is not None:
+            _check_encounters(self.encounters)
+        month = pd.to_numeric(self.measurements["month"], errors="coerce")
+        if month.isna().any() or (month % 1 != 0).any():
+            raise CasesError("measurements['month'] must hold whole numbers; month 0 is baseline.")
+
+    def eligible(self, population: tuple[str, ...]) -> pd.Index:
+        """Patients with any of these flags; all patients without one.
+
+        Raises
+        ------
+        CasesError
+            A flag that is no column of True and False.
+        """
+        everybody: pd.Index = pd.Index(self.patients["patient"], name="patient")
+        if not population:
+            return everybody
+        require_columns(self.patients, population, "patients")
+        chosen: NDArray[np.bool_] = np.zeros(len(everybody), dtype=bool)
+        for flag in population:
+            values = self.patients[flag]
+            neither = ~values.isin([0, 1])
+            if neither.any():
+                raise CasesError(
+                    f"patients[{flag!r}] must hold True and False; {int(neither.sum())} of "
+                    f"{len(values)} values are neither."
+                )
+            chosen |= values.to_numpy(dtype=bool)
+        found: pd.Index = everybody[chosen]
+        return found
+
+    def __repr__(self) -> str:
+        n = len(self.patients)
+        events = "no encounters given"
+        if self.encounters is not None:
+            events = f"{len(self.encounters):,} encounters"
+        return (
+            f"PatientRecords: {n:,} patient{'' if n == 1 else 's'}, "
+            f"{len(self.measurements):,} rows of measurements, {events}, "
+            f"{self.months} months of follow-up"
+        )
+
+    def _repr_html_(self) -> str:
+        table = self.patients.head(8).to_html(index=False)
+        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+
+
+def _check_encounters(table: pd.DataFrame) -> None:
+    """Refuse encounters whose day or kind cannot be read."""
+    column_numbers(
+        table,
+        "day",
+        "encounters",
+        wanted="days since the end of month 0",
+        dates="Subtract the date that ends month 0: (date - end_of_month_0).dt.days",
+        missing=False,
+    )
+    nameless = table["kind"].isna()
+    if nameless.any():
+        raise CasesError(
+            f"encounters['kind'] is missing in {int(nameless.sum())} of {len(table)} rows, the "
+            f"first of patient {table['patient'][nameless].tolist()[0]!r}. Name the kind, or drop "
+            "the row."
+        )
+
+
+def require_columns(table: pd.DataFrame, names: tuple[str, ...], which: str) -> None:
+    """Raise a :class:`CasesError` unless a table has these columns."""
+    for name in names:
+        if name not in table.columns:
+            hint = did_you_mean(name, table.columns)
+            raise CasesError(
+                f"{which} must have a column {name!r}; it has "
+                f"{', '.join(map(str, table.columns))}.{hint}"
+            )
+
+
+def months_by_patient(
+    records: PatientRecords,
+    measure: str,
+    patients: pd.Index,
+    *,
+    first: int,
+    last: int,
+    readings: Readings = "mean",
+    fewest: int = 1,
+    bars: tuple[float, ...] = (),
+) -> Array:
+    """Lay a measure out by patient and month.
+
+    Parameters
+    ----------
+    records : tables
+    measure : column of the measurements
+    patients : rows wanted
+    first, last : months wanted, both included
+    readings : the "mean" of the readings of a month, or the highest one ("each" must pass a bar)
+    fewest : readings that a month needs; with fewer it counts as not measured
+    bars : that readings are held against; HbA1c in another unit than its bar is refused
+
+    Returns
+    -------
+    (patient, month), missing where not measured
+    """
+    require_columns(records.measurements, (measure,), "measurements")
+    table = records.measurements
+    value = column_numbers(table, measure, "measurements", wanted="readings as numbers")
+    check_hba1c_readings(measure, value, bars)
+    month = table["month"].to_numpy(dtype=np.int64)
+    row = patients.get_indexer(pd.Index(table["patient"]))
+    used = (row >= 0) & (month >= first) & (month <= last) & np.isfinite(value)
+    shape = (len(patients), last - first + 1)
+    cell = row[used] * shape[1] + (month[used] - first)
+    size = shape[0] * shape[1]
+    count = np.bincount(cell, minlength=size)
+    if readings == "mean":
+        total = np.bincount(cell, weights=value[used], minlength=size)
+        found = total / np.maximum(count, 1)
+    else:
+        found = np.full(size, -np.inf)
+        np.maximum.at(found, cell, value[used])
+    return np.where(count >= fewest, found, np.nan).reshape(shape)
