@@ -21,8 +21,7 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.declare.errors import OutcomeKPIError
-from outcomekpi.gaming.cliffs import density_test
-from outcomekpi.gaming.density_jumps import density_jump
+from outcomekpi.gaming.cliffs import density_jump, density_test
 
 SHARES = (0.0, 0.2)
 SIZES = (500, 2000, 10_000)

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 import outcomekpi
-from outcomekpi.lineage.bibliography import find_reference, plain_text
+from outcomekpi.lineage.citation import find_reference, plain_text
 from outcomekpi.lineage.registry import Source, load_methods
 from outcomekpi.public_names import ROOMS
 

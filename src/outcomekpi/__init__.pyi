@@ -23,12 +23,12 @@ from outcomekpi.awards.awards import ProportionalRule as ProportionalRule
 from outcomekpi.awards.awards import RelativeRule as RelativeRule
 from outcomekpi.awards.choice import ThresholdChoice as ThresholdChoice
 from outcomekpi.awards.choice import choose_threshold as choose_threshold
-from outcomekpi.awards.count_cuts import caseload_misclassification as caseload_misclassification
 from outcomekpi.awards.misclassification import Misclassification as Misclassification
 from outcomekpi.awards.misclassification import misclassify as misclassify
 from outcomekpi.awards.normal_cuts import CutMisclassification as CutMisclassification
 from outcomekpi.awards.normal_cuts import cut_misclassification as cut_misclassification
 from outcomekpi.awards.plan import AwardPlan as AwardPlan
+from outcomekpi.awards.plan import caseload_misclassification as caseload_misclassification
 from outcomekpi.awards.plan import plan_awards as plan_awards
 from outcomekpi.awards.rules import CycleResults as CycleResults
 from outcomekpi.awards.rules import Rule as Rule
@@ -47,8 +47,8 @@ from outcomekpi.draws.checks import CheckResult as CheckResult
 from outcomekpi.draws.intervals import DEFAULT_LEVEL as DEFAULT_LEVEL
 from outcomekpi.gaming.cliffs import DensityTest as DensityTest
 from outcomekpi.gaming.cliffs import density_test as density_test
+from outcomekpi.gaming.deselection import Deselection as Deselection
 from outcomekpi.gaming.deselection import deselect as deselect
-from outcomekpi.gaming.deselection_results import Deselection as Deselection
 from outcomekpi.gaming.exceptions import ExceptionJump as ExceptionJump
 from outcomekpi.gaming.exceptions import exception_jump as exception_jump
 from outcomekpi.gaming.no_effect import ChangeRule as ChangeRule
@@ -60,8 +60,8 @@ from outcomekpi.gaming.regression import regression_share as regression_share
 from outcomekpi.indicators.chance.criteria import ConsecutiveCriterion as ConsecutiveCriterion
 from outcomekpi.indicators.chance.criteria import JointCriterion as JointCriterion
 from outcomekpi.indicators.chance.criteria import TargetCriterion as TargetCriterion
-from outcomekpi.indicators.chance.drops import DropCriterion as DropCriterion
 from outcomekpi.indicators.chance.performance import CriterionPerformance as CriterionPerformance
+from outcomekpi.indicators.chance.performance import DropCriterion as DropCriterion
 from outcomekpi.indicators.chance.performance import assess_criterion as assess_criterion
 from outcomekpi.indicators.chance.performance import normal_levels as normal_levels
 from outcomekpi.indicators.coverage_goals import CoverageGoal as CoverageGoal
@@ -201,9 +201,9 @@ from outcomekpi.review.rule import PosteriorReviewRule as PosteriorReviewRule
 from outcomekpi.review.rule import ReviewJudgment as ReviewJudgment
 from outcomekpi.review.rule import ReviewRule as ReviewRule
 from outcomekpi.simulation.codebook import scenario_codebook as scenario_codebook
-from outcomekpi.simulation.counting import indicator_cases as indicator_cases
 from outcomekpi.simulation.improvement import Improvement as Improvement
 from outcomekpi.simulation.population import Population as Population
+from outcomekpi.simulation.population import Truth as Truth
 from outcomekpi.simulation.population import simulate_population as simulate_population
 from outcomekpi.simulation.presets import community_centers as community_centers
 from outcomekpi.simulation.presets import tertiary_hospital as tertiary_hospital
@@ -213,8 +213,8 @@ from outcomekpi.simulation.processes import SmokingTraits as SmokingTraits
 from outcomekpi.simulation.scenario import Scenario as Scenario
 from outcomekpi.simulation.traits import DoctorTraits as DoctorTraits
 from outcomekpi.simulation.traits import PatientTraits as PatientTraits
+from outcomekpi.simulation.true_values import indicator_cases as indicator_cases
 from outcomekpi.simulation.true_values import true_rates as true_rates
-from outcomekpi.simulation.truth import Truth as Truth
 from outcomekpi.tables.cases import Cases as Cases
 from outcomekpi.tables.history import CycleHistory as CycleHistory
 from outcomekpi.tables.patient_records import PatientRecords as PatientRecords

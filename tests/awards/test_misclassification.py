@@ -18,9 +18,8 @@ from outcomekpi.awards.awards import (
     ProportionalRule,
     RelativeRule,
 )
-from outcomekpi.awards.misclassification import misclassify
+from outcomekpi.awards.misclassification import misclassify, tally_awards
 from outcomekpi.awards.normal_cuts import cut_misclassification
-from outcomekpi.awards.tally import tally_awards
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.profiling.reliability import Reliability
 

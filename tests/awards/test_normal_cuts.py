@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from outcomekpi.awards.beta_posteriors import known_prior
-from outcomekpi.awards.count_cuts import caseload_misclassification
 from outcomekpi.awards.normal_cuts import both_above, cut_misclassification
+from outcomekpi.awards.plan import caseload_misclassification
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.profiling.tiers import median_cut_misclassification
 

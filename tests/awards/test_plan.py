@@ -18,10 +18,9 @@ from outcomekpi.awards.awards import (
     RelativeRule,
 )
 from outcomekpi.awards.choice import choose_threshold
-from outcomekpi.awards.count_cuts import caseload_misclassification
 from outcomekpi.awards.misclassification import misclassify
 from outcomekpi.awards.normal_cuts import cut_misclassification
-from outcomekpi.awards.plan import plan_awards
+from outcomekpi.awards.plan import caseload_misclassification, plan_awards
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.operating.award_scenarios import tabulate_awards
 from outcomekpi.profiling.caseload import plan_caseload

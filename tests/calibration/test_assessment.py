@@ -479,7 +479,7 @@ def test_the_spread_between_doctors_is_refused_where_there_is_one():
 
 
 def test_many_patients_of_one_center_share_weights_at_random(monkeypatch):
-    from outcomekpi.calibration import input as calibration_input
+    from outcomekpi.calibration import assessment as calibration_input
 
     rate, outcome, _ = make_world(n=6000)
     whole = assess_predictions(rate, outcome=outcome, doctor=None, replicates=400)

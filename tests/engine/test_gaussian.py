@@ -17,12 +17,12 @@ from scipy.stats import multivariate_normal
 
 import outcomekpi as ok
 from outcomekpi.declare.errors import EngineError
-from outcomekpi.engine import gaussian, gaussian_effects
-from outcomekpi.engine.gaussian import sample_gaussian
-from outcomekpi.engine.gaussian_effects import (
+from outcomekpi.engine import gaussian
+from outcomekpi.engine.gaussian import (
     GivenDraws,
     draw_doctors,
     draw_hospitals,
+    sample_gaussian,
 )
 from outcomekpi.engine.gaussian_scale import Conjugate, gaussian_target
 from outcomekpi.engine.gaussian_sums import sum_cases
@@ -337,7 +337,7 @@ def test_another_unit_of_the_outcome_rescales_the_posterior(unit):
 def test_draws_do_not_depend_on_how_doctors_are_split_up(monkeypatch):
     model = MODELS["nested"]
     whole = sample_gaussian(model, draws=400, seed=7)
-    monkeypatch.setattr(gaussian_effects, "_CHUNK", 400)
+    monkeypatch.setattr(gaussian, "_CHUNK", 400)
     split = sample_gaussian(model, draws=400, seed=7)
     np.testing.assert_allclose(split.doctor_effect, whole.doctor_effect, rtol=1e-12)
     np.testing.assert_allclose(split.hospital_effect, whole.hospital_effect, rtol=1e-12)

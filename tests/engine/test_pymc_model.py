@@ -6,8 +6,7 @@ from handmade import make_model
 from pymc_points import density_and_effects, make_point, outcome_log_density
 from scipy import stats
 
-from outcomekpi.engine.centering import choose_start
-from outcomekpi.engine.pymc_model import STUDENT_T_DF
+from outcomekpi.engine.pymc_model import STUDENT_T_DF, choose_start
 from outcomekpi.model.priors import (
     Exponential,
     Flat,

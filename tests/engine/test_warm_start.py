@@ -3,10 +3,9 @@
 import numpy as np
 from worlds import gamma_counts, simulate
 
-from outcomekpi.engine import warm_start
-from outcomekpi.engine.engine import build_target
+from outcomekpi.engine import engine as warm_start
+from outcomekpi.engine.engine import build_target, some_doctors
 from outcomekpi.engine.mode import find_mode
-from outcomekpi.engine.warm_start import some_doctors
 
 
 def test_small_data_have_no_part():

@@ -7,8 +7,7 @@ from scipy.stats import binom, poisson
 
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.gaming.cell_counts import count_cells, find_step, fit_cells, fit_poisson
-from outcomekpi.gaming.cliffs import density_test
-from outcomekpi.gaming.density_jumps import density_jump
+from outcomekpi.gaming.cliffs import density_jump, density_test
 
 BP = {"cutoff": 140, "rounding": 1}
 

@@ -10,8 +10,7 @@ from scipy.stats import norm
 
 import outcomekpi as ok
 from outcomekpi.declare.errors import CasesError, SpecError
-from outcomekpi.gaming.deselection import deselect
-from outcomekpi.gaming.deselection_results import _rank_alone
+from outcomekpi.gaming.deselection import _rank_alone, deselect
 from outcomekpi.profiling.classification import FlagRule, classify
 from outcomekpi.profiling.standardization import standardize
 

@@ -9,7 +9,7 @@ from made_records import made_records, two_pressures
 
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.indicators.chance.criteria import ConsecutiveCriterion
-from outcomekpi.indicators.chance.drops import DropCriterion
+from outcomekpi.indicators.chance.performance import DropCriterion
 from outcomekpi.indicators.coverage_goals import CoverageGoal
 from outcomekpi.indicators.drop_goals import DropGoal
 from outcomekpi.indicators.event_goals import NoEventGoal

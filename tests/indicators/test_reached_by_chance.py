@@ -7,8 +7,7 @@ from made_records import made_records
 
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.indicators.chance.criteria import ConsecutiveCriterion, JointCriterion
-from outcomekpi.indicators.chance.drops import DropCriterion
-from outcomekpi.indicators.chance.performance import assess_criterion, normal_levels
+from outcomekpi.indicators.chance.performance import DropCriterion, assess_criterion, normal_levels
 from outcomekpi.indicators.drop_goals import DropGoal
 from outcomekpi.indicators.event_goals import NoEventGoal
 from outcomekpi.indicators.reached_by_chance import _chance_of_run, reached_by_chance

@@ -12,7 +12,7 @@ import pytest
 from made_results import PROVENANCE, made_rates
 
 import outcomekpi as ok
-from outcomekpi.lineage.bibliography import (
+from outcomekpi.lineage.citation import (
     find_reference,
     load_references,
     parse_references,

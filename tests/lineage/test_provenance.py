@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outcomekpi.declare.errors import StorageError
-from outcomekpi.lineage.fingerprints import hash_cases
-from outcomekpi.lineage.origins import Provenance, record_provenance
+from outcomekpi.lineage.origins import Provenance, hash_cases, record_provenance
 from outcomekpi.model.priors import HalfNormal, Priors
 from outcomekpi.model.spec import ModelSpec
 from outcomekpi.tables.cases import Cases

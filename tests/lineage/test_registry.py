@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import outcomekpi as ok
-from outcomekpi.lineage.bibliography import load_references, plain_text
+from outcomekpi.lineage.citation import load_references, plain_text
 from outcomekpi.lineage.registry import CONDITIONS, load_methods, result_types
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from outcomekpi.declare.errors import CasesError, FormulaError
 from outcomekpi.model.collinearity import find_collinear, gram
-from outcomekpi.model.design import Design, build_design, replay_design
-from outcomekpi.model.scaling import moments
+from outcomekpi.model.design import Design, build_design, moments, replay_design
 from outcomekpi.model.spec import ModelSpec
 from outcomekpi.tables.cases import Cases
 

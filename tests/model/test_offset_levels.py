@@ -290,7 +290,7 @@ def test_large_data_give_what_a_known_coefficient_gives(family):
 
 
 def test_the_part_that_the_search_begins_with_keeps_its_offset(monkeypatch):
-    from outcomekpi.engine import warm_start
+    from outcomekpi.engine import engine as warm_start
 
     monkeypatch.setattr(warm_start, "_ALL_BELOW", 100)
     monkeypatch.setattr(warm_start, "_ROWS", 300)

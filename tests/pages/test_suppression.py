@@ -25,7 +25,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 import outcomekpi as ok
 from outcomekpi.cli import main
 from outcomekpi.declare.errors import SpecError
-from outcomekpi.lineage.fingerprints import hash_cases
+from outcomekpi.lineage.origins import hash_cases
 from outcomekpi.pages.document import report
 from outcomekpi.pages.exchange import deal_out, put_together
 from outcomekpi.pages.masking import mask_counts

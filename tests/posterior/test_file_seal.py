@@ -8,8 +8,7 @@ import pytest
 from handmade import make_fit
 
 from outcomekpi.declare.errors import StorageError
-from outcomekpi.posterior.file_seal import LENGTH, seal
-from outcomekpi.posterior.storage import load_fit, save_fit
+from outcomekpi.posterior.storage import LENGTH, load_fit, save_fit, seal
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from scipy.special import expit
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.draws.intervals import flatten_draws
 from outcomekpi.posterior.likelihood import pointwise_log_likelihood
-from outcomekpi.profiling import divergence, draw_interpolation
+from outcomekpi.profiling import divergence
+from outcomekpi.profiling import predictive_curves as draw_interpolation
 from outcomekpi.profiling.count_tails import poisson_binomial_tails, poisson_tails
 from outcomekpi.profiling.divergence import divergence_test
 from outcomekpi.profiling.linear_predictor import posterior_of, read_predictor

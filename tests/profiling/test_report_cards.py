@@ -6,8 +6,12 @@ import pytest
 from made_results import made_rates
 
 from outcomekpi.declare.errors import SpecError
-from outcomekpi.profiling.grading import grade_exactly, grade_in_order, pairwise_worse
-from outcomekpi.profiling.report_cards import report_card
+from outcomekpi.profiling.report_cards import (
+    grade_exactly,
+    grade_in_order,
+    pairwise_worse,
+    report_card,
+)
 
 
 def loss_of(grades, p_worse, weight):

@@ -4,7 +4,7 @@ from made_histories import made_history
 from scipy.special import logit
 from scipy.stats import halfnorm, norm
 
-from outcomekpi.review.cycle_drift import draw_drift_sd, next_counts, next_shift
+from outcomekpi.review.indicator_review import draw_drift_sd, next_counts, next_shift
 from outcomekpi.review.review import review_thresholds
 from outcomekpi.review.rule import ReviewJudgment, ReviewRule
 

@@ -9,7 +9,7 @@ from made_hospitals import COMPLETE, IMMORTAL, large, small, without_doctors
 from scipy.stats import norm
 
 import outcomekpi as ok
-from outcomekpi.lineage.fingerprints import hash_frame
+from outcomekpi.lineage.origins import hash_frame
 from outcomekpi.simulation.happenings import DAYS_PER_MONTH
 
 FOUR_ERRORS = 4.0

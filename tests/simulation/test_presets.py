@@ -7,7 +7,7 @@ import pytest
 from made_hospitals import COMPLETE, IMMORTAL, large, small
 
 import outcomekpi as ok
-from outcomekpi.simulation.expectations import expected_deaths, expected_share, solve_knob
+from outcomekpi.simulation.presets import expected_deaths, expected_share, solve_knob
 
 GLUCOSE = ok.ReadingBelow(measure="hba1c", below=7.0)
 PRESSURE = ok.PressureControl()

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from outcomekpi.declare.errors import CasesError, FormulaError, SpecError
-from outcomekpi.lineage.fingerprints import hash_cases
+from outcomekpi.lineage.origins import hash_cases
 from outcomekpi.tables.cases import Cases, keep_cases
 
 

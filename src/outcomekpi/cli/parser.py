@@ -118,7 +118,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _thresholds(options: argparse.Namespace) -> None:
     from outcomekpi.cli.review import review_file
     from outcomekpi.cli.review_choices import read_choices
-    from outcomekpi.cli.review_summary import print_review
+    from outcomekpi.cli.summary import print_review
 
     pages = review_file(options.data, choices=read_choices(options), out=options.out)
     print_review(pages, options.out)
@@ -127,8 +127,8 @@ def _thresholds(options: argparse.Namespace) -> None:
 def _pilot(options: argparse.Namespace) -> None:
     from outcomekpi.cli.pilot import evaluate_pilot
     from outcomekpi.cli.pilot_choices import read_pilot_choices
-    from outcomekpi.cli.pilot_summary import print_pilot
     from outcomekpi.cli.pilot_wording import reword_pilot
+    from outcomekpi.cli.summary import print_pilot
 
     try:
         choices = read_pilot_choices(options)

@@ -1,5 +1,7 @@
 """The fast engine from start to end: mode, proposal, weights, draws."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,12 +26,11 @@ from outcomekpi.engine.proposal import Proposal, propose_from_grid, propose_norm
 from outcomekpi.engine.redraws import redraw_bent
 from outcomekpi.engine.rows import Rows, sort_rows
 from outcomekpi.engine.shifts import curve_shifts
-from outcomekpi.engine.warm_start import some_doctors
 from outcomekpi.engine.weights import Weights, resample
 from outcomekpi.model.likelihood_model import Model
 from outcomekpi.model.offset_levels import overall_level
 
-__all__ = ["sample_quadrature"]
+__all__ = ["sample_quadrature", "some_doctors"]
 
 Array = NDArray[np.float64]
 Diagnostics = dict[str, float | str]
@@ -37,6 +38,45 @@ Diagnostics = dict[str, float | str]
 _FEWEST_DOCTORS_FOR_NORMAL = 50
 _LARGEST_SD_ERROR_FOR_NORMAL = 0.12  # posterior SD of log sigma
 _START_SIGMA = 0.3
+
+
+# Where the search for the mode begins: on large data, at the mode of a part of the doctors
+_ALL_BELOW = 300_000
+_ROWS, _SHARE = 60_000, 15
+
+
+def some_doctors(model: Model) -> Model | None:
+    """Return the model of randomly chosen doctors with 60,000 rows together, or a 15th of all.
+
+    Their mode is within a few posterior SDs of the mode of all, so that the search on all rows
+    needs one or two steps instead of four or five. None below 300,000 rows. The choice
+    is the same every time, and moves nothing but the number of steps.
+    """
+    n_rows = model.outcome.size
+    if n_rows <= _ALL_BELOW:
+        return None
+    wanted = max(_ROWS, n_rows // _SHARE)
+    n_chosen = max(2, round(model.n_doctors * wanted / n_rows))
+    chosen = np.random.default_rng(0).choice(model.n_doctors, n_chosen, replace=False)
+    position = np.full(model.n_doctors, -1)
+    position[np.sort(chosen)] = np.arange(n_chosen)
+    rows = np.flatnonzero(position[model.doctor_code] >= 0)
+
+    def part(values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        return None if values is None else values[rows]
+
+    return replace(
+        model,
+        outcome=model.outcome[rows],
+        trials=part(model.trials),
+        exposure=part(model.exposure),
+        offset=part(model.offset),
+        matrix=model.matrix[rows],
+        doctor_code=position[model.doctor_code[rows]],
+        n_doctors=n_chosen,
+        hospital_code=None,
+        n_hospitals=0,
+    )
 
 
 def sample_quadrature(model: Model, *, draws: int, seed: int) -> PosteriorSamples:

@@ -1,6 +1,7 @@
 """Deselection: what a doctor wins by dropping his worst patients, alone or with everyone."""
 
 from dataclasses import dataclass
+from html import escape
 from typing import Literal, get_args
 
 import numpy as np
@@ -8,18 +9,265 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, SpecError, check_choice, check_kind, percent_hint
-from outcomekpi.gaming.deselection_results import Deselection, Worst
-from outcomekpi.gaming.deselection_sums import CaseTable, drop_sums, read_case_table
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.gaming.deselection_sums import CaseTable, DropSums, drop_sums, read_case_table
+from outcomekpi.model.likelihood_model import overall_rate
 from outcomekpi.posterior.fit import Fit, fit
 from outcomekpi.profiling.classification import Classification, FlagRule, classify
 from outcomekpi.profiling.standardization import standardize
 from outcomekpi.tables.cases import keep_cases
 from outcomekpi.tables.columns import count_of
 
-__all__ = ["Everyone", "deselect"]
+__all__ = ["Deselection", "Everyone", "Worst", "deselect"]
 
 Array = NDArray[np.float64]
 Everyone = Literal["refit", "no"]
+
+
+# What deselection changed: rates, ranks, flags and awards of every doctor, before and after
+Worst = Literal["outcome", "residual", "risk", "column"]
+MEASURES = {"raw": "raw_rate", "oe": "oe_rate", "pe": "mean"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Deselection:
+    """Every doctor's results before and after he drops his worst patients.
+
+    Attributes
+    ----------
+    fit : the fit before anybody dropped anyone
+    worst : which patients go first
+    drops : numbers of dropped patients, 0 first
+    rule : flag rule, as applied
+    award_share : share of the doctors, best first, who get the award
+    alone : one per entry of drops, each doctor dropping while nobody else does; case mix and
+        doctor SD as fitted, no refit
+    everyone : dropped -> flags of a full refit after all doctors dropped; 0 is the fit itself;
+        empty where it was not asked for
+    log : who could not drop as many, one sentence each
+    """
+
+    fit: Fit
+    worst: Worst
+    drops: tuple[int, ...]
+    rule: FlagRule
+    award_share: float
+    alone: tuple[DropSums, ...]
+    everyone: dict[int, Classification]
+    log: tuple[str, ...]
+
+    def to_frame(self, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
+        """One row per game, number of dropped patients and doctor.
+
+        Returns
+        -------
+        DataFrame with ``game`` ("alone": only this doctor drops; "everyone"), ``dropped``,
+        ``doctor``, ``cases`` left, ``observed``, ``expected``, ``raw_rate``, ``oe_rate`` (O/E
+        times the overall rate), ``mean, lower, upper`` of the P/E standardized rate, ``p_worse``,
+        ``p_better``, ``flag``; ``rank_raw``, ``rank_oe``, ``rank_pe``, 1 is best, and
+        ``award_raw``, ``award_oe``, ``award_pe``, whether the doctor is among the rewarded.
+        Ranks of "alone" are among the others as they were; equal results share their mean rank
+        and the award.
+        """
+        check_level(level)
+        parts = [
+            self._alone_frame(drop, sums, level)
+            for drop, sums in zip(self.drops, self.alone, strict=True)
+        ]
+        parts += [self._everyone_frame(drop, flags, level) for drop, flags in self.everyone.items()]
+        frame = pd.concat(parts, ignore_index=True)
+        frame.attrs.update(level=level, worst=self.worst, award_share=self.award_share)
+        return frame
+
+    def summary(self) -> pd.DataFrame:
+        """One row per game and number of dropped patients, against nobody dropping.
+
+        Returns
+        -------
+        DataFrame indexed by ``game`` and ``dropped``: ``raw_rate``, ``oe_rate``, ``pe_rate``,
+        mean change per doctor; ``places_raw``, ``places_oe``, ``places_pe``, mean places won;
+        ``worse_flags``, flags "worse"; ``cleared``, doctors flagged "worse" before and not any
+        more; ``won_raw``, ``won_oe``, ``won_pe``, doctors who get an award that they did not get;
+        ``lost_raw``, ``lost_oe``, ``lost_pe``, who lose theirs.
+        """
+        frame = self.to_frame()
+        rows, keys = [], []
+        for game in frame["game"].unique():
+            played = frame[frame["game"] == game]
+            before = played[played["dropped"] == 0].set_index("doctor")
+            for dropped in self.drops:
+                after = played[played["dropped"] == dropped].set_index("doctor")
+                rows.append(_compare(before, after))
+                keys.append((game, dropped))
+        return pd.DataFrame(rows, index=pd.MultiIndex.from_tuples(keys, names=["game", "dropped"]))
+
+    def __repr__(self) -> str:
+        row = self.summary().loc[[("alone", self.drops[-1])]].iloc[0]
+        return (
+            f"Deselection by {self.worst}: dropping {self.drops[-1]} of his patients alone, a "
+            f"doctor moves {row['places_oe']:.1f} places in O/E and {row['places_pe']:.1f} in P/E; "
+            f"{row['won_oe']:.0f} of {len(self.fit.cases.doctors)} would win the award by O/E, "
+            f"{row['cleared']:.0f} would lose the flag 'worse'"
+        )
+
+    def _repr_html_(self) -> str:
+        table = self.summary().to_html(float_format="{:.3g}".format)
+        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+
+    def _alone_frame(self, drop: int, sums: DropSums, level: float) -> pd.DataFrame:
+        honest = self.alone[0]
+        rates, before = self._rates(sums), self._rates(honest)
+        above, below = self._tails(sums)
+        p_worse, p_better = (above, below) if self._lower_is_better else (below, above)
+        frame = self._numbers("alone", drop, sums)
+        for name, values in zip(
+            ("mean", "lower", "upper"), self._summary(sums, level), strict=True
+        ):
+            frame[name] = values
+        frame["p_worse"], frame["p_better"] = p_worse, p_better
+        frame["flag"] = _flags(p_worse, p_better, self.rule.required_probability)
+        for measure in MEASURES:
+            rank, better = _rank_alone(rates[measure], before[measure], self._lower_is_better)
+            frame[f"rank_{measure}"] = rank
+            frame[f"award_{measure}"] = better < self._places
+        return frame
+
+    def _everyone_frame(self, drop: int, flags: Classification, level: float) -> pd.DataFrame:
+        found = flags.rates.to_frame(level=level)
+        reference = flags.rates.reference_rate
+        gaussian = flags.rates.family == "gaussian"
+        expected, observed = found["expected"], found["observed"]
+        oe = (
+            reference + (observed - expected) / found["cases"]
+            if gaussian
+            else observed / expected * reference
+        )
+        frame = pd.DataFrame(
+            {
+                "game": "everyone",
+                "dropped": drop,
+                "doctor": found.index,
+                "cases": found["cases"].to_numpy(),
+                "observed": observed.to_numpy(),
+                "expected": expected.to_numpy(),
+                "raw_rate": found["raw_rate"].to_numpy(),
+                "oe_rate": oe.to_numpy(),
+                "mean": found["mean"].to_numpy(),
+                "lower": found["lower"].to_numpy(),
+                "upper": found["upper"].to_numpy(),
+                "p_worse": flags.p_worse.to_numpy(),
+                "p_better": flags.p_better.to_numpy(),
+                "flag": flags.flag.to_numpy(),
+            }
+        )
+        for measure, name in MEASURES.items():
+            frame[f"rank_{measure}"] = frame[name].rank(ascending=self._lower_is_better)
+            first = frame[name].rank(ascending=self._lower_is_better, method="min")
+            frame[f"award_{measure}"] = first <= self._places
+        return frame
+
+    @property
+    def _places(self) -> int:
+        """How many doctors are rewarded, unless equal results share the last place."""
+        return max(1, round(self.award_share * len(self.fit.cases.doctors)))
+
+    def _numbers(self, game: str, drop: int, sums: DropSums) -> pd.DataFrame:
+        rates = self._rates(sums)
+        return pd.DataFrame(
+            {
+                "game": game,
+                "dropped": drop,
+                "doctor": self.fit.cases.doctors,
+                "cases": sums.cases,
+                "observed": sums.observed,
+                "expected": sums.expected,
+                "raw_rate": rates["raw"],
+                "oe_rate": rates["oe"],
+            }
+        )
+
+    @property
+    def _lower_is_better(self) -> bool:
+        return self.fit.cases.direction == "lower"
+
+    def _scale(self, ratio: Array) -> Array:
+        """Standardized rate at a ratio (Gaussian: difference) to the expected outcome."""
+        reference = overall_rate(self.fit.cases)
+        return reference + ratio if self.fit.model.family == "gaussian" else reference * ratio
+
+    def _rates(self, sums: DropSums) -> dict[str, Array]:
+        gaussian = self.fit.model.family == "gaussian"
+        difference = (sums.observed - sums.expected) / sums.cases
+        oe = self._scale(difference if gaussian else sums.observed / sums.expected)
+        pe = (self._scale(sums.ratio) * sums.weight).sum(axis=1)
+        return {"raw": sums.observed / sums.exposure, "oe": oe, "pe": pe}
+
+    def _tails(self, sums: DropSums) -> tuple[Array, Array]:
+        """Posterior probability of a rate above and below the threshold of the rule."""
+        reference = overall_rate(self.fit.cases)
+        threshold = reference if self.rule.threshold is None else self.rule.threshold
+        below = np.array(
+            [
+                _cumulative(rates, weight, threshold)
+                for rates, weight in zip(self._scale(sums.ratio), sums.weight, strict=True)
+            ]
+        )
+        return 1 - below, below
+
+    def _summary(self, sums: DropSums, level: float) -> tuple[Array, Array, Array]:
+        rates = self._scale(sums.ratio)
+        tails = ((1 - level) / 2, (1 + level) / 2)
+        ends = np.array(
+            [
+                [_quantile(rate, weight, tail) for tail in tails]
+                for rate, weight in zip(rates, sums.weight, strict=True)
+            ]
+        )
+        return (rates * sums.weight).sum(axis=1), ends[:, 0], ends[:, 1]
+
+
+def _compare(before: pd.DataFrame, after: pd.DataFrame) -> dict[str, float]:
+    before = before.reindex(after.index)
+    row = {f"{m}_rate": float((after[name] - before[name]).mean()) for m, name in MEASURES.items()}
+    for measure in MEASURES:
+        rank = f"rank_{measure}"
+        row[f"places_{measure}"] = float((before[rank] - after[rank]).mean())
+    was_worse, is_worse = before["flag"] == "worse", after["flag"] == "worse"
+    row["worse_flags"] = int(is_worse.sum())
+    row["cleared"] = int((was_worse & ~is_worse).sum())
+    for measure in MEASURES:
+        had, has = before[f"award_{measure}"], after[f"award_{measure}"]
+        row[f"won_{measure}"] = int((has & ~had).sum())
+        row[f"lost_{measure}"] = int((had & ~has).sum())
+    return row
+
+
+def _rank_alone(
+    after: Array, before: Array, lower_is_better: bool
+) -> tuple[Array, NDArray[np.intp]]:
+    """Rank of each doctor's new value among the old values of the others; how many are better."""
+    sign = 1.0 if lower_is_better else -1.0
+    mine, others = sign * after, np.sort(sign * before)
+    own = sign * before
+    less = np.searchsorted(others, mine, side="left") - (own < mine)
+    equal = np.searchsorted(others, mine, side="right") - (own <= mine) - less
+    return np.asarray(1 + less + equal / 2), np.asarray(less)
+
+
+def _flags(p_worse: Array, p_better: Array, required: float) -> NDArray[np.object_]:
+    side = np.where(p_worse >= p_better, "worse", "better").astype(object)
+    return np.where(np.maximum(p_worse, p_better) > required, side, "").astype(object)
+
+
+def _cumulative(rates: Array, weight: Array, at: float) -> float:
+    """Posterior probability of a rate below ``at``; a node's weight is spread around it."""
+    middle = np.cumsum(weight) - weight / 2
+    return float(np.interp(at, rates, middle, left=0.0, right=1.0))
+
+
+def _quantile(rates: Array, weight: Array, probability: float) -> float:
+    middle = np.cumsum(weight) - weight / 2
+    return float(np.interp(probability, middle, rates))
 
 
 def deselect(

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import FormulaError, did_you_mean
@@ -19,23 +20,189 @@ from outcomekpi.model.covariates import (
     complete_covariates,
     match_covariates,
 )
-from outcomekpi.model.doctor_columns import doctor_covariates, doctor_means
 from outcomekpi.model.encoding import Encoding, encode, encode_again
 from outcomekpi.model.formulas import ParsedFormula, parse_formula
-from outcomekpi.model.scaling import (
-    check_moments,
-    moments,
-    refuse_not_finite,
-    standardize_column,
-)
 from outcomekpi.model.spec import ModelSpec
 from outcomekpi.tables.cases import Cases
-from outcomekpi.tables.columns import list_values
+from outcomekpi.tables.columns import describe_row, list_values, spell
 from outcomekpi.tables.roles import open_table
 
-__all__ = ["Design", "build_design", "replay_design"]
+__all__ = [
+    "Design",
+    "build_design",
+    "check_moments",
+    "doctor_covariates",
+    "doctor_means",
+    "moments",
+    "refuse_not_finite",
+    "replay_design",
+    "standardize_column",
+]
 
 CASELOAD = "cases"
+
+
+# Scaling: mean and standard deviation of a column over patients, and what they rule out
+CONSTANT = 1e-12
+
+
+# Columns that belong to the doctor: doctor means of the case mix, and traits of the doctor
+NEGLIGIBLE = 1e-10
+"""Standard deviation, as a share of the column's own, that counts as none."""
+
+
+def doctor_covariates(cases: Cases, covariates: dict[str, Covariate]) -> dict[str, Covariate]:
+    """Reduce covariates to one row per doctor, and add ``cases``, the caseload.
+
+    Raises
+    ------
+    FormulaError
+        A column differs between cases of the same doctor.
+    """
+    code = cases.doctor_code
+    first = np.empty(len(cases.doctors), dtype=np.intp)
+    first[code[::-1]] = np.arange(code.size)[::-1]
+    reduced = {}
+    for name, covariate in covariates.items():
+        of_doctor = covariate.take(first)
+        varies = covariate.values != of_doctor.values[code]
+        if varies.any():
+            doctors = np.unique(code[varies])
+            row = int(varies.argmax())
+            raise FormulaError(
+                f"doctor_level must use columns that are the same for all cases of a doctor; "
+                f"{name!r} varies within {doctors.size:,} of {len(cases.doctors):,} doctors, the "
+                f"first {cases.doctors[code[row]]!r} (at index {spell(cases.frame.index[row])}). "
+                "Put it in case_mix, or average it over each doctor first."
+            )
+        reduced[name] = of_doctor
+    caseload = cases.caseload.to_numpy()
+    reduced["cases"] = Covariate(name="cases", values=caseload, levels=None)
+    return reduced
+
+
+def doctor_means(
+    column: NDArray[np.float64],
+    term: str,
+    code: NDArray[np.intp],
+    weights: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    """Mean of a standardized column over the patients of each doctor.
+
+    Parameters
+    ----------
+    column : (case,), mean 0 and standard deviation 1
+    term : its name, for messages
+    code : (case,), doctor
+    weights : (case,), patients in each row, or None for 1 each
+
+    Returns
+    -------
+    (doctor,), in standard deviations of the column
+
+    Raises
+    ------
+    FormulaError
+        The column does not vary within doctors, or its mean not between them.
+    """
+    size = np.bincount(code, weights=weights)
+    share = np.ones(column.size) if weights is None else weights
+    means = np.bincount(code, weights=column * share) / size
+    within = column - means[code]
+    if float((share * within) @ within) <= size.sum() * NEGLIGIBLE**2:
+        raise FormulaError(
+            f"mundlak=True adds the mean of each case-mix column over the cases of a doctor, but "
+            f"{term!r} is the same for all cases of each doctor, so that its mean would repeat it. "
+            "Move it from case_mix to doctor_level, or leave mundlak out."
+        )
+    if float(size @ means**2) <= size.sum() * NEGLIGIBLE**2:
+        raise FormulaError(
+            f"mundlak=True adds the mean of each case-mix column over the cases of a doctor, but "
+            f"that of {term!r} is the same for every doctor. Leave mundlak out."
+        )
+    return means
+
+
+"""Standard deviation, as a share of the mean, that rounding leaves in a constant column."""
+SMALLEST_SCALE = 1e-150
+"""Standard deviation whose square can still be represented."""
+BLOCK = 8192
+"""Rows worked on at a time: they stay in the cache, and are too few for BLAS to wake threads."""
+
+
+def check_moments(
+    column: NDArray[Any], found: tuple[float, float], term: str, index: pd.Index
+) -> None:
+    """Refuse a column that is not finite, constant, or beyond the reach of arithmetic.
+
+    Parameters
+    ----------
+    column : (case,)
+    found : its mean and standard deviation
+    term : its name
+    index : labels of the rows
+    """
+    mean, sd = found
+    if not (np.isfinite(mean) and np.isfinite(sd)) and not np.isfinite(column).all():
+        refuse_not_finite(column, term, index)
+    is_scaled = np.isfinite(sd) and sd > SMALLEST_SCALE
+    if sd > CONSTANT * abs(mean) and is_scaled:
+        return
+    if column.min() == column.max() or is_scaled:
+        raise FormulaError(
+            f"Covariate {term!r} is constant: it is {mean:g} in all {column.size:,} rows. "
+            "Leave it out of the formula."
+        )
+    raise FormulaError(
+        f"Covariate {term!r} runs from {column.min():g} to {column.max():g}, which is out of "
+        "reach of computer arithmetic. Use another unit."
+    )
+
+
+def moments(column: NDArray[Any], weights: NDArray[np.float64] | None) -> tuple[float, float]:
+    """Weighted mean and standard deviation (n - 1) of a column, in one pass over it.
+
+    Notes
+    -----
+    Values are shifted by the mean of the first block. If that lies k standard deviations from
+    the mean, k^2 <= n / BLOCK, so that at most three of sixteen digits are lost in 10^7 rows.
+    """
+    size = float(column.size if weights is None else weights.sum())
+    total = squares = 0.0
+    with np.errstate(
+        invalid="ignore", over="ignore"
+    ):  # infinite values make the mean NaN, which is refused
+        shift = float(column[:BLOCK].mean(dtype=np.float64))
+        for start in range(0, column.size, BLOCK):
+            rows = slice(start, start + BLOCK)
+            shifted = np.subtract(column[rows], shift, dtype=np.float64)
+            weighted = shifted if weights is None else weights[rows] * shifted
+            total += float(weighted.sum())
+            squares += float(weighted @ shifted)
+    variance = (squares - total * total / size) / (size - 1.0)
+    return shift + total / size, float(np.sqrt(max(variance, 0.0)))
+
+
+def standardize_column(
+    column: NDArray[Any], center: float, scale: float, *, out: NDArray[np.float64]
+) -> None:
+    """Write (column - center) / scale into ``out``."""
+    for start in range(0, column.size, BLOCK):
+        rows = slice(start, start + BLOCK)
+        np.subtract(column[rows], center, out=out[rows], dtype=np.float64)
+        out[rows] /= scale
+
+
+def refuse_not_finite(column: NDArray[Any], term: str, index: pd.Index) -> None:
+    """Raise a :class:`FormulaError` that says where a term is not a finite number."""
+    wrong = ~np.isfinite(column)
+    raise FormulaError(
+        f"Term {term!r} must be a finite number for every case. {describe_row(index, wrong)}. "
+        "Check what the formula does with these values: the logarithm of 0, say, or a polynomial "
+        "of a constant."
+    )
+
+
 """What a doctor-level formula calls the number of patients of each doctor."""
 LARGEST_MATRIX = 8 * 2**30
 """Bytes; a larger matrix means a column with far too many categories."""

@@ -1,22 +1,28 @@
 """The report: one HTML file with the answer, the table, the pictures, the checks and the model."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from outcomekpi.calibration.check import check_calibration
 from outcomekpi.declare.errors import SpecError, check_kind
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.pages import passages
 from outcomekpi.pages.answer import write_answer
-from outcomekpi.pages.bar import name_bar
+from outcomekpi.pages.bar import Bar, name_bar
+from outcomekpi.pages.cells import PlainTable, plain_table
 from outcomekpi.pages.chance import write_chance
 from outcomekpi.pages.figures import draw_pictures
 from outcomekpi.pages.listing import list_doctors
-from outcomekpi.pages.numbers import RateStyle, plural, rate_style
+from outcomekpi.pages.numbers import RateStyle, percent, plural, rate_style
 from outcomekpi.pages.page import check_target, render_page, write_page
 from outcomekpi.pages.publication import Publication, publish, published_table
-from outcomekpi.pages.reading import explain_words, state_limits
+from outcomekpi.pages.published_risk import add_published_risk
+from outcomekpi.pages.reference import explain_expected
 from outcomekpi.pages.sketches import (
     sketch_checks,
     sketch_funnel,
@@ -25,14 +31,25 @@ from outcomekpi.pages.sketches import (
     sketch_shrinkage,
     sketch_spread,
 )
-from outcomekpi.pages.verdicts import describe_checks, quick_checks
+from outcomekpi.posterior.diagnostics import check_sampling
 from outcomekpi.posterior.fit import Fit
+from outcomekpi.posterior.predictive import check_predictive
+from outcomekpi.posterior.sensitivity import check_prior_sensitivity
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.funnel import funnel_limits
 from outcomekpi.profiling.ranking import Ranks
 from outcomekpi.profiling.standardization import StandardizedRates
 
-__all__ = ["report", "write_report"]
+__all__ = [
+    "Checks",
+    "Verdict",
+    "describe_checks",
+    "explain_words",
+    "quick_checks",
+    "report",
+    "state_limits",
+    "write_report",
+]
 
 CONTENTS = (
     ("answer", "Answer"),
@@ -46,6 +63,167 @@ CONTENTS = (
     ("limits", "Limits"),
     ("provenance", "Provenance"),
 )
+
+
+# The checks of a report: which ones run by themselves, and what they say
+QUICK_UP_TO = 100_000  # rows; replicating more than these takes longer than fitting them
+REFIT_UP_TO = 50_000  # rows; two refits of these take a second or two
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One check as the report prints it."""
+
+    name: str
+    kind: str
+    status: str
+    verdict: str
+    table: PlainTable | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """The section on checks: an opening sentence, the verdicts, the engine's own numbers."""
+
+    intro: str
+    items: tuple[Verdict, ...]
+    engine: PlainTable | None
+
+
+def quick_checks(fit: Fit, *, level: float) -> list[CheckResult]:
+    """Run the checks that take seconds for a table of this size; sampling always."""
+    checks = [check_sampling(fit)]
+    if fit.cases.outcome.size <= QUICK_UP_TO:
+        checks += [check_predictive(fit, level=level), check_calibration(fit, level=level)]
+    if fit.engine == "quadrature" and fit.cases.outcome.size <= REFIT_UP_TO:
+        checks.append(check_prior_sensitivity(fit))
+    return checks
+
+
+def describe_checks(fit: Fit, checks: Sequence[CheckResult], *, with_tables: bool) -> Checks:
+    """Say what the checks found, with the numbers behind them unless counts are withheld."""
+    items = tuple(
+        Verdict(
+            name=check.name,
+            kind={True: "passed", False: "failed", None: ""}[check.passed],
+            status=check.status,
+            verdict=check.verdict,
+            table=plain_table(check.table) if with_tables and len(check.table) else None,
+        )
+        for check in checks
+    )
+    engine = pd.DataFrame({"value": fit.diagnostics})
+    engine.index.name = "diagnostic"
+    return Checks(
+        intro=_introduce(checks),
+        items=items,
+        engine=plain_table(engine) if len(engine) else None,
+    )
+
+
+def _introduce(checks: Sequence[CheckResult]) -> str:
+    if not checks:
+        return (
+            "No checks of the model were run for this report. Before anyone acts on it, run "
+            "check_sampling, check_predictive, check_calibration and check_prior_sensitivity."
+        )
+    failed = [check.name for check in checks if check.passed is False]
+    judged = sum(check.passed is not None for check in checks)
+    if failed:
+        return (
+            f"{len(failed)} of {plural(judged, 'check')} failed: {'; '.join(failed)}. Read the "
+            "results of this report with that in mind."
+        )
+    return f"{'The check' if judged == 1 else f'All {judged} checks'} that judge the model passed."
+
+
+# How to read a report, and what its data cannot say
+def explain_words(
+    rates: StandardizedRates, *, style: RateStyle, level: float, bar: Bar
+) -> list[tuple[str, str]]:
+    """Explain the words of the table and the pictures to someone who is no statistician."""
+    noun = style.noun
+    words = [
+        (
+            f"Standardized {noun}",
+            f"The {noun} a doctor would have with the cases that all doctors have together. What "
+            "is due to the patients (as far as the data describe them) and to chance has been "
+            "taken out as well as can be done.",
+        ),
+        (
+            f"{percent(level)} interval",
+            f"The standardized {noun} lies in it with {percent(level)} probability, given the "
+            "model. A wide interval means: too few cases to know.",
+        ),
+        (
+            "Probability worse, probability better",
+            f"How probable it is that the standardized {noun} lies on that side of "
+            f"{_of(bar, style)}. 50% is a coin toss.",
+        ),
+        (
+            "Stands out",
+            "The probability on one side is above what the rule asks for. A reason to look into "
+            "the cases, not a verdict on the doctor.",
+        ),
+        (
+            "Expected rank and rank interval",
+            "Rank 1 is best. Ranks sound more certain than they are: the interval says which "
+            "places are compatible with the data.",
+        ),
+        (
+            "Reliability",
+            "Between 0 and 1: which share of the differences between doctors with such a caseload "
+            "is real, the rest being luck. Below about 0.5 the same doctor could easily look "
+            "quite different next year without having changed anything.",
+        ),
+    ]
+    if rates.family != "gaussian":
+        words.insert(
+            1,
+            (
+                "Observed and expected",
+                explain_expected(rates),
+            ),
+        )
+    return words
+
+
+def _of(bar: Bar, style: RateStyle) -> str:
+    return "the benchmark" if bar.noun == "benchmark" else bar.words(style)
+
+
+def state_limits(fit: Fit, rates: StandardizedRates) -> list[str]:
+    """State what the data and the model cannot say."""
+    adjusted = add_published_risk(fit, fit.spec.case_mix)
+    known = (
+        f"Only the case mix that was recorded is adjusted for ({adjusted})."
+        if adjusted
+        else "Nothing was adjusted for: a doctor who takes on sicker patients looks worse here."
+    )
+    lines = [
+        f"{known} Patients also differ in ways that these data do not hold, and referral, coding "
+        "and completeness of records differ between doctors.",
+        "A doctor who stands out may do so because of patients, team, equipment, records or "
+        "chance. The numbers say where to look, not what will be found there.",
+        "A doctor who does not stand out has not been shown to be average. With few cases even a "
+        "large difference stays hidden.",
+        "Each case is credited to one doctor. Outcomes are the work of many people.",
+        "One outcome is one aspect of care. Nothing is said here about any other.",
+        "Results of doctors with few cases are pulled towards the average. That makes them right "
+        "more often, and it makes unusual doctors with few cases look ordinary.",
+        "The intervals hold if the model does. The checks above test it on the same data.",
+    ]
+    if rates.hospital == "within":
+        lines.append(
+            "Each doctor is compared with doctors of the same hospital. Differences "
+            "between hospitals are not held against, or for, the doctors."
+        )
+    if rates.measure == "O/E":
+        lines.append(
+            "The measure is O/E, which takes the observed events as certain: intervals, ranks and "
+            "probabilities in this report are too certain. P/E is made for judging."
+        )
+    return lines
 
 
 def report(

@@ -1,5 +1,6 @@
 """What a model says about one doctor's events before seeing them: tails and marginal likelihood."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, gammainc, gammaln, ndtr, ndtri
 
 from outcomekpi.model.spec import Family
-from outcomekpi.profiling.draw_interpolation import over_draws
 
-__all__ = ["DoctorView", "log_marginal", "upper_tails"]
+__all__ = ["DoctorView", "log_marginal", "over_draws", "upper_tails"]
 
 Array = NDArray[np.float64]
 
@@ -19,6 +19,60 @@ SPACING = 0.25  # of the nodes of t, in the smaller of its two SDs
 REACH_PRIOR, REACH_TAIL = 6.0, 8.0
 TINY = 1e-15  # tails below are not told apart
 INTEGRATION = np.linspace(-7.0, 7.0, 41)  # nodes of the marginal likelihood, conditional SDs
+
+
+# Values of a smooth function of two parameters in every draw, from few evaluations
+MEAN_NODES, SD_NODES = 11, 11
+FEW_DRAWS = 250  # up to which every draw is evaluated
+WIDEST = 6.0  # ratio of the largest to the smallest SD up to which the polynomial is trusted
+
+
+def over_draws(function: Callable[[Array, Array], Array], mean: Array, sd: Array) -> Array:
+    """Evaluate ``function(mean, sd)`` in every draw.
+
+    Parameters
+    ----------
+    function : smooth; takes and returns (point,) arrays
+    mean, sd : (sample,), sd > 0
+
+    Returns
+    -------
+    (sample,)
+
+    Notes
+    -----
+    For many draws the function is evaluated on an 11 x 11 grid of Chebyshev nodes in (mean,
+    log sd) that spans the draws, and the tensor polynomial through them is read. Draws whose SDs
+    differ by more than a factor of 6 are evaluated one by one.
+    """
+    if mean.size <= FEW_DRAWS or sd.max() > WIDEST * sd.min():
+        return function(mean, sd)
+    x, x_node = _scaled(mean, MEAN_NODES)
+    z, z_node = _scaled(np.log(sd), SD_NODES)
+    x_values, z_values = (_unscaled(mean, x_node), _unscaled(np.log(sd), z_node))
+    grid_mean, grid_log_sd = np.meshgrid(x_values, z_values, indexing="ij")
+    values = function(grid_mean.ravel(), np.exp(grid_log_sd.ravel())).reshape(grid_mean.shape)
+    x_inverse = np.linalg.inv(chebyshev.chebvander(x_node, MEAN_NODES - 1))
+    z_inverse = np.linalg.inv(chebyshev.chebvander(z_node, SD_NODES - 1))
+    coefficient = x_inverse @ values @ z_inverse.T
+    by_mean = chebyshev.chebvander(x, MEAN_NODES - 1) @ coefficient
+    return np.asarray((by_mean * chebyshev.chebvander(z, SD_NODES - 1)).sum(axis=1))
+
+
+def _edges(values: Array) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    return 0.5 * (low + high), 0.5 * (high - low) + 1e-6
+
+
+def _scaled(values: Array, n: int) -> tuple[Array, Array]:
+    """Scale values to [-1, 1]; beside them, n Chebyshev nodes there."""
+    center, half = _edges(values)
+    return (values - center) / half, np.cos((2 * np.arange(n) + 1) * np.pi / (2 * n))
+
+
+def _unscaled(values: Array, node: Array) -> Array:
+    center, half = _edges(values)
+    return center + half * node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -5,9 +5,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from outcomekpi.declare.errors import CasesError, EngineError
-from outcomekpi.review.cycle_drift import draw_drift_sd, next_counts, next_shift
 from outcomekpi.review.indicator_table import IndicatorTable, read_indicator
 from outcomekpi.review.rate_draws import (
     RateDraws,
@@ -21,15 +21,143 @@ from outcomekpi.review.rule import (
     ReviewRule,
     beyond,
 )
-from outcomekpi.review.silence import find_silence
 from outcomekpi.review.targets import Proposal, propose_target, score_units
+from outcomekpi.tables.columns import count_of
 from outcomekpi.tables.completion import TIE
 from outcomekpi.tables.history import CycleHistory
 
-__all__ = ["IndicatorReview", "Verdict", "review_indicator"]
+__all__ = [
+    "IndicatorReview",
+    "Verdict",
+    "draw_drift_sd",
+    "find_silence",
+    "next_counts",
+    "next_shift",
+    "review_indicator",
+]
 
 Verdict = Literal["too easy", "too hard", "leave alone", "cannot say"]
 Array = NDArray[np.float64]
+
+
+# How an indicator moves from one cycle to the next, and what the next cycle may bring
+GRID = 400
+WIDEST = 6.0  # prior scales; a half-normal has 2e-9 of its mass beyond
+
+
+# Why a verdict cannot be given: missing cycles, denominators that jump, too little data
+def find_silence(
+    total: Array,
+    cycles: tuple[str, ...],
+    rule: ReviewRule,
+    judgment: ReviewJudgment,
+    *,
+    noun: str,
+) -> tuple[str, str]:
+    """Reasons why the rule, and why the Bayesian review, cannot say; "" where they can.
+
+    Parameters
+    ----------
+    total : (cycle,), denominators of the indicator, 0 where it has no data
+    cycles : labels in order of time
+    noun : what a denominator counts, "case" or "doctor"
+
+    Returns
+    -------
+    rule_reason, reason : the rule needs every cycle that it looks at; the Bayesian review only
+        the latest one; neither speaks from too little data, or across a jump of the denominators
+    """
+    window = total[-rule.cycles :]
+    names = cycles[-rule.cycles :]
+    if window[-1] == 0:
+        return (missing := f"no data in {names[-1]}, the latest cycle", missing)
+    if window.sum() < judgment.fewest:
+        few = f"only {count_of(int(window.sum()), noun)} in the cycles under review"
+        return few, few
+    jump = _find_jump(window, names, judgment)
+    if jump:
+        return jump, jump
+    if len(window) < rule.cycles:
+        have = count_of(len(window), "cycle")
+        return f"it needs {rule.cycles} consecutive cycles and there is {have}", ""
+    absent = [name for name, size in zip(names, window, strict=True) if size == 0]
+    if absent:
+        return f"no data in {', '.join(absent)}, and it needs consecutive cycles", ""
+    return "", ""
+
+
+def _find_jump(window: Array, names: tuple[str, ...], judgment: ReviewJudgment) -> str:
+    for i in range(1, len(window)):
+        before, after = window[i - 1], window[i]
+        if before > 0 and after > 0 and abs(after - before) / before > judgment.largest_change:
+            return (
+                f"the denominator changed from {before:,.0f} in {names[i - 1]} to {after:,.0f} in "
+                f"{names[i]}, so that the cycles may not count the same thing"
+            )
+    return ""
+
+
+def draw_drift_sd(
+    cycle_level: Array, steps: NDArray[np.intp], *, scale: float, rng: np.random.Generator
+) -> Array:
+    """Posterior of the SD by which the level of an indicator moves in one cycle.
+
+    Parameters
+    ----------
+    cycle_level : (cycle, sample), posterior of the level of each cycle, log odds
+    steps : (cycle - 1,), cycles between one level and the next; 1 without gaps
+    scale : of the half-normal prior of the SD
+
+    Returns
+    -------
+    (sample,); draws of the prior where there is only one cycle
+
+    Notes
+    -----
+    With d the posterior means of the differences of neighboring levels and S their posterior
+    covariance (the levels have a weak prior, so that these stand for the likelihood),
+    p(tau | d) is proportional to HalfNormal(tau | scale) N(d | 0, S + tau^2 diag(steps)), on a
+    grid of 400 midpoints.
+    """
+    edge = WIDEST * scale
+    tau = (np.arange(GRID) + 0.5) / GRID * edge
+    log_weight = -0.5 * (tau / scale) ** 2
+    if len(cycle_level) > 1:
+        difference = np.diff(cycle_level, axis=0)
+        mean, spread = difference.mean(axis=1), np.atleast_2d(np.cov(difference))
+        total = spread + tau[:, None, None] ** 2 * np.diag(steps.astype(np.float64))
+        solved = np.linalg.solve(total, np.broadcast_to(mean[:, None], (GRID, mean.size, 1)))
+        log_weight += -0.5 * (solved[..., 0] @ mean) - 0.5 * np.linalg.slogdet(total)[1]
+    weight = np.exp(log_weight - log_weight.max())
+    size = cycle_level.shape[1]
+    chosen = rng.choice(tau, size=size, p=weight / weight.sum())
+    return np.asarray(chosen + (rng.random(size) - 0.5) * edge / GRID)
+
+
+def next_shift(drift_sd: Array, rng: np.random.Generator) -> Array:
+    """Movement of the indicator's level to the next cycle: N(0, drift_sd^2), (sample,)."""
+    return np.asarray(rng.normal(size=drift_sd.size) * drift_sd)
+
+
+def next_counts(
+    unit_level: Array, shift: Array, sd_move: Array, trials: Array, rng: np.random.Generator
+) -> Array:
+    """Draw the counts of the next cycle, with the chance in them.
+
+    Parameters
+    ----------
+    unit_level : (unit, sample), log odds now
+    shift : (sample,), movement that all units share
+    sd_move : (sample,), SD of each unit's own movement
+    trials : (unit,), denominators that the next cycle will have
+
+    Returns
+    -------
+    (unit, sample), whole numbers
+    """
+    own = rng.normal(size=unit_level.shape) * sd_move
+    chance = expit(unit_level + shift + own)
+    return np.asarray(rng.binomial(trials[:, None].astype(np.int64), chance), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

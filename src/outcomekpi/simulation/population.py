@@ -1,17 +1,18 @@
 """A synthetic hospital: tables as a hospital has them, and the truth behind them."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from html import escape
 from time import perf_counter
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import SpecError, check_kind
-from outcomekpi.indicators.measures import MEASURES
+from outcomekpi.indicators.measures import MEASURES, OUTCOMES
 from outcomekpi.lineage.origins import Provenance, record_provenance
 from outcomekpi.simulation.assignment import Assignment, assign_doctors
-from outcomekpi.simulation.courses import add_program, draw_courses, select_enrolled
+from outcomekpi.simulation.courses import Course, add_program, draw_courses, read, select_enrolled
 from outcomekpi.simulation.happenings import (
     admission_hazard,
     death_hazard,
@@ -20,17 +21,175 @@ from outcomekpi.simulation.happenings import (
     draw_deaths,
     draw_smoking,
 )
+from outcomekpi.simulation.improvement import Improvement
 from outcomekpi.simulation.people import NORMALS, People, form_people
 from outcomekpi.simulation.scenario import Scenario
 from outcomekpi.simulation.staff import Staff, draw_staff
-from outcomekpi.simulation.tables import encounter_table, measurement_table, patient_table
-from outcomekpi.simulation.truth import Truth, gather_truth
 
-__all__ = ["Population", "simulate_population"]
+__all__ = [
+    "Population",
+    "Truth",
+    "encounter_table",
+    "gather_truth",
+    "measurement_table",
+    "patient_table",
+    "simulate_population",
+]
 
 STREAMS = (
     "doctors", "patients", "assignment", *MEASURES, "smoking", "deaths", "admissions", "attendance",
 )  # fmt: skip
+
+
+# The truth behind a synthetic hospital: what no hospital knows
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Truth:
+    """What made the tables and stands in none of them.
+
+    Attributes
+    ----------
+    doctors : indexed by doctor, one column per outcome: true quality of the doctor alone, SD 1,
+        higher is better
+    hospitals : indexed by hospital, the same for hospitals
+    patients : indexed by patient: ``severity`` (standard normal), and for each measure
+        ``level_*``, at month 0 without doctor and program, and ``slope_*``, change per year
+        without both, on the scale of the measure
+    program : indexed by what it changes: ``effect`` of the full program, ``unit``, ``null`` (the
+        value of no effect)
+    """
+
+    doctors: pd.DataFrame
+    hospitals: pd.DataFrame
+    patients: pd.DataFrame
+    program: pd.DataFrame
+
+    def __repr__(self) -> str:
+        changed = self.program.index[self.program["effect"] != self.program["null"]]
+        program = f"program changes {', '.join(changed)}" if len(changed) else "no program"
+        return (
+            f"Truth: quality of {len(self.doctors):,} doctors in {len(OUTCOMES)} outcomes, "
+            f"severity of {len(self.patients):,} patients, {program}"
+        )
+
+
+def gather_truth(scenario: Scenario, staff: Staff, people: People, doctors: pd.DataFrame) -> Truth:
+    """Write down what was drawn."""
+    names = list(OUTCOMES)
+    hospitals = pd.Index(doctors["hospital"].unique(), name="hospital")
+    patients = {"severity": people.severity}
+    for measure in MEASURES:
+        patients[f"level_{measure}"] = people.level[measure]
+        patients[f"slope_{measure}"] = people.slope[measure]
+    size = people.severity.size
+    return Truth(
+        doctors=pd.DataFrame(staff.quality, index=pd.Index(doctors["doctor"]), columns=names),
+        hospitals=pd.DataFrame(staff.hospital_quality, index=hospitals, columns=names),
+        patients=pd.DataFrame(patients, index=pd.RangeIndex(1, size + 1, name="patient")),
+        program=describe_program(scenario.improvement),
+    )
+
+
+def describe_program(improvement: Improvement) -> pd.DataFrame:
+    """One row per quantity that a program can change."""
+    rows = []
+    for one in fields(Improvement):
+        unit = one.metadata.get("unit")
+        if one.name in MEASURES or unit in ("odds ratio", "hazard ratio"):
+            null = 0.0 if one.name in MEASURES else 1.0
+            rows.append((one.name, float(getattr(improvement, one.name)), unit, null))
+    frame = pd.DataFrame(rows, columns=["quantity", "effect", "unit", "null"])
+    return frame.set_index("quantity").astype({"effect": np.float64})
+
+
+# Write what was drawn as the tables that a hospital has
+def patient_table(
+    people: People, assigned: Assignment, doctors: pd.DataFrame, enrolled: NDArray[np.bool_]
+) -> pd.DataFrame:
+    """One row per patient: who treats him and what is known about him at entry."""
+    by = doctors.take(assigned.attending)
+    return pd.DataFrame(
+        {
+            "patient": np.arange(1, people.age.size + 1),
+            "doctor": by["doctor"].array,
+            "responsible": doctors["doctor"].array.take(assigned.responsible),
+            "team": by["team"].array,
+            "hospital": by["hospital"].array,
+            "age": people.age,
+            "sex": pd.array(["F", "M"], dtype="str").take(people.male.astype(np.intp)),
+            "comorbidity": people.comorbidity,
+            "ses": people.ses,
+            **people.conditions,
+            "enrolled": enrolled,
+        }
+    )
+
+
+def measurement_table(
+    scenario: Scenario,
+    courses: dict[str, Course],
+    smoking: tuple[NDArray[np.intp], NDArray[np.bool_]],
+    came: NDArray[np.bool_],
+) -> pd.DataFrame:
+    """One row per patient and month with a reading; NaN is not measured."""
+    came = came & _planned(scenario, courses, came.shape)
+    patient, month = np.nonzero(came)
+    place = np.empty(came.shape, np.int32)
+    place[patient, month] = np.arange(patient.size, dtype=np.int32)
+    columns = {"patient": patient + 1, "month": month.astype(np.int16)}
+    for name, course in courses.items():
+        column = np.full(patient.size, np.nan, np.float32)
+        for when, values in zip(course.months, course.values, strict=True):
+            there = came[course.rows, when]
+            seen = read(name, scenario.measure(name), values[there])
+            column[place[course.rows[there], when]] = seen
+        columns[name] = column
+    columns["smokes"] = _smoking_column(scenario, smoking, came, place, patient.size)
+    return pd.DataFrame(columns)
+
+
+def _planned(
+    scenario: Scenario, courses: dict[str, Course], shape: tuple[int, int]
+) -> NDArray[np.bool_]:
+    planned = np.zeros(shape, bool)
+    planned[:, :: scenario.smoking.every_months] = True
+    for name, course in courses.items():
+        if MEASURES[name].everyone:
+            planned[:, list(course.months)] = True
+        else:
+            planned[np.ix_(course.rows, course.months)] = True
+    return planned
+
+
+def _smoking_column(
+    scenario: Scenario,
+    smoking: tuple[NDArray[np.intp], NDArray[np.bool_]],
+    came: NDArray[np.bool_],
+    place: NDArray[np.int32],
+    size: int,
+) -> NDArray[np.float32]:
+    rows, smokes = smoking
+    column = np.full(size, np.nan, np.float32)
+    for month in range(0, came.shape[1], scenario.smoking.every_months):
+        column[place[came[:, month], month]] = 0.0
+        there = came[rows, month]
+        column[place[rows[there], month]] = smokes[month, there]
+    return column
+
+
+def encounter_table(
+    patient: NDArray[np.intp], day: NDArray[np.float64], death_day: NDArray[np.float64]
+) -> pd.DataFrame:
+    """Admissions of the living and deaths, by patient and day."""
+    alive = day < death_day[patient]
+    dead = np.flatnonzero(np.isfinite(death_day))
+    who = np.concatenate([patient[alive], dead])
+    days = np.concatenate([day[alive], death_day[dead]])
+    code = np.repeat([0, 1], [int(alive.sum()), dead.size])
+    order = np.lexsort((days, who))
+    kinds = pd.array(["hf_admission", "death"], dtype="str")
+    return pd.DataFrame(
+        {"patient": who[order] + 1, "day": days[order], "kind": kinds.take(code[order])}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -12,8 +12,7 @@ from outcomekpi.indicators.chance.criteria import (
     JointCriterion,
     TargetCriterion,
 )
-from outcomekpi.indicators.chance.drops import DropCriterion
-from outcomekpi.indicators.chance.performance import assess_criterion, normal_levels
+from outcomekpi.indicators.chance.performance import DropCriterion, assess_criterion, normal_levels
 from outcomekpi.indicators.chance.readings import effective_bar
 from outcomekpi.indicators.chance.runs import normal_quadrant, probability_of_run
 

@@ -8,7 +8,7 @@ import pytest
 
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.pilots.designs.stepped_wedge import SteppedWedge
-from outcomekpi.pilots.designs.wedge_periods import fill_periods
+from outcomekpi.pilots.designs.wedge_data import fill_periods
 from outcomekpi.pilots.estimators.wedge_terms import build_terms
 from outcomekpi.pilots.ladder.comparison import compare_pilot
 from outcomekpi.pilots.ladder.program import Program

@@ -8,8 +8,7 @@ from scipy.stats import chi2, f, multivariate_normal, norm, truncnorm
 
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.pilots.estimators.event_study import EventStudy, joint_p_value
-from outcomekpi.pilots.estimators.normal_boxes import box_probability, truncated_mean
-from outcomekpi.pilots.estimators.pre_trend import assess_pre_trend
+from outcomekpi.pilots.estimators.pre_trend import assess_pre_trend, box_probability, truncated_mean
 
 SHAPE = np.array([[1.0, 0.5, 0.2], [0.5, 1.0, 0.4], [0.2, 0.4, 1.0]])
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.data.patient_columns import PatientColumns, PatientFamily
 from outcomekpi.pilots.data.patient_rows import PatientRows, read_patients
 from outcomekpi.pilots.designs.before_after_checks import check_change, look_for_selection
@@ -17,9 +18,13 @@ from outcomekpi.pilots.designs.before_after_facts import (
     state_claim,
     state_estimand,
 )
-from outcomekpi.pilots.designs.before_after_tables import tabulate
 from outcomekpi.pilots.designs.before_after_threats import list_threats
-from outcomekpi.pilots.designs.change_estimates import list_estimates, naive_estimate
+from outcomekpi.pilots.designs.change_estimates import (
+    list_estimates,
+    main_estimate,
+    naive_estimate,
+    part_estimates,
+)
 from outcomekpi.pilots.designs.missing_outcomes import bound_missing
 from outcomekpi.pilots.designs.patient_change import (
     ChangeOptions,
@@ -35,14 +40,118 @@ from outcomekpi.pilots.designs.selected_baseline import (
     correct_change,
 )
 from outcomekpi.pilots.designs.selected_doctors import UnitSelection, correct_units, read_chosen
-from outcomekpi.pilots.estimators.kitagawa import Standard
+from outcomekpi.pilots.estimators.kitagawa import PARTS, Standard
 from outcomekpi.pilots.estimators.regression_result import RegressionToMean
 from outcomekpi.pilots.ladder.findings import Findings, Rung
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
 from outcomekpi.tables.times import TimeUnit
 
-__all__ = ["BeforeAfter"]
+__all__ = ["BeforeAfter", "tabulate"]
+
+
+# Tables behind the pictures of a before/after comparison
+def tabulate(answer: ChangeAnswer) -> dict[str, pd.DataFrame]:
+    """Return the tables: slope, leave_one_out, and kitagawa, missing_bounds, regression_to_mean.
+
+    The last three are there where a case mix or entries split the change, where outcomes are
+    missing, and where patients or units were chosen on their baseline.
+    """
+    change = answer.change
+    tables = {"slope": _slope(answer)}
+    if change.cluster_names and change.n_clusters <= len(change.cluster_names):
+        tables["leave_one_out"] = _leave_one_out(answer)
+    if change.is_adjusted or change.has_entries:
+        tables["kitagawa"] = _kitagawa(answer)
+    if answer.missing.table is not None:
+        tables["missing_bounds"] = answer.missing.table
+    if answer.corrected is not None:
+        frame = answer.corrected.to_frame(level=DEFAULT_LEVEL).reset_index()
+        tables["regression_to_mean"] = frame
+    for table in tables.values():
+        table.attrs.update(level=DEFAULT_LEVEL, unit=answer.unit)
+    return tables
+
+
+def _slope(answer: ChangeAnswer) -> pd.DataFrame:
+    """Outcome of each doctor (or cluster, or of all patients) before and after."""
+    change = answer.change
+    rows, use = change.rows, change.model_rows
+    role = "doctor" if "doctor" in rows.labels else change.cluster_role
+    expected = np.nan
+    if role in rows.labels and role != "patient":
+        names = np.array(rows.labels[role].names, dtype=object)[rows.labels[role].code]
+    else:
+        names = np.full(use.size, "all patients", dtype=object)
+    table = pd.DataFrame(
+        {
+            "unit": names[use],
+            "after": rows.after[use],
+            "value": change.scale * rows.outcome[use],
+        }
+    )
+    means = table.pivot_table(index="unit", columns="after", values="value", aggfunc="mean")
+    means = means.reindex(columns=[False, True])
+    found = pd.DataFrame(
+        {
+            "unit": means.index.astype(str),
+            "before": means[False].to_numpy(),
+            "after": means[True].to_numpy(),
+        }
+    )
+    if answer.corrected is not None:
+        before = float(change.scale * rows.outcome[use & ~rows.after].mean())
+        expected = before + answer.corrected.expected
+        found = pd.concat(
+            [
+                found,
+                pd.DataFrame(
+                    {
+                        "unit": ["all chosen patients"],
+                        "before": [before],
+                        "after": [float(change.scale * rows.outcome[use & rows.after].mean())],
+                    }
+                ),
+            ],
+            ignore_index=True,
+        )
+        found["expected_after"] = np.where(found["unit"] == "all chosen patients", expected, np.nan)
+    else:
+        found["expected_after"] = np.nan
+    return found
+
+
+def _leave_one_out(answer: ChangeAnswer) -> pd.DataFrame:
+    change = answer.change
+    if change.jackknife is None or len(change.jackknife.without) != change.n_clusters:
+        return pd.DataFrame(columns=["cluster", "mean", "lower", "upper"])
+    from scipy.special import stdtrit
+
+    place = PARTS.index("within")
+    values = change.jackknife.without[:, place]
+    count = change.n_clusters
+    error = change.jackknife.errors_without()[:, place]
+    reach = float(stdtrit(count - 2, 0.5 + DEFAULT_LEVEL / 2)) if count > 2 else np.nan
+    return pd.DataFrame(
+        {
+            "cluster": list(change.cluster_names),
+            "mean": values,
+            "lower": values - reach * error,
+            "upper": values + reach * error,
+        }
+    )
+
+
+def _kitagawa(answer: ChangeAnswer) -> pd.DataFrame:
+    parts = part_estimates(answer.change, unit=answer.unit)
+    main = main_estimate(answer.change, unit=answer.unit)
+    order = [name for name in ("mix", "within", "entry", "exit", "total") if name in parts]
+    rows = []
+    for name in order:
+        one = main if name == "within" else parts[name]
+        lower, upper = one.interval(level=DEFAULT_LEVEL)
+        rows.append((name, one.value, lower, upper))
+    return pd.DataFrame(rows, columns=["part", "mean", "lower", "upper"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

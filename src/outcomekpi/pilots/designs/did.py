@@ -1,6 +1,6 @@
 """Rung 4: difference in differences, with what a break of parallel trends would do to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from outcomekpi.pilots.data.panel import (
     Control,
     PanelColumns,
+    PanelData,
     PanelGaps,
     Rows,
     Weights,
@@ -17,7 +18,6 @@ from outcomekpi.pilots.data.selected_periods import check_selected_in
 from outcomekpi.pilots.designs.did_controls import check_covariates, limit_controls
 from outcomekpi.pilots.designs.did_estimation import DidAnswer, estimate_effect
 from outcomekpi.pilots.designs.did_findings import describe_effect
-from outcomekpi.pilots.designs.did_missing import bound_missing
 from outcomekpi.pilots.designs.did_options import (
     DidEstimator,
     DidFamily,
@@ -31,7 +31,36 @@ from outcomekpi.pilots.ladder.findings import Findings, Rung
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
 
-__all__ = ["DifferenceInDifferences"]
+__all__ = ["DifferenceInDifferences", "bound_missing"]
+
+
+# What missing outcomes of the treated could have done to the effect, at worst and at best
+def bound_missing(
+    data: object,
+    panel: PanelData,
+    columns: PanelColumns,
+    options: DidOptions,
+    *,
+    draws: int,
+    rng: np.random.Generator,
+) -> tuple[float, float] | None:
+    """Effect if every missing outcome of the treated after the start had been 0, and if 1.
+
+    Returns
+    -------
+    effects with 0 and with 1, in percentage points; None unless outcomes of patients are 0 or 1
+    and more of the treated are missing after the start than before
+    """
+    before, after = panel.missing["treated"]
+    if columns.rows != "patients" or not panel.is_share or after <= before:
+        return None
+    found = []
+    for value in (0.0, 1.0):
+        filled = replace(columns, fill=value)
+        full = limit_controls(read_panel(data, filled), options)
+        answer = estimate_effect(full, filled, options, draws=draws, rng=rng)
+        found.append(answer.main.value)
+    return found[0], found[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

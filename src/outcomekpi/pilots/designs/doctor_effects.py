@@ -10,6 +10,8 @@ from outcomekpi.pilots.data.patient_columns import PatientColumns, PatientFamily
 from outcomekpi.pilots.data.patient_rows import read_patients
 from outcomekpi.pilots.designs.before_after_checks import look_for_selection
 from outcomekpi.pilots.designs.before_after_facts import ChangeAnswer, state_claim
+from outcomekpi.pilots.designs.before_after_threats import list_threats as list_change_threats
+from outcomekpi.pilots.designs.before_after_threats import spell_tipping
 from outcomekpi.pilots.designs.change_estimates import naive_estimate
 from outcomekpi.pilots.designs.doctor_changes import standardize_changes
 from outcomekpi.pilots.designs.doctor_effects_facts import (
@@ -21,7 +23,6 @@ from outcomekpi.pilots.designs.doctor_effects_facts import (
     state_estimand,
     tabulate,
 )
-from outcomekpi.pilots.designs.doctor_effects_threats import list_threats
 from outcomekpi.pilots.designs.missing_outcomes import bound_missing
 from outcomekpi.pilots.designs.patient_change import ChangeOptions, measure_change
 from outcomekpi.pilots.designs.selected_baseline import (
@@ -38,15 +39,35 @@ from outcomekpi.pilots.estimators.doctor_change_draws import (
     sample_by_quadrature,
 )
 from outcomekpi.pilots.estimators.regression_result import RegressionToMean
-from outcomekpi.pilots.ladder.findings import Findings, Rung
+from outcomekpi.pilots.ladder.findings import Findings, Rung, Threat
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
 from outcomekpi.tables.times import TimeUnit
 
-__all__ = ["DoctorEffects"]
+__all__ = ["DoctorEffects", "list_threats"]
 
 Engine = Literal["quadrature", "nuts"]
 MOST_DRAWS = 20_000_000
+
+
+# What else could have changed doctors' results, and how strong it would have to be
+def list_threats(answer: DoctorAnswer, program: Program) -> tuple[Threat, ...]:
+    """List other explanations: those of any before/after, and patients moving between doctors."""
+    amount, _ = spell_tipping(answer.plain.main)
+    found = list_change_threats(answer.plain, program)
+    spread = next(one for one in answer.plain.estimates if one.name == "SD of the doctors' changes")
+    return (
+        *found,
+        Threat(
+            name="few doctors carry it",
+            direction="either",
+            tipping=f"the average of {amount} hides changes that differ between doctors by an SD "
+            f"of {spread.value:.4g} {spread.unit}",
+            handled="the change of each doctor is in the table of doctors",
+        ),
+    )
+
+
 """Patients times draws; fewer draws are taken of larger tables."""
 
 

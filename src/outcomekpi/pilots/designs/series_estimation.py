@@ -1,11 +1,15 @@
 """From a series to its findings, for one series and for a controlled one."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.data.series import (
     PERCENT,
     SeriesColumns,
@@ -13,7 +17,7 @@ from outcomekpi.pilots.data.series import (
     read_series,
 )
 from outcomekpi.pilots.designs.series_answer import SeriesAnswer, spell_time
-from outcomekpi.pilots.designs.series_bounds import bound_estimates
+from outcomekpi.pilots.designs.series_bounds import bound_estimates, clip_levels
 from outcomekpi.pilots.designs.series_effects import (
     EffectWords,
     SeriesEffect,
@@ -39,8 +43,6 @@ from outcomekpi.pilots.designs.series_model import (
     weigh,
 )
 from outcomekpi.pilots.designs.series_options import SeriesOptions, check_options
-from outcomekpi.pilots.designs.series_tables import tabulate
-from outcomekpi.pilots.designs.series_threats import list_threats
 from outcomekpi.pilots.designs.series_variants import draw_wandering, list_priors, list_variants
 from outcomekpi.pilots.designs.series_wandering import Wandering, choose_method, judge_wandering
 from outcomekpi.pilots.estimators.bayesian_series import (
@@ -51,11 +53,12 @@ from outcomekpi.pilots.estimators.segmented import SeriesFit
 from outcomekpi.pilots.estimators.structural_series import (
     fit_structural,
 )
+from outcomekpi.pilots.estimators.working_series import inverse_link
 from outcomekpi.pilots.ladder.estimates import Estimate
-from outcomekpi.pilots.ladder.findings import Findings
+from outcomekpi.pilots.ladder.findings import Findings, Threat
 from outcomekpi.pilots.ladder.program import Program
 
-__all__ = ["estimate_series"]
+__all__ = ["estimate_series", "list_threats", "tabulate"]
 
 Floats = NDArray[np.float64]
 ORIGINS = {
@@ -67,6 +70,176 @@ ORIGINS = {
     "quasi": "quasi-likelihood, independent errors, {degrees}",
     "independent": "independent errors, {degrees}",
 }
+
+
+# Tables of an interrupted series: counterfactual, forecast, variants
+LEVELS = ("fitted", "counterfactual", "lower", "upper")
+
+
+# What else could have moved a series, and how strong it would have to be
+def list_threats(answer: SeriesAnswer, program: Program) -> tuple[Threat, ...]:
+    """List other explanations, each with the size that would undo the main effect."""
+    amount, edge = _tipping(answer.main)
+    controlled = answer.options.control_as != "none"
+    where = "in the treated series alone" if controlled else "at the same time"
+    steps = float(answer.data.since[answer.model.counted].mean())
+    threats = [
+        Threat(
+            name="history",
+            direction="either",
+            tipping=f"something else that changed the outcome by {amount} {where} leaves no "
+            f"effect; {edge}",
+            handled="what moves treated and control alike cancels" if controlled else "",
+        ),
+        Threat(
+            name="instrumentation",
+            direction="either",
+            tipping=f"a change of measurement, coding or coverage at the start worth {amount} "
+            "leaves no effect",
+            handled=program.measurement_changes or "",
+        ),
+    ]
+    bend = _bend(answer, steps)
+    if bend:
+        threats.append(
+            Threat(
+                name="bent trend",
+                direction="either",
+                tipping=bend,
+                handled="a straight trend before the start is in the model",
+            )
+        )
+    if program.selected_on_baseline:
+        threats.append(
+            Threat(
+                name="regression to the mean",
+                direction="towards benefit",
+                tipping=f"a fall back of {amount} on its own, because the start followed extreme "
+                "values, leaves no effect",
+                handled="points before the extreme ones carry the trend; leave the extreme ones "
+                "out and compare",
+            )
+        )
+    return tuple(threats)
+
+
+def _tipping(main: Estimate) -> tuple[str, str]:
+    """Write the size that makes the effect nil, and the one that takes its clarity."""
+    lower, upper = main.interval(level=DEFAULT_LEVEL)
+    ratio = main.scale == "log"
+    amount = f"a factor of {main.value:.4g}" if ratio else f"{main.value:.4g} {main.unit}"
+    if not main.excludes_null(level=DEFAULT_LEVEL):
+        return amount, f"the {DEFAULT_LEVEL:.0%} interval includes no effect as it is"
+    near = lower if abs(lower - main.null) < abs(upper - main.null) else upper
+    small = f"a factor of {near:.4g}" if ratio else f"{near:.4g} {main.unit}"
+    return amount, f"{small} is enough for the {DEFAULT_LEVEL:.0%} interval to include no effect"
+
+
+def _bend(answer: SeriesAnswer, steps: float) -> str:
+    """Change of the trend at the start, without a program, that makes the effect nil."""
+    if steps <= 0 or answer.options.method == "structural":
+        return ""
+    step = answer.data.times.step
+    if answer.main.scale == "log":
+        each = np.exp(np.log(answer.main.value) / steps)
+        return (
+            f"a trend that by itself turned by a factor of {each:.4g} a {step} at the start "
+            "leaves no effect"
+        )
+    return (
+        f"a trend that by itself turned by {answer.main.value / steps:.4g} {answer.main.unit} a "
+        f"{step} at the start leaves no effect"
+    )
+
+
+def tabulate(answer: SeriesAnswer) -> Mapping[str, pd.DataFrame]:
+    """Write every table; levels are cut at the bounds of the outcome.
+
+    Returns
+    -------
+    "counterfactual" : time, observed, fitted, counterfactual, lower, upper (of the expected
+        counterfactual, without the noise of single points), after
+    "forecast" : time, observed, mean, lower, upper (of the point itself, noise included) after
+        the start, from the points before it; absent where they are too few
+    "variants" : variant, mean, lower, upper: the main effect under other models of the noise
+    "prior_sensitivity" : prior, mean, lower, upper; of a Bayesian fit alone
+    """
+    tables = {"counterfactual": _counterfactual(answer)}
+    if answer.forecast is not None:
+        tables["forecast"] = _forecast(answer)
+    for name, first, named in (
+        ("variants", "variant", answer.variants),
+        ("prior_sensitivity", "prior", answer.priors),
+    ):
+        if named:
+            rows = [(words, one.value, *one.interval(level=DEFAULT_LEVEL)) for words, one in named]
+            frame = pd.DataFrame(rows, columns=[first, "mean", "lower", "upper"])
+            frame.attrs.update(
+                level=DEFAULT_LEVEL, estimate=answer.main.name, unit=answer.main.unit
+            )
+            tables[name] = frame
+    return tables
+
+
+def _counterfactual(answer: SeriesAnswer) -> pd.DataFrame:
+    model, family = answer.model, answer.model.family
+    fitted = answer.predictor(model.terms, level=DEFAULT_LEVEL)[0]
+    center, lower, upper = answer.predictor(model.without, level=DEFAULT_LEVEL)
+    frame = pd.DataFrame(
+        {
+            "time": answer.data.times.labels,
+            "observed": answer.data.rate,
+            "fitted": inverse_link(family, fitted),
+            "counterfactual": inverse_link(family, center),
+            "lower": inverse_link(family, lower),
+            "upper": inverse_link(family, upper),
+            "after": answer.data.after,
+        }
+    )
+    if answer.data.control is not None:
+        unknown = ~np.isfinite(answer.data.control)
+        frame.loc[unknown, ["fitted", "counterfactual", "lower", "upper"]] = np.nan
+    per = {"gaussian": answer.columns.unit or "", "binomial": "share of trials"}
+    frame = clip_levels(frame, LEVELS, answer.columns.limits)
+    frame.attrs.update(
+        level=DEFAULT_LEVEL,
+        unit=per.get(family, answer.words.unit),
+        interval="of the expected counterfactual, without the noise of single points",
+    )
+    return frame
+
+
+def _forecast(answer: SeriesAnswer) -> pd.DataFrame:
+    forecast = answer.forecast
+    if forecast is None:
+        return pd.DataFrame()
+    ahead = np.flatnonzero(forecast.ahead)
+    observed = answer.data.rate[ahead]
+    weights = (forecast.selection * forecast.slope[:, None])[ahead]
+    if answer.forecast_draws is not None:
+        drawn = answer.forecast_draws.coefficients
+        gaps = drawn @ weights[:, : drawn.shape[1]].T
+        tail = (1.0 - DEFAULT_LEVEL) / 2.0
+        low, high = np.quantile(gaps, [tail, 1.0 - tail], axis=0)
+        center = gaps.mean(axis=0)
+    else:
+        found = np.array([forecast.fit.contrast(row) for row in weights])
+        half = stdtrit(np.minimum(found[:, 2], 1e9), 0.5 + DEFAULT_LEVEL / 2.0) * found[:, 1]
+        center, low, high = found[:, 0], found[:, 0] - half, found[:, 0] + half
+    frame = pd.DataFrame(
+        {
+            "time": answer.data.times.labels[ahead],
+            "observed": observed,
+            "mean": observed - center,
+            "lower": observed - high,
+            "upper": observed - low,
+        }
+    )
+    frame = clip_levels(frame, ["mean", "lower", "upper"], answer.columns.limits)
+    frame.attrs.update(
+        level=DEFAULT_LEVEL, interval="of the point itself, autocorrelated noise included"
+    )
+    return frame
 
 
 def estimate_series(

@@ -1,24 +1,29 @@
 """The one place where diff-diff and pyfixest are called: plain numbers in, plain numbers out."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import EngineError
+from outcomekpi.declare.errors import EngineError, OutcomeKPIError, SpecError
 from outcomekpi.pilots.estimators.did_fits import AverageFit, CellFit
 from outcomekpi.pilots.estimators.event_study import EventStudy
-from outcomekpi.pilots.estimators.libraries import heard, load_library
-from outcomekpi.pilots.estimators.share_regression import fit_shares
 
 __all__ = [
     "LibraryFamily",
     "fit_callaway_santanna",
     "fit_cells",
     "fit_etwfe",
+    "fit_shares",
     "fit_two_by_two",
+    "heard",
+    "load_library",
     "smoothness_interval",
     "synthetic_weights",
     "wild_bootstrap_interval",
@@ -27,6 +32,90 @@ __all__ = [
 Floats = NDArray[np.float64]
 LibraryFamily = Literal["gaussian", "logit", "poisson"]
 FEW_FOR_RADEMACHER = 12
+
+
+# How diff-diff and pyfixest are imported, and what becomes of their warnings and errors
+ADVICE = ("Consider ", "See ")
+
+
+# Log odds of shares of patients, with intervals that are robust to clusters
+def fit_shares(
+    data: pd.DataFrame, terms: list[str], cluster: str
+) -> tuple[pd.Series, pd.DataFrame]:
+    """Fit log odds of shares by quasi-likelihood.
+
+    Parameters
+    ----------
+    data : ``outcome`` between 0 and 1, ``start``, ``time``, the terms and the cluster
+    terms : columns that enter linearly
+    cluster : column
+
+    Returns
+    -------
+    coefficients, covariance : labeled by term; clustered, factor G / (G - 1)
+    """
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
+
+    dummies = [
+        pd.get_dummies(data[name], prefix=name, drop_first=name == "time", dtype=float)
+        for name in ("start", "time")
+    ]
+    matrix = pd.concat([data[terms], *dummies], axis=1)
+    fit = GLM(data["outcome"], matrix, family=Binomial()).fit(
+        cov_type="cluster",
+        cov_kwds={"groups": data[cluster].to_numpy(), "use_correction": False},
+    )
+    count = data[cluster].nunique()
+    covariance = pd.DataFrame(fit.cov_params() * (count / (count - 1)), matrix.columns)
+    covariance.columns = matrix.columns
+    return fit.params, covariance
+
+
+def load_library(name: str) -> ModuleType:
+    """Import diff-diff or pyfixest, or say how to get it.
+
+    Raises
+    ------
+    SpecError
+        The library is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise SpecError(
+            f"Difference in differences needs the library {name.replace('_', '-')}, which is not "
+            "installed. Install it with: pip install 'outcomekpi[did]'"
+        ) from error
+
+
+@contextmanager
+def heard(notes: list[str]) -> Iterator[None]:
+    """Keep what a library warns of as notes, and turn its errors into ours.
+
+    Raises
+    ------
+    EngineError
+        The library could not estimate; quotes its reason.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except OutcomeKPIError:
+            raise
+        except (ValueError, KeyError, RuntimeError, np.linalg.LinAlgError) as error:
+            reason = " ".join(str(error).split())
+            raise EngineError(
+                f"The effect cannot be estimated from these data: {reason}"
+            ) from error
+    for one in caught:
+        if not issubclass(one.category, DeprecationWarning | FutureWarning):
+            # advice names options of the library, which are not ours
+            said = " ".join(str(one.message).split()).split(". ")
+            text = ". ".join(part for part in said if not part.startswith(ADVICE)).rstrip(".") + "."
+            if text not in notes:
+                notes.append(text)
 
 
 def survey_weights(frame: pd.DataFrame, cluster: str) -> dict[str, Any]:
