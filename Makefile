@@ -6,7 +6,7 @@ PYTHON ?=
 DEMO_DIR ?= outcomekpi-demo
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test reproduce notebooks validate bench lint docs reference constraints clean
+.PHONY: help demo test quick files reproduce notebooks validate bench lint docs reference constraints clean
 
 help: ## Show what there is to do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,12 @@ demo: $(VENV)/.stamp ## Evaluate real patients (medpar) and say where the report
 
 test: $(VENV)/.stamp ## Run the tests and execute every notebook
 	OUTCOMEKPI_FAST=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --nbmake tests notebooks
+
+quick: $(VENV)/.stamp ## Run the tests that take no time (two minutes): before every small step
+	OUTCOMEKPI_FAST=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile -m "not slow and not validate" tests
+
+files: $(VENV)/.stamp ## List every module with what it holds (ROOM=tables for one room)
+	@$(PY) docs/list_files.py $(ROOM)
 
 reproduce: $(VENV)/.stamp ## Execute every notebook from scratch and compare what it shows
 	$(PY) notebooks/build.py --check

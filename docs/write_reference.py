@@ -1,11 +1,10 @@
 """Write what would drift if it were written by hand, each from its source.
 
-docs/reference.md and the table of files in ARCHITECTURE.md come from the docstrings, the stub for
-type checkers from public_names.py, the tables of
-docs/methods/REGISTRY.md from the registry that the package reads, and from the pages beside it.
+docs/reference.md comes from the docstrings, the stub for type checkers from public_names.py, the
+tables of docs/methods/REGISTRY.md from the registry that the package reads, and from the pages
+beside it.
 """
 
-import ast
 import inspect
 import re
 from pathlib import Path
@@ -35,18 +34,6 @@ def first_line(name: str) -> str:
     value = getattr(outcomekpi, name)
     text = OTHER.get(name) or (inspect.getdoc(value) or "").splitlines()[0]
     return text.replace("|", "\\|")
-
-
-def list_files() -> str:
-    """Return the table of modules, each with the first line of its docstring."""
-    package = Path(outcomekpi.__file__).parent
-    rows = ["| file | what it holds |", "|---|---|"]
-    for path in sorted(package.rglob("*.py"), key=lambda p: (p.parent != package, p)):
-        meaning = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-        if meaning:
-            first = meaning.splitlines()[0].replace("|", "\\|")
-            rows.append(f"| `{path.relative_to(package).as_posix()}` | {first} |")
-    return "\n".join(rows)
 
 
 def list_methods(folder: Path) -> str:
@@ -156,6 +143,5 @@ if __name__ == "__main__":
     write_names(docs / "reference.md")
     stub = Path(outcomekpi.__file__).with_suffix(".pyi")
     stub.write_text(list_stub(), encoding="utf-8")
-    write_table(docs.parent / "ARCHITECTURE.md", "files", list_files())
     write_table(docs / "methods" / "REGISTRY.md", "methods", list_registry(docs / "methods"))
     write_table(docs / "methods" / "REGISTRY.md", "pages", list_methods(docs / "methods"))

@@ -294,11 +294,28 @@ def run_python(code):
     return done.stdout.strip()
 
 
-def test_architecture_lists_exactly_the_files_that_exist():
+def test_the_map_of_the_house_shows_every_room_on_its_floor():
     page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `([\w/]+\.py)` \|", page, flags=re.M)
-    files = [path.relative_to(PACKAGE).as_posix() for path in MODULES]
-    assert sorted(listed) == sorted(name for name in files if (PACKAGE / name).stat().st_size)
+    rows = re.findall(r"^\| (\d+) \| `([\w/]+)` \|[^|]+\|([^|]+)\|$", page, flags=re.M)
+    assert {name.replace("/", "."): int(floor) for floor, name, _ in rows} == {
+        name: floor for name, floor in RANK.items() if name
+    }
+    for _, folder, doors in rows:
+        for file in re.findall(r"`(\w+\.py)`", doors):
+            assert (PACKAGE / folder / file).is_file(), f"{folder}/{file}"
+
+
+def test_files_that_contributors_are_sent_to_exist():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    roots = (ROOT, PACKAGE, ROOT / "tests" / "factories")
+    named = set(re.findall(r"`([\w/]+\.(?:py|toml|md))`", page))
+    assert len(named) > 30
+    assert not {name for name in named if not any((root / name).is_file() for root in roots)}
+
+
+@by_module
+def test_every_module_says_in_one_line_what_it_holds(path):
+    assert (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").strip()
 
 
 def test_no_file_holds_a_machine_path_or_a_registry_host():
