@@ -1,7 +1,7 @@
 """The page on a pilot in a real browser: Debian's Chromium, driven by Playwright."""
 
 import pytest
-from browsers import DESKTOP, PHONE, browser, opened  # noqa: F401
+from browsers import DESKTOP, PHONE, opened
 from made_pilot_effects import EVERY_TABLE, SCRIPT, failed_check, made_effect
 
 import outcomekpi as ok
