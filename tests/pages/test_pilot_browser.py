@@ -27,7 +27,7 @@ def pages(tmp_path_factory):
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("name", ["published", "hostile"])
-def test_the_page_never_scrolls_sideways(browser, pages, name, viewport):  # noqa: F811
+def test_the_page_never_scrolls_sideways(browser, pages, name, viewport):
     with opened(browser, pages[name], viewport) as page:
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
@@ -36,7 +36,7 @@ def test_the_page_never_scrolls_sideways(browser, pages, name, viewport):  # noq
         assert all(size > 100 for size in sizes)
 
 
-def test_names_notes_and_facts_are_inert(browser, pages):  # noqa: F811
+def test_names_notes_and_facts_are_inert(browser, pages):
     with opened(browser, pages["hostile"], DESKTOP) as page:
         page.mouse.move(300, 300)
         assert page.evaluate("document.scripts.length") == 1
@@ -44,14 +44,14 @@ def test_names_notes_and_facts_are_inert(browser, pages):  # noqa: F811
         assert SCRIPT in page.locator("h1").inner_text()
 
 
-def test_the_answer_is_on_the_first_screen_of_a_phone(browser, pages):  # noqa: F811
+def test_the_answer_is_on_the_first_screen_of_a_phone(browser, pages):
     with opened(browser, pages["published"], PHONE) as page:
         lead = page.locator(".lead strong")
         assert "The cause of it is not identified." in lead.inner_text()
         assert lead.bounding_box()["y"] + lead.bounding_box()["height"] < PHONE["height"]
 
 
-def test_the_page_prints_whole(browser, pages):  # noqa: F811
+def test_the_page_prints_whole(browser, pages):
     with opened(browser, pages["published"], DESKTOP) as page:
         page.emulate_media(media="print")
         page.set_viewport_size({"width": 688, "height": 970})  # A4 less its margins
