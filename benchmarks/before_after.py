@@ -31,7 +31,7 @@ from outcomekpi.pilots.data.patient_rows import PatientRows
 from outcomekpi.pilots.designs.change_estimates import STEP, main_estimate, naive_estimate
 from outcomekpi.pilots.designs.patient_change import ChangeOptions, measure_change
 from outcomekpi.pilots.estimators.cluster_robust import wild_bootstrap_interval
-from outcomekpi.tables.columns import Labels
+from outcomekpi.tables.labels import Labels
 
 LEVEL = 0.95
 DOCTORS = (5, 10, 20, 40)

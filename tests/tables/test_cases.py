@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.tables.cases import Cases, keep_cases
 from outcomekpi.tables.columns import label_text
+from outcomekpi.tables.labels import read_labels
 
 
 def table(n=12, **changes):
@@ -234,7 +235,9 @@ def test_row_order_does_not_matter(order):
 
 @given(names=st.lists(st.text(min_size=1).filter(str.strip), min_size=4, max_size=4, unique=True))
 def test_relabelling_doctors_permutes_them(names):
-    if len({name.strip() for name in names}) < 4:
+    try:
+        read_labels(pd.Series(names), "doctor")
+    except CasesError:  # one name in two spellings, or a name for nobody
         return
     new = dict(zip(["007", "12", "A", "B"], names, strict=True))
     cases = read()
@@ -271,13 +274,18 @@ def test_the_event_value_is_counted(values, event, expected):
     assert isinstance(cases.event, str)
 
 
-def test_other_values_than_the_event_are_logged():
+def test_other_values_than_the_event_are_no_event_only_if_they_are_named():
     frame = pd.DataFrame({"out": ["dead", "alive", "moved"], "doc": ["a", "b", "a"]})
-    cases = read(frame, outcome="out", doctor="doc", event="dead")
+    with pytest.raises(CasesError) as refusal:
+        read(frame, outcome="out", doctor="doc", event="dead")
+    assert "2 values beside the event: 'alive' 1, 'moved' 1 (rows)" in str(refusal.value)
+    assert "no_event=['alive', 'moved']" in str(refusal.value)
+    with pytest.raises(CasesError, match="1 value that no_event does not name: 'moved'"):
+        read(frame, outcome="out", doctor="doc", event="dead", no_event="alive")
+    cases = read(frame, outcome="out", doctor="doc", event="dead", no_event=["alive", "moved"])
     assert cases.event == "dead"
     assert cases.log == (
-        "The event is 'dead' in column 'out'; every other value ('alive', 'moved') counts as no "
-        "event.",
+        "The event is 'dead' in column 'out'; 'alive', 'moved' counts as no event.",
     )
 
 

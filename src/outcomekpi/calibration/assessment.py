@@ -21,7 +21,8 @@ from outcomekpi.calibration.subgroups import Bands, Subgroups, read_subgroups
 from outcomekpi.declare.errors import CasesError, SpecError, check_choice, check_kind
 from outcomekpi.posterior.fit import Fit
 from outcomekpi.tables.cases import Direction
-from outcomekpi.tables.columns import describe_row, read_labels, read_numbers
+from outcomekpi.tables.columns import describe_row, read_numbers
+from outcomekpi.tables.labels import read_labels
 
 __all__ = ["Clusters", "Prediction", "assess_calibration", "assess_predictions", "read_predictions"]
 

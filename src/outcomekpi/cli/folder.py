@@ -20,6 +20,7 @@ from outcomekpi.declare.errors import StorageError
 __all__ = ["Claim", "check_folder", "claim_folder", "locked", "write_folder"]
 
 LONGEST_NAME = 200
+"""Bytes of a folder's name: the names beside it are longer by 20, and systems stop at 255."""
 
 
 # One run at a time in a folder of results: a lock that ends with the process that holds it
@@ -120,9 +121,6 @@ def _read_holder(descriptor: int) -> str:
         return ""
     process = os.pread(descriptor, 20, 0).decode(errors="replace")
     return f" (process {process})" if process.isdecimal() else ""
-
-
-"""Bytes of a folder's name: the names beside it are longer by 20, and systems stop at 255."""
 
 
 @dataclass(slots=True, kw_only=True)

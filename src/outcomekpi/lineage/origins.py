@@ -43,6 +43,7 @@ PACKAGES = (
     "diff-diff",
     "pyfixest",
 )
+"""What can change a number; the interpreter is recorded beside them."""
 
 
 # Fingerprints of tables and cases: 16 digits that change with any cell
@@ -129,9 +130,6 @@ def _block_sums(values: NDArray[np.generic]) -> bytes:
     sums = np.einsum("ij,j->i", words[:whole].reshape(-1, BLOCK), _weights())
     size = words.size.to_bytes(8, "little")
     return b"".join((size, sums.tobytes(), words[whole:].tobytes()))
-
-
-"""What can change a number; the interpreter is recorded beside them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Covariates: columns read as numbers or categories, complete, finite and worth adjusting for."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,11 @@ from outcomekpi.tables.columns import (
     holds_numbers,
     holds_text,
     list_values,
-    read_labels,
     spell,
     to_floats,
 )
+from outcomekpi.tables.labels import read_labels
+from outcomekpi.tables.spoilt_numbers import describe_spoilt
 
 __all__ = [
     "Covariate",
@@ -46,11 +47,13 @@ class Covariate:
     values : (case,), the numbers in their own type; or the code of each case's category, -1
         where it is missing
     levels : categories as text; None for numbers
+    is_declared : whether the table itself says that it holds categories
     """
 
     name: str
     values: NDArray[Any]
     levels: tuple[str, ...] | None
+    is_declared: bool = False
 
     def is_missing(self) -> NDArray[np.bool_]:
         """(case,), where there is no value."""
@@ -142,7 +145,8 @@ def _read_covariate(column: pd.Series, name: str) -> Covariate:
         place = {level: position for position, level in enumerate(order)}
         lookup = np.fromiter((place[level] for level in names), np.intp, count=len(names))
         names, code = order, np.where(code < 0, -1, lookup[code])
-    return Covariate(name=name, values=code, levels=tuple(names))
+    declared = isinstance(column.dtype, pd.CategoricalDtype)
+    return Covariate(name=name, values=code, levels=tuple(names), is_declared=declared)
 
 
 def _refuse_infinite(column: pd.Series, wrong: NDArray[np.bool_], name: str) -> None:
@@ -240,6 +244,7 @@ def check_categories(
     weights: NDArray[np.float64] | None,
     unit: str,
     index: pd.Index | None = None,
+    classes: Collection[str] = (),
 ) -> None:
     """Refuse categories that nothing can be learned from.
 
@@ -248,11 +253,13 @@ def check_categories(
     weights : (row,), units in each row; None for one each
     unit : what a row stands for, "case" or "doctor"
     index : labels of the rows, to say where an odd cell is
+    classes : columns that the formula says are categories, though they may look like numbers
 
     Raises
     ------
     FormulaError
-        One category only, a category of its own for every row, or a category of one unit.
+        Numbers spoilt by text, one category only, a category of its own for every row, or a
+        category of one unit.
     """
     for covariate in covariates:
         levels = covariate.levels
@@ -263,11 +270,13 @@ def check_categories(
                 f"Covariate {covariate.name!r} is constant: every {unit} is {levels[0]!r}. "
                 "Leave it out of the formula."
             )
+        if not (covariate.is_declared or covariate.name in classes):
+            spoilt = describe_spoilt(covariate.name, covariate.values, levels, index)
+            if spoilt is not None:
+                raise FormulaError(spoilt)
         n_rows = covariate.values.size
         sizes = np.bincount(covariate.values, weights=weights, minlength=len(levels))
         alone = [level for level, size in zip(levels, sizes, strict=True) if size < 2]
-        if alone:
-            _refuse_spoilt_numbers(covariate, levels, index)
         if len(levels) == n_rows:
             raise FormulaError(
                 f"Covariate {covariate.name!r} has {n_rows:,} different texts in {n_rows:,} rows, "
@@ -279,22 +288,6 @@ def check_categories(
                 f"with one {unit} only: {list_values(alone)}. Nothing can be learned from one "
                 f"{unit}: merge them with another category, or exclude them."
             )
-
-
-def _refuse_spoilt_numbers(
-    covariate: Covariate, levels: tuple[str, ...], index: pd.Index | None
-) -> None:
-    """Say so where one odd cell has turned a column of numbers into text."""
-    is_text = pd.to_numeric(pd.Series(levels), errors="coerce").isna().to_numpy()
-    words = [level for level, odd in zip(levels, is_text, strict=True) if odd]
-    if words and len(words) < len(levels) / 2:
-        odd_rows = is_text[covariate.values]
-        first = "" if index is None else f", the first at index {spell(index[odd_rows.argmax()])}"
-        raise FormulaError(
-            f"Covariate {covariate.name!r} holds text, but most of its values are numbers. "
-            f"{int(odd_rows.sum()):,} of {count_of(odd_rows.size, 'row')} are not{first}: "
-            f"{list_values(words)}. Make them missing, or write them as numbers."
-        )
 
 
 def check_identifiers(covariates: Iterable[Covariate], index: pd.Index) -> None:

@@ -20,7 +20,7 @@ from outcomekpi.model.covariates import (
     complete_covariates,
     match_covariates,
 )
-from outcomekpi.model.encoding import Encoding, encode, encode_again
+from outcomekpi.model.encoding import Encoding, encode, encode_again, made_classes
 from outcomekpi.model.formulas import ParsedFormula, parse_formula
 from outcomekpi.model.spec import ModelSpec
 from outcomekpi.tables.cases import Cases
@@ -40,10 +40,12 @@ __all__ = [
 ]
 
 CASELOAD = "cases"
+"""What a doctor-level formula calls the number of patients of each doctor."""
 
 
 # Scaling: mean and standard deviation of a column over patients, and what they rule out
 CONSTANT = 1e-12
+"""Standard deviation, as a share of the mean, that rounding leaves in a constant column."""
 
 
 # Columns that belong to the doctor: doctor means of the case mix, and traits of the doctor
@@ -123,7 +125,6 @@ def doctor_means(
     return means
 
 
-"""Standard deviation, as a share of the mean, that rounding leaves in a constant column."""
 SMALLEST_SCALE = 1e-150
 """Standard deviation whose square can still be represented."""
 BLOCK = 8192
@@ -203,7 +204,6 @@ def refuse_not_finite(column: NDArray[Any], term: str, index: pd.Index) -> None:
     )
 
 
-"""What a doctor-level formula calls the number of patients of each doctor."""
 LARGEST_MATRIX = 8 * 2**30
 """Bytes; a larger matrix means a column with far too many categories."""
 
@@ -269,7 +269,7 @@ def build_design(cases: Cases, spec: ModelSpec) -> tuple[Design, Cases]:
     cases, covariates = complete_covariates(cases, [*case_mix.columns, *traits])
     encoding, case_columns = _encode_case_mix(cases, case_mix, covariates)
     of_doctor = doctor_covariates(cases, {name: covariates[name] for name in traits})
-    check_categories(of_doctor.values(), None, "doctor")
+    check_categories(of_doctor.values(), None, "doctor", None, made_classes(doctor_level.text))
     doctors, doctor_columns = encode(doctor_level, of_doctor, n_rows=len(cases.doctors))
     n_means = len(encoding.names) if spec.mundlak else 0
     means = tuple(f"mean({name})" for name in encoding.names[:n_means])
@@ -312,7 +312,9 @@ def _encode_case_mix(
     cases: Cases, case_mix: ParsedFormula, covariates: dict[str, Covariate]
 ) -> tuple[Encoding, Iterator[NDArray[Any]]]:
     used = {name: covariates[name] for name in case_mix.columns}
-    check_categories(used.values(), cases.trials, "case", cases.frame.index)
+    check_categories(
+        used.values(), cases.trials, "case", cases.frame.index, made_classes(case_mix.text)
+    )
     if cases.trials is None:
         check_identifiers([used[name] for name in case_mix.bare], cases.frame.index)
     n_rows = len(cases.frame)

@@ -15,7 +15,7 @@ from outcomekpi.model.covariates import Covariate, check_categories
 from outcomekpi.model.formulas import ParsedFormula, first_line
 from outcomekpi.tables.columns import label_text
 
-__all__ = ["Encoding", "encode", "encode_again"]
+__all__ = ["Encoding", "encode", "encode_again", "made_classes"]
 
 MADE_CATEGORICAL = re.compile(r"C\((?:`([^`]+)`|([^\W\d]\w*))[,)]")
 
@@ -36,6 +36,11 @@ class Encoding:
     levels: dict[str, tuple[str, ...] | None]
     specification: Any
     names: tuple[str, ...]
+
+
+def made_classes(formula: str) -> set[str]:
+    """Columns that a formula says are categories: those in ``C(...)``."""
+    return {quoted or bare for quoted, bare in MADE_CATEGORICAL.findall(formula)}
 
 
 def encode(
@@ -168,7 +173,7 @@ def _frame_of(
     formula: ParsedFormula, covariates: dict[str, Covariate], n_rows: int
 ) -> pd.DataFrame:
     """Columns as formulaic wants them: whole numbers as decimals, so that powers cannot wrap."""
-    categorical = {quoted or bare for quoted, bare in MADE_CATEGORICAL.findall(formula.text)}
+    categorical = made_classes(formula.text)
     columns = {
         name: covariate.as_column(as_decimal=name not in categorical)
         for name, covariate in covariates.items()

@@ -22,6 +22,7 @@ __all__ = ["ParsedFormula", "check_operators", "first_line", "parse_formula"]
 
 NAME = re.compile(r"[^\W\d][\w.]*")
 LONGEST = 20_000
+"""Characters of a formula that is more than a sum of columns."""
 
 
 # Operators of a formula: whether what they make is what was meant, before anything is made
@@ -141,7 +142,6 @@ def _check_minus(args: list[Any]) -> None:
         )
 
 
-"""Characters of a formula that is more than a sum of columns."""
 LONGEST_SHOWN = 300
 COLOR = re.compile(r"\x1b?\[[0-9;]*m|[⧛⧚\x1b]")
 

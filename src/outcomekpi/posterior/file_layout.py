@@ -33,6 +33,7 @@ __all__ = [
 
 FORMAT = "outcomekpi fit"
 FORMAT_VERSION = 2
+"""2 is sealed by a checksum; nothing in version 1 was ever released."""
 
 
 # What must hold in a saved fit, whoever wrote it: shapes, ranges, and numbers that are numbers
@@ -215,7 +216,6 @@ def _require_word(name: str, value: object, known: tuple[object, ...]) -> None:
         raise ValueError(f"{name} is {value!r}, none of {known}")
 
 
-"""2 is sealed by a checksum; nothing in version 1 was ever released."""
 KEPT_ROLES = ("outcome", "doctor", "hospital", "trials", "exposure", "offset")
 DOCUMENTS = ("spec", "model", "cases", "diagnostics", "provenance")
 _PRIORS = {kind.__name__: kind for kind in (Normal, Flat, *get_args(SDPrior))}

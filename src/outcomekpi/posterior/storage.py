@@ -17,6 +17,7 @@ from outcomekpi.tables.files import replacing
 __all__ = ["check_seal", "load_fit", "save_fit", "seal"]
 
 COMPRESSED = ("design", "observed_data", "constant_data")
+"""Groups that compress well; the draws are noise and would only take time."""
 
 
 # The seal of a saved fit: a checksum after its last byte, so that no changed file is read
@@ -57,9 +58,6 @@ def _digest(file: BinaryIO, size: int) -> bytes:
         state.update(block)
         size -= len(block)
     return state.hexdigest().encode()
-
-
-"""Groups that compress well; the draws are noise and would only take time."""
 
 
 def save_fit(fit: Fit, path: str | Path) -> Path:

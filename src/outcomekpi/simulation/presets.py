@@ -93,6 +93,7 @@ PRESET_SOURCES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         ),
     }
 )
+"""preset -> knob -> source, for every knob that differs from its default."""
 
 
 # What a scenario gives in expectation, and knobs solved so that it gives what was published
@@ -197,9 +198,6 @@ def solve_knob(
         )
     root = float(brentq(gap, *between, xtol=1e-5))
     return change_knob(scenario, bundle, knob, root)
-
-
-"""preset -> knob -> source, for every knob that differs from its default."""
 
 
 def tertiary_hospital(*, program: PublishedProgram = "none") -> Scenario:

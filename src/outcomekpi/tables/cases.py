@@ -10,15 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, check_choice
-from outcomekpi.tables.columns import Labels, compact_labels, count_of, list_values
-from outcomekpi.tables.integrity import (
-    check_duplicates,
-    check_missing,
-    check_numbers,
-    check_outcome,
-    check_variation,
-    find_hospitals,
-)
+from outcomekpi.tables.columns import count_of, list_values
+from outcomekpi.tables.faults import Faults
+from outcomekpi.tables.integrity import check_table, check_variation, find_hospitals
+from outcomekpi.tables.labels import Labels, compact_labels
 from outcomekpi.tables.offsets import OffsetScale, check_offset_scale, describe_offset, read_offset
 from outcomekpi.tables.roles import check_roles, open_table, read_roles
 
@@ -85,6 +80,7 @@ class Cases:
         offset_scale: OffsetScale | None = None,
         direction: Direction | None = None,
         event: object = None,
+        no_event: object = None,
         missing: MissingPolicy = "error",
     ) -> Self:
         """Check a table of cases once, so that nothing later has to.
@@ -111,6 +107,8 @@ class Cases:
             ``exposure`` of a rate per unit of it, a measurement
         direction : whether a "higher" or a "lower" outcome is better
         event : the value of the outcome column that counts as the event
+        no_event : the other value, or a list of the others; needed where there are several, since
+            a patient who was transferred is not one without the event
         missing : "error" refuses rows with missing values, "drop" excludes and logs them
 
         Returns
@@ -149,15 +147,13 @@ class Cases:
         check_offset_scale(offset, offset_scale)
         table, log = open_table(frame)
         roles = check_roles(table, named)
-        read = read_roles(table, roles, event)
-        table, read, excluded = check_missing(table, roles, read, missing)
-        check_numbers(table, roles, read)
-        check_outcome(table, roles, read)
-        risk = read_offset(table, roles, read, offset_scale)
+        faults = Faults()
+        read, unread = read_roles(table, roles, event, no_event, faults=faults)
+        table, read, excluded = check_table(table, roles, read, missing, unread, faults)
+        risk = faults.attempt(read_offset, table, roles, read, offset_scale)
+        faults.raise_all()
         doctors, without_cases = compact_labels(read.doctor)
-        check_duplicates(table, roles, read)
-        hospitals, hospital_code = find_hospitals(table, roles, read, doctors)
-        check_variation(roles, read, doctors)
+        hospitals, hospital_code = find_hospitals(table, roles, read)
         return cls(
             frame=table,
             roles=roles,

@@ -1,52 +1,30 @@
-"""One column at a time: text labels, numbers and events read from any kind of column."""
+"""One column at a time: what it holds, numbers read from any kind of it, and how to say so."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError, did_you_mean
+from outcomekpi.declare.errors import CasesError
 
 __all__ = [
-    "Labels",
-    "compact_labels",
     "count_of",
     "describe_row",
     "holds_numbers",
     "holds_text",
     "label_text",
     "list_values",
-    "read_events",
-    "read_labels",
     "read_numbers",
     "spell",
+    "to_floats",
 ]
 
-LARGEST_EXACT_FLOAT = 2**53
 LARGEST_NUMBER = 1e15
 """Of outcomes, trials and exposures: above it, decimal numbers no longer tell n from n + 1."""
 SHOWN_VALUES = 6
-IDENTIFIERS = ("doctor", "hospital", "patient", "unit", "indicator", "cluster")
-"""Roles of columns that tell people, places or indicators apart."""
-NO_IDENTIFIERS = (bool, np.bool_, bytes, bytearray, timedelta, np.timedelta64)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Labels:
-    """Labels of a column as sorted text, and the position of each row's label.
-
-    Attributes
-    ----------
-    names : sorted labels
-    code : (case,), position in ``names``; -1 where the label is missing or blank
-    """
-
-    names: list[str]
-    code: NDArray[np.intp]
 
 
 def spell(value: object) -> str:
@@ -131,100 +109,6 @@ def to_floats(column: pd.Series) -> NDArray[np.float64]:
     return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
-def read_labels(column: pd.Series, role: str) -> Labels:
-    """Turn identifiers into sorted text labels and a code for each row.
-
-    Parameters
-    ----------
-    column : identifiers of any type; missing and blank ones get code -1
-    role : what the column is, for messages
-
-    Raises
-    ------
-    CasesError
-        Cells that hold lists and the like, labels that differ only in blanks around them, numbers
-        too long to be exact; or truth values, time spans or bytes where somebody is identified.
-    """
-    try:
-        raw, uniques = pd.factorize(column)
-    except TypeError as error:
-        first = column.dropna().iloc[0]
-        raise CasesError(
-            f"Column {column.name!r} ({role}) must hold text or numbers; its cells hold "
-            f"{type(first).__name__} objects. Turn them into text."
-        ) from error
-    _check_identifiers(column, uniques, role)
-    _check_exact(column, uniques, role)
-    texts = [label_text(value) for value in uniques.tolist()]
-    names = sorted({text for text in texts if text.strip()})
-    _check_blanks(names, column.name, role)
-    position = {name: number for number, name in enumerate(names)}
-    lookup = np.fromiter((position.get(text, -1) for text in [*texts, ""]), np.intp)
-    return Labels(names=names, code=lookup[raw])
-
-
-def _check_identifiers(column: pd.Series, uniques: pd.Index, role: str) -> None:
-    """Refuse what tells nobody apart: truth values, time spans and bytes."""
-    if role not in IDENTIFIERS:
-        return
-    odd = [value for value in uniques.tolist() if isinstance(value, NO_IDENTIFIERS)]
-    if pd.api.types.is_timedelta64_dtype(uniques.dtype):
-        odd = uniques.tolist()  # numpy hands nanoseconds out as numbers
-    if odd:
-        raise CasesError(
-            f"Column {column.name!r} ({role}) must hold names or numbers that tell one {role} from "
-            f"another; it holds {type(odd[0]).__name__} values such as {odd[0]!r:.60}. Name the "
-            "column of identifiers, or turn it into text."
-        )
-
-
-def _check_exact(column: pd.Series, uniques: pd.Index, role: str) -> None:
-    if not pd.api.types.is_float_dtype(uniques.dtype) or not len(uniques):
-        return
-    values = np.asarray(uniques, dtype=np.float64)
-    if np.isinf(values).any():
-        wrong = np.isinf(to_floats(column))
-        raise CasesError(
-            f"Column {column.name!r} ({role}) must hold finite identifiers. "
-            f"{describe_row(column.index, wrong)}. Correct them in the table."
-        )
-    if np.abs(values).max() >= LARGEST_EXACT_FLOAT:
-        wrong = np.abs(np.nan_to_num(to_floats(column))) >= LARGEST_EXACT_FLOAT
-        raise CasesError(
-            f"Column {column.name!r} ({role}) must hold identifiers that are exact. "
-            f"{describe_row(column.index, wrong)}: decimal numbers above 2**53 have lost their "
-            "last digits, so that different identifiers may look alike. Read the column as text."
-        )
-
-
-def _check_blanks(names: list[str], column: object, role: str) -> None:
-    if not any(name != name.strip() for name in names):
-        return
-    seen: dict[str, str] = {}
-    pairs = []
-    for name in names:
-        twin = seen.setdefault(name.strip(), name)
-        if twin != name:
-            pairs.append((twin, name))
-    if pairs:
-        first, second = pairs[0]
-        raise CasesError(
-            f"Column {column!r} ({role}) has {len(pairs):,} label(s) that differ from another one "
-            f"only in blanks around them, the first {first!r} and {second!r}. "
-            "Strip the blanks from that column first."
-        )
-
-
-def compact_labels(labels: Labels) -> tuple[Labels, list[str]]:
-    """Drop the labels that no row has; return them as well."""
-    present = np.bincount(labels.code, minlength=len(labels.names)) > 0
-    if present.all():
-        return labels, []
-    names = [name for name, here in zip(labels.names, present, strict=True) if here]
-    lost = [name for name, here in zip(labels.names, present, strict=True) if not here]
-    return Labels(names=names, code=(np.cumsum(present) - 1)[labels.code]), lost
-
-
 def read_numbers(column: pd.Series, role: str) -> NDArray[np.float64]:
     """Read a column as numbers, missing values to NaN.
 
@@ -264,43 +148,3 @@ def _check_size(values: NDArray[np.float64], column: pd.Series, role: str) -> ND
             "use a larger unit."
         )
     return values
-
-
-def read_events(column: pd.Series, event: object) -> tuple[NDArray[np.float64], str]:
-    """Count one value of the outcome column as the event: 1 there, 0 elsewhere, NaN if missing.
-
-    Returns
-    -------
-    events, label : (case,) 0, 1 or NaN; and the event value as text
-
-    Raises
-    ------
-    CasesError
-        No row has the event value; lists the values seen.
-    """
-    labels = read_labels(column, "outcome")
-    wanted = _event_label(event, labels.names, is_number=holds_numbers(column))
-    if wanted is None:
-        raise CasesError(
-            f"event={event!r} is not a value of the outcome column {column.name!r}. "
-            f"Values seen: {list_values(labels.names)}.{did_you_mean(str(event), labels.names)}"
-        )
-    events = (labels.code == labels.names.index(wanted)).astype(np.float64)
-    events[labels.code < 0] = np.nan
-    return events, wanted
-
-
-def _event_label(event: object, names: list[str], *, is_number: bool) -> str | None:
-    text = label_text(event)
-    if text in names:
-        return text
-    if not is_number:
-        return None
-    # 1, "1.0", "true" and True name the same event of a column of numbers or booleans
-    truth = {"true": "1", "false": "0"}.get(text.strip().lower(), text.strip())
-    try:
-        number = float(truth)
-    except ValueError:
-        return None
-    spoken = {0.0: "False", 1.0: "True"}.get(number, "")
-    return next((name for name in (label_text(number), spoken) if name in names), None)

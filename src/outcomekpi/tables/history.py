@@ -10,12 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, check_choice, did_you_mean
-from outcomekpi.tables.columns import count_of, holds_text, list_values, read_labels, read_numbers
+from outcomekpi.tables.columns import count_of, holds_text, list_values, read_numbers
 from outcomekpi.tables.completion import Reading
 from outcomekpi.tables.cycle_order import order_cycles
 from outcomekpi.tables.history_gaps import name_gaps
+from outcomekpi.tables.labels import read_labels
 from outcomekpi.tables.roles import open_table
 from outcomekpi.tables.times import TimeUnit
+from outcomekpi.tables.totals import refuse_totals
 
 __all__ = ["ALL_UNITS", "CycleHistory", "HistoryCounts", "Reading", "read_counts", "read_targets"]
 
@@ -298,6 +300,12 @@ class CycleHistory:
         numbers, sentences = read_counts(table, roles, percent=percent)
         checked = pd.DataFrame({**labels, **numbers})
         checked["target"] = read_targets(table, roles, percent=percent)
+        counted = {
+            roles.get(role, role): numbers[role].astype(np.float64)
+            for role in ("numerator", "denominator")
+        }
+        same = checked.groupby(["indicator", "cycle"]).ngroup().to_numpy()
+        refuse_totals(counted, table.index, group=same if "unit" in roles else None)
         _check_doubled(checked, table.index, roles)
         checked, dropped = _drop_empty(checked)
         rank = {label: position for position, label in enumerate(cycles.labels)}

@@ -1,6 +1,6 @@
 """Integrity of a table of cases: complete, finite, countable, nested, and worth comparing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, replace
 from typing import Any, Protocol
 
@@ -9,17 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError
-from outcomekpi.tables.columns import Labels, compact_labels, count_of, describe_row, spell
+from outcomekpi.tables.columns import count_of, describe_row, spell
+from outcomekpi.tables.faults import Faults
+from outcomekpi.tables.labels import Labels, compact_labels
 from outcomekpi.tables.roles import ReadColumns
+from outcomekpi.tables.totals import refuse_totals
 
-__all__ = [
-    "check_duplicates",
-    "check_missing",
-    "check_numbers",
-    "check_outcome",
-    "check_variation",
-    "find_hospitals",
-]
+__all__ = ["check_table", "check_variation", "find_hospitals"]
 
 
 class HasOutcome(Protocol):
@@ -31,6 +27,44 @@ class HasOutcome(Protocol):
     def trials(self) -> NDArray[np.float64] | None: ...
     @property
     def exposure(self) -> NDArray[np.float64] | None: ...
+
+
+def check_table(
+    table: pd.DataFrame,
+    roles: Mapping[str, str],
+    read: ReadColumns,
+    missing: str,
+    unread: Collection[str],
+    faults: Faults,
+) -> tuple[pd.DataFrame, ReadColumns, list[str]]:
+    """Run every check that the columns that could be read allow, and gather what they refuse.
+
+    Returns
+    -------
+    table, columns and sentences for the log: without the rows that miss a value, also where
+    ``missing`` refuses such rows, so that the others can be looked at
+    """
+    given = {role: column for role, column in roles.items() if role not in unread}
+    found = faults.attempt(check_missing, table, given, read, missing)
+    if found is None:
+        found = faults.attempt(check_missing, table, given, read, "drop")
+        if found is None:
+            return table, read, []
+    table, read, excluded = found
+    checks: tuple[tuple[Callable[..., object], set[str]], ...] = (
+        (check_numbers, set()),
+        (check_outcome, {"outcome", "trials", "exposure"}),
+        (check_totals, {"outcome", "trials", "exposure"}),
+        (check_duplicates, {"patient", "doctor", "hospital", "period"}),
+        (find_hospitals, {"doctor", "hospital"}),
+    )
+    before = len(faults)
+    for check, needed in checks:
+        if not needed & set(unread):
+            faults.attempt(check, table, given, read)
+    if not {"outcome", "doctor", "trials", "exposure"} & set(unread) and len(faults) == before:
+        faults.attempt(check_variation, given, read, compact_labels(read.doctor)[0])
+    return table, read, excluded
 
 
 def check_missing(
@@ -115,6 +149,14 @@ def _refuse(
         )
 
 
+def check_totals(table: pd.DataFrame, roles: Mapping[str, str], read: ReadColumns) -> None:
+    """Refuse a row of sums, where rows hold counts out of trials or over an exposure."""
+    if read.trials is not None or read.exposure is not None:
+        given = {role: getattr(read, role) for role in ("outcome", "trials", "exposure")}
+        counted = {roles[role]: values for role, values in given.items() if values is not None}
+        refuse_totals(counted, table.index)
+
+
 def check_outcome(table: pd.DataFrame, roles: Mapping[str, str], read: ReadColumns) -> None:
     """Refuse counts that are none, more events than trials, and two values other than 0 and 1."""
     y, name = read.outcome, roles["outcome"]
@@ -168,7 +210,7 @@ def check_duplicates(table: pd.DataFrame, roles: Mapping[str, str], read: ReadCo
 
 
 def find_hospitals(
-    table: pd.DataFrame, roles: Mapping[str, str], read: ReadColumns, doctors: Labels
+    table: pd.DataFrame, roles: Mapping[str, str], read: ReadColumns
 ) -> tuple[pd.Index | None, NDArray[np.intp] | None]:
     """Find the one hospital of each doctor.
 
@@ -179,6 +221,7 @@ def find_hospitals(
     """
     if read.hospital is None:
         return None, None
+    doctors, _ = compact_labels(read.doctor)
     hospitals, _ = compact_labels(read.hospital)
     of_doctor = np.empty(len(doctors.names), dtype=np.intp)
     of_doctor[doctors.code[::-1]] = hospitals.code[::-1]

@@ -10,16 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, did_you_mean
-from outcomekpi.tables.columns import (
-    Labels,
-    count_of,
-    holds_numbers,
-    holds_text,
-    list_values,
-    read_events,
-    read_labels,
-    read_numbers,
-)
+from outcomekpi.tables.columns import count_of, holds_numbers, holds_text, list_values, read_numbers
+from outcomekpi.tables.events import read_events
+from outcomekpi.tables.faults import Faults
+from outcomekpi.tables.labels import Labels, read_labels
 
 __all__ = ["ReadColumns", "check_roles", "open_table", "read_roles"]
 
@@ -146,44 +140,60 @@ def check_roles(table: pd.DataFrame, named: Mapping[str, Any]) -> dict[str, str]
     return roles
 
 
-def read_roles(table: pd.DataFrame, roles: Mapping[str, str], event: object) -> ReadColumns:
-    """Read every column that has a role; missing values become NaN or code -1."""
+def read_roles(
+    table: pd.DataFrame,
+    roles: Mapping[str, str],
+    event: object,
+    no_event: object = None,
+    *,
+    faults: Faults,
+) -> tuple[ReadColumns, frozenset[str]]:
+    """Read every column that has a role; missing values become NaN or code -1.
+
+    Returns
+    -------
+    columns, unread : and the roles whose columns cannot be read, which hold nothing
+    """
     log: list[str] = []
-    labels = {
-        role: read_labels(table[roles[role]], role)
-        for role in ("doctor", "hospital", "period", "patient")
-        if role in roles
-    }
+    read: dict[str, Any] = {}
+    for role in ("doctor", "hospital", "period", "patient"):
+        if role in roles:
+            read[role] = faults.attempt(read_labels, table[roles[role]], role)
+    for role in ("trials", "exposure", "offset"):
+        if role in roles:
+            read[role] = faults.attempt(read_numbers, table[roles[role]], role)
+    outcome = faults.attempt(_read_outcome, table[roles["outcome"]], roles, event, no_event)
+    read["outcome"] = outcome
+    unread = frozenset(role for role, found in read.items() if found is None)
     for role in ("doctor", "hospital"):
-        if role in roles and holds_numbers(table[roles[role]]):
-            example = next(iter(labels[role].names), "")
+        if read.get(role) is not None and holds_numbers(table[roles[role]]):
+            example = next(iter(read[role].names), "")
             log.append(
                 f"The numbers in column {roles[role]!r} ({role}) are kept as text, "
                 f"such as {example!r}."
             )
-    numbers = {
-        role: read_numbers(table[roles[role]], role)
-        for role in ("trials", "exposure", "offset")
-        if role in roles
-    }
-    outcome, label, sentences = _read_outcome(table[roles["outcome"]], roles, event)
-    return ReadColumns(
-        outcome=outcome,
-        doctor=labels["doctor"],
-        hospital=labels.get("hospital"),
-        period=labels.get("period"),
-        patient=labels.get("patient"),
-        trials=numbers.get("trials"),
-        exposure=numbers.get("exposure"),
-        offset=numbers.get("offset"),
+    nobody = Labels(names=[""], code=np.zeros(len(table), dtype=np.intp))
+    values, label, sentences = outcome or (np.zeros(len(table)), None, [])
+    columns = ReadColumns(
+        outcome=values,
+        doctor=read["doctor"] or nobody,
+        hospital=read.get("hospital"),
+        period=read.get("period"),
+        patient=read.get("patient"),
+        trials=read.get("trials"),
+        exposure=read.get("exposure"),
+        offset=read.get("offset"),
         event=label,
         log=(*log, *sentences),
     )
+    return columns, unread
 
 
 def _read_outcome(
-    column: pd.Series, roles: Mapping[str, str], event: object
+    column: pd.Series, roles: Mapping[str, str], event: object, no_event: object
 ) -> tuple[NDArray[np.float64], str | None, list[str]]:
+    if event is None and no_event is not None:
+        raise CasesError("no_event names values beside the event; name the event too: event=...")
     if event is not None:
         if "trials" in roles:
             raise CasesError(
@@ -191,10 +201,8 @@ def _read_outcome(
                 f"outcome column {column.name!r} counts the events of each row. "
                 "Leave out event or trials."
             )
-        events, label = read_events(column, event)
-        others = read_labels(column, "outcome").names
-        others.remove(label)
-        rest = f"; every other value ({list_values(others)}) counts as no event" if others else ""
+        events, label, others = read_events(column, event, no_event)
+        rest = f"; {list_values(others)} counts as no event" if others else ""
         return events, label, [f"The event is {label!r} in column {column.name!r}{rest}."]
     if holds_text(column) and not {"trials", "exposure"} & set(roles):
         names = read_labels(column, "outcome").names

@@ -10,7 +10,8 @@ from outcomekpi.declare.errors import CasesError, did_you_mean
 from outcomekpi.pilots.data.panel_times import PanelTimes, read_panel_times
 from outcomekpi.pilots.data.percent_check import check_percentages, is_percent
 from outcomekpi.pilots.data.selected_periods import leave_out_selected
-from outcomekpi.tables.columns import count_of, describe_row, list_values, read_labels, read_numbers
+from outcomekpi.tables.columns import count_of, describe_row, list_values, read_numbers
+from outcomekpi.tables.labels import read_labels
 
 __all__ = [
     "Control",

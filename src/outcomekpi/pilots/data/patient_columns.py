@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, SpecError, check_choice, did_you_mean
 from outcomekpi.pilots.data.series import PERCENT
-from outcomekpi.tables.columns import describe_row, holds_numbers, list_values, read_labels
+from outcomekpi.tables.columns import describe_row, holds_numbers, list_values
+from outcomekpi.tables.labels import read_labels
 from outcomekpi.tables.time_columns import check_zone, parse_like, parse_times
 from outcomekpi.tables.times import TIME_UNITS, TimeUnit
 

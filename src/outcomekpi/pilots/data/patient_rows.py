@@ -13,20 +13,13 @@ from outcomekpi.model.covariates import (
     check_roles_of,
     read_covariates,
 )
-from outcomekpi.model.encoding import encode
+from outcomekpi.model.encoding import encode, made_classes
 from outcomekpi.model.formulas import parse_formula
 from outcomekpi.pilots.data.patient_columns import PatientColumns, read_after
 from outcomekpi.pilots.data.series import PERCENT
-from outcomekpi.tables.columns import (
-    Labels,
-    compact_labels,
-    describe_row,
-    list_values,
-    read_events,
-    read_labels,
-    read_numbers,
-    spell,
-)
+from outcomekpi.tables.columns import describe_row, list_values, read_numbers, spell
+from outcomekpi.tables.events import read_events
+from outcomekpi.tables.labels import Labels, compact_labels, read_labels
 
 __all__ = ["PatientRows", "read_patients"]
 
@@ -227,7 +220,7 @@ def _read_case_mix(data: pd.DataFrame, columns: PatientColumns) -> tuple[Floats,
                 f"{describe_row(data.index, gap)}. Complete it, leave these rows out, or leave "
                 "the covariate out of the formula."
             )
-    check_categories(covariates.values(), None, "case", data.index)
+    check_categories(covariates.values(), None, "case", data.index, made_classes(formula.text))
     check_identifiers([covariates[name] for name in formula.bare], data.index)
     encoding, made = encode(formula, covariates, n_rows=len(data))
     matrix = np.ones((len(data), len(encoding.names) + 1))

@@ -42,6 +42,7 @@ __all__ = [
 Array = NDArray[np.float64]
 
 LEAST_DRAWS = 200
+"""Fewer draws than this carry no interval and no ranking of the unknowns."""
 
 
 # Tables of published figures: what is possible, what moves the answer, what the priors do
@@ -206,8 +207,6 @@ def prior_table(
     frame.attrs.update(level=DEFAULT_LEVEL, unit="percentage points")
     return frame
 
-
-"""Fewer draws than this carry no interval and no ranking of the unknowns."""
 
 BASES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Levels before that the frontier is shown for where none was published."""

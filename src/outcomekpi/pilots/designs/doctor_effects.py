@@ -48,6 +48,7 @@ __all__ = ["DoctorEffects", "list_threats"]
 
 Engine = Literal["quadrature", "nuts"]
 MOST_DRAWS = 20_000_000
+"""Patients times draws; fewer draws are taken of larger tables."""
 
 
 # What else could have changed doctors' results, and how strong it would have to be
@@ -66,9 +67,6 @@ def list_threats(answer: DoctorAnswer, program: Program) -> tuple[Threat, ...]:
             handled="the change of each doctor is in the table of doctors",
         ),
     )
-
-
-"""Patients times draws; fewer draws are taken of larger tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from outcomekpi.model.formulas import parse_formula
 from outcomekpi.pilots.data.patient_columns import PatientColumns
 from outcomekpi.pilots.data.patient_rows import PatientRows
 from outcomekpi.pilots.designs.patient_change import Cluster, WhichPatients, cluster_rows
-from outcomekpi.tables.columns import describe_row, label_text, list_values, read_labels
+from outcomekpi.tables.columns import describe_row, label_text, list_values
+from outcomekpi.tables.labels import read_labels
 
 __all__ = ["CELLS", "GroupRows", "cluster_groups", "keep_stayers", "read_groups"]
 

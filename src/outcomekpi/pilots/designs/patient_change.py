@@ -16,7 +16,8 @@ from outcomekpi.pilots.estimators.cluster_resampling import (
 )
 from outcomekpi.pilots.estimators.cluster_robust import ClusterFit, fit_clustered
 from outcomekpi.pilots.estimators.kitagawa import ChangeSplit, Standard, split_change
-from outcomekpi.tables.columns import Labels, count_of, list_values
+from outcomekpi.tables.columns import count_of, list_values
+from outcomekpi.tables.labels import Labels
 
 __all__ = [
     "ChangeOptions",

@@ -11,14 +11,9 @@ from outcomekpi.declare.errors import CasesError, did_you_mean
 from outcomekpi.pilots.data.panel_times import find_never
 from outcomekpi.pilots.data.percent_check import check_percentages, is_percent
 from outcomekpi.pilots.estimators.wedge_model import Sample
-from outcomekpi.tables.columns import (
-    count_of,
-    describe_row,
-    list_values,
-    read_events,
-    read_labels,
-    read_numbers,
-)
+from outcomekpi.tables.columns import count_of, describe_row, list_values, read_numbers
+from outcomekpi.tables.events import read_events
+from outcomekpi.tables.labels import read_labels
 from outcomekpi.tables.time_columns import parse_like, parse_times
 
 __all__ = ["WedgeColumns", "WedgeFamily", "WedgeRows", "fill_periods", "read_moments", "read_wedge"]

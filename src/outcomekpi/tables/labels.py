@@ -1,0 +1,237 @@
+"""Labels: who or what a row is about, in one spelling each; labels that name nobody are refused."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcomekpi.declare.errors import CasesError
+from outcomekpi.tables.columns import (
+    count_of,
+    describe_row,
+    label_text,
+    list_values,
+    spell,
+    to_floats,
+)
+
+__all__ = ["Labels", "compact_labels", "fold_label", "is_no_label", "is_total", "read_labels"]
+
+IDENTIFIERS = ("doctor", "hospital", "patient", "unit", "indicator", "cluster")
+"""Roles of columns that tell people, places or indicators apart."""
+JUDGED = ("doctor", "hospital", "unit", "indicator", "cluster")
+"""Those of them that are named in results."""
+NO_IDENTIFIERS = (bool, np.bool_, bytes, bytearray, timedelta, np.timedelta64)
+LARGEST_EXACT_FLOAT = 2**53
+NO_LABELS = frozenset(
+    re.split(
+        r"\s*;\s*",
+        "?;??;-;--;---;—;–;.;..;...;*;**;/;//;n/a;na;#n/a;nan;nil;null;none;missing;"
+        "unknown;unk;unspecified;undefined;blank;empty;tbd;not available;not applicable;not known;"
+        "not recorded;not stated;no data;缺失;缺;缺失值;未知;不详;不明;未填;未填写;未登记;无;空;"
+        "空白;暂无;无数据;未提供;不适用",
+    )
+)
+"""Folded: what people write where they know no name and no value."""
+TOTALS = frozenset(
+    re.split(
+        r"\s*;\s*",
+        "total;totals;subtotal;sub total;sub-total;grand total;sum;overall;all doctors;"
+        "all hospitals;合计;总计;小计;总和;共计;总数;累计;全院;全部;汇总;全院合计",
+    )
+)
+"""Folded: what the last row of an export is called."""
+WHOLE = re.compile(r"(\d+)\.0+")
+SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+?\d{1,3}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Labels:
+    """Labels of a column as sorted text, and the position of each row's label.
+
+    Attributes
+    ----------
+    names : sorted labels
+    code : (case,), position in ``names``; -1 where the label is missing or blank
+    """
+
+    names: list[str]
+    code: NDArray[np.intp]
+
+
+def fold_label(text: str) -> str:
+    r"""Return a label without what readers do not see as a difference.
+
+    Width of letters, case, blanks of every kind, signs that are not seen (byte order mark, zero
+    width), and the ``.0`` that spreadsheets add to whole numbers.
+
+    Examples
+    --------
+    >>> [fold_label(text) for text in ("F", "ｆ ", "7.0", "Ward\u00a0 3", "\ufeffLi")]
+    ['f', 'f', '7', 'ward 3', 'li']
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+        text = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
+    text = " ".join(text.split()).casefold()
+    whole = WHOLE.fullmatch(text)
+    return whole[1] if whole else text
+
+
+def is_no_label(text: str) -> bool:
+    """Tell whether a text says that a name or a value is not known."""
+    return fold_label(text) in NO_LABELS
+
+
+def is_total(text: str) -> bool:
+    """Tell whether a label is that of a row of sums."""
+    return fold_label(text).rstrip(":：") in TOTALS
+
+
+def read_labels(column: pd.Series, role: str) -> Labels:
+    """Turn identifiers into sorted text labels and a code for each row.
+
+    Parameters
+    ----------
+    column : identifiers of any type; missing and blank ones get code -1
+    role : what the column is, for messages
+
+    Raises
+    ------
+    CasesError
+        Cells that hold lists and the like; one label in several spellings; numbers too long to be
+        exact; truth values, time spans or bytes where somebody is identified, or labels that
+        name nobody ("Unknown", "Total") where results are about who is named.
+    """
+    try:
+        raw, uniques = pd.factorize(column)
+    except TypeError as error:
+        first = column.dropna().iloc[0]
+        raise CasesError(
+            f"Column {column.name!r} ({role}) must hold text or numbers; its cells hold "
+            f"{type(first).__name__} objects. Turn them into text."
+        ) from error
+    _check_identifiers(column, uniques, role)
+    _check_exact(column, uniques, role)
+    texts = [label_text(value) for value in uniques.tolist()]
+    names = sorted({text for text in texts if text.strip()})
+    _check_spellings(names, column.name, role)
+    position = {name: number for number, name in enumerate(names)}
+    lookup = np.fromiter((position.get(text, -1) for text in [*texts, ""]), np.intp)
+    labels = Labels(names=names, code=lookup[raw])
+    if role in IDENTIFIERS:
+        _refuse_rounded(column, labels, role)
+    if role in JUDGED:
+        _refuse_nobody(column, labels, role)
+    return labels
+
+
+def _check_identifiers(column: pd.Series, uniques: pd.Index, role: str) -> None:
+    """Refuse what tells nobody apart: truth values, time spans and bytes."""
+    if role not in IDENTIFIERS:
+        return
+    odd = [value for value in uniques.tolist() if isinstance(value, NO_IDENTIFIERS)]
+    if pd.api.types.is_timedelta64_dtype(uniques.dtype):
+        odd = uniques.tolist()  # numpy hands nanoseconds out as numbers
+    if odd:
+        raise CasesError(
+            f"Column {column.name!r} ({role}) must hold names or numbers that tell one {role} from "
+            f"another; it holds {type(odd[0]).__name__} values such as {odd[0]!r:.60}. Name the "
+            "column of identifiers, or turn it into text."
+        )
+
+
+def _check_exact(column: pd.Series, uniques: pd.Index, role: str) -> None:
+    if not pd.api.types.is_float_dtype(uniques.dtype) or not len(uniques):
+        return
+    values = np.asarray(uniques, dtype=np.float64)
+    if np.isinf(values).any():
+        wrong = np.isinf(to_floats(column))
+        raise CasesError(
+            f"Column {column.name!r} ({role}) must hold finite identifiers. "
+            f"{describe_row(column.index, wrong)}. Correct them in the table."
+        )
+    if np.abs(values).max() >= LARGEST_EXACT_FLOAT:
+        wrong = np.abs(np.nan_to_num(to_floats(column))) >= LARGEST_EXACT_FLOAT
+        raise CasesError(
+            f"Column {column.name!r} ({role}) must hold identifiers that are exact. "
+            f"{describe_row(column.index, wrong)}: decimal numbers above 2**53 have lost their "
+            "last digits, so that different identifiers may look alike. Read the column as text."
+        )
+
+
+def _check_spellings(names: list[str], column: object, role: str) -> None:
+    """Refuse one label in several spellings; identifiers of patients may differ in case."""
+    if role == "patient":
+        folded: Iterable[str] = map(str.strip, names)
+    else:
+        folded = map(fold_label, names)
+    seen: dict[str, str] = {}
+    pairs = []
+    for name, key in zip(names, folded, strict=True):
+        twin = seen.setdefault(key, name)
+        if twin != name:
+            pairs.append((twin, name))
+    if pairs:
+        first, second = pairs[0]
+        blanks = all(one.strip() == two.strip() for one, two in pairs)
+        what = "in blanks around them" if blanks else "in case, width, blanks or a '.0'"
+        remedy = (
+            "Strip the blanks from that column first."
+            if blanks
+            else "Write each in one way; if they are different ones, give them different names."
+        )
+        raise CasesError(
+            f"Column {column!r} ({role}) has {len(pairs):,} label(s) that differ from another one "
+            f"only {what}, the first {first!r} and {second!r}. {remedy}"
+        )
+
+
+def _refuse_rounded(column: pd.Series, labels: Labels, role: str) -> None:
+    """Refuse identifiers that a spreadsheet rounded: different ones have become one."""
+    odd = [name for name in labels.names if SCIENTIFIC.fullmatch(name.strip())]
+    if odd:
+        wrong = np.isin(labels.code, [labels.names.index(name) for name in odd])
+        raise CasesError(
+            f"Column {column.name!r} ({role}) must hold whole identifiers. "
+            f"{describe_row(column.index, wrong)} ({odd[0]!r}): a spreadsheet has rounded long "
+            "numbers, so that different ones look alike. Format that column as text in the "
+            "spreadsheet, and export it again."
+        )
+
+
+def _refuse_nobody(column: pd.Series, labels: Labels, role: str) -> None:
+    nobody = [place for place, name in enumerate(labels.names) if is_no_label(name)]
+    if nobody:
+        wrong = np.isin(labels.code, nobody)
+        named = list_values(labels.names[place] for place in nobody)
+        raise CasesError(
+            f"Column {column.name!r} ({role}) must name somebody in every row. "
+            f"{describe_row(column.index, wrong)}: {named} would be judged as one {role}. Declare "
+            "it a missing mark when the file is read, or leave those cells empty or those rows out."
+        )
+    totals = [place for place, name in enumerate(labels.names) if is_total(name)]
+    if totals:
+        wrong = np.isin(labels.code, totals)
+        raise CasesError(
+            f"Column {column.name!r} ({role}) must name one {role} in every row; "
+            f"{count_of(int(wrong.sum()), 'row')} of {wrong.size:,}, the first at index "
+            f"{spell(column.index[int(wrong.argmax())])}, "
+            f"{'is' if wrong.sum() == 1 else 'are'} named {labels.names[totals[0]]!r}, as sums of "
+            "other rows are. Leave rows of sums out."
+        )
+
+
+def compact_labels(labels: Labels) -> tuple[Labels, list[str]]:
+    """Drop the labels that no row has; return them as well."""
+    present = np.bincount(labels.code, minlength=len(labels.names)) > 0
+    if present.all():
+        return labels, []
+    names = [name for name, here in zip(labels.names, present, strict=True) if here]
+    lost = [name for name, here in zip(labels.names, present, strict=True) if not here]
+    return Labels(names=names, code=(np.cumsum(present) - 1)[labels.code]), lost
