@@ -140,3 +140,22 @@ def test_rare_binary_counts_have_the_posterior_of_nuts():
     x1 = fit.draws["posterior"]["coefficient"].sel(term="x1").to_numpy().ravel()
     assert x1.mean() == pytest.approx(-0.35, abs=0.08 * 1.29)
     assert x1.std() == pytest.approx(1.29, rel=0.08)
+
+
+def test_thousands_beside_small_numbers_are_asked_about(run):
+    """1,286 days beside 680 were read as 1.286: a ward's O/E of .076 where 2.42 is right."""
+    columns = "--outcome falls --doctor ward --exposure days --direction lower"
+    columns += " --average-doctor median"  # as 2.42 was worked out
+    code, _, err, _ = run("evaluate", "falls_thousands.txt", columns)
+    assert code == 2
+    assert "--thousands ','" in err and "--decimal ','" in err
+    tables = {}
+    for file, how in (("falls_thousands.txt", " --thousands ,"), ("falls_plain.csv", "")):
+        code, _, err, folder = run("evaluate", file, columns + how)
+        assert code == 0, err
+        tables[file] = pd.read_csv(folder / "doctors.csv").set_index("doctor")
+    one, two = tables.values()
+    pd.testing.assert_frame_equal(one, two)
+    # worked out from other draws: expected falls of a few wards are known to about 1 %
+    assert one.loc["W00", "oe"] == pytest.approx(2.42, rel=0.01)
+    assert one["flag"].value_counts().to_dict() == {"better": 3, "worse": 2}

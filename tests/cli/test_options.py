@@ -22,6 +22,7 @@ EVALUATE = {
     "--period": ["--period year --patient id"],
     "--adjust": ["--adjust 'age + C(sex) + I(age**2)'"],
     "--event": ["--outcome state --event dead"],
+    "--no-event": ["--outcome state --event dead --no-event alive"],
     "--missing": ["--missing error", "--missing drop"],
     "--family": [
         "--family bernoulli", "--outcome events --trials size --family binomial",
@@ -40,6 +41,9 @@ EVALUATE = {
     ],
     "--benchmark": ["--benchmark overall", "--benchmark .4"],
     "--average-doctor": ["--average-doctor population", "--average-doctor median"],
+    "--decimal": ["--decimal ."],
+    "--thousands": ["--thousands ,"],
+    "--missing-marks": ["--missing-marks 缺失 'Not Available'"],
     "--suppress-below": ["--suppress-below 3"],
     "--private-dir": ["--suppress-below 3 --private-dir {private}"],
     "--threshold": ["--threshold .5"],
@@ -59,6 +63,9 @@ THRESHOLDS = {
     "--percent": ["--percent"],
     "--cycle-order": ["--cycle-order 2020 2021 2022 2023"],
     "--cycle-unit": ["--cycle half --cycle-unit half-year"],
+    "--decimal": ["--decimal ."],
+    "--thousands": ["--thousands ,"],
+    "--missing-marks": ["--missing-marks 缺失 'Not Available'"],
     "--suppress-below": ["--suppress-below 5"],
     "--reading": [
         "--reading raw_rate", "--reading share_of_doctors --target goal --counts events",
@@ -186,6 +193,11 @@ PILOT = {
     "--other-interruptions": ["interrupted: --other-interruptions 10"],
     "--other-shape": ["interrupted: --other-interruptions 10 --other-shape level"],
     "--selected-in": ["did: --selected-on-baseline yes --selected-in 3 4"],
+    "--decimal": ["interrupted: --outcome hits --trials tries --family binomial --decimal ."],
+    "--thousands": ["interrupted: --outcome hits --trials tries --family binomial --thousands ,"],
+    "--missing-marks": [
+        "interrupted: --outcome hits --trials tries --family binomial --missing-marks 缺失 NN"
+    ],
     "--suppress-below": [
         "interrupted: --outcome hits --trials tries --family binomial --suppress-below 3"
     ],

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from outcomekpi.declare.errors import OutcomeKPIError
+from outcomekpi.tables.file_marks import FileMarks
 
 __all__ = [
     "HISTORY_ROLES",
@@ -16,7 +17,9 @@ __all__ = [
     "add_demo",
     "add_evaluate",
     "add_publishing",
+    "add_reading",
     "add_thresholds",
+    "find_marks",
     "read_count",
     "read_number",
     "read_path",
@@ -98,6 +101,12 @@ def add_evaluate(commands: "argparse._SubParsersAction[Parser]", run: Run) -> No
     add = model.add_argument
     add("--adjust", metavar="FORMULA", help='case mix, e.g. "age + sex + bs(charlson, df=4)"')
     add("--event", metavar="VALUE", help="value of the outcome column that is the event")
+    add(
+        "--no-event",
+        metavar="VALUE",
+        nargs="+",
+        help="the other values of that column, where there are several",
+    )
     add("--missing", metavar="error|drop", default="error", help="missing values (error)")
     add(
         "--family",
@@ -129,6 +138,7 @@ def add_evaluate(commands: "argparse._SubParsersAction[Parser]", run: Run) -> No
         "--probability", metavar="P", type=read_number, default=0.95, help="needed for a flag (.95)"
     )
     add("--level", metavar="P", type=read_number, default=0.95, help="of intervals (.95)")
+    add_reading(parser)
     add_publishing(parser, private=True)
     parser.add_argument(
         "--out", metavar="DIR", type=read_path, required=True, help="folder to write"
@@ -165,6 +175,7 @@ def add_thresholds(commands: "argparse._SubParsersAction[Parser]", run: Run) -> 
     )
     _add_review_rule(parser.add_argument_group("the rule as written"))
     _add_review_judgment(parser.add_argument_group("the Bayesian review"))
+    add_reading(parser)
     add_publishing(parser)
     parser.add_argument(
         "--out", metavar="DIR", type=read_path, required=True, help="folder to write"
@@ -233,6 +244,29 @@ def read_path(text: str) -> Path:
     if not text.strip() or "\0" in text:
         raise argparse.ArgumentTypeError(f"wanted a name, found {text!r}")
     return Path(text)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add how the cells of a file are written, where the file itself does not tell."""
+    add = parser.add_argument_group("how the file is written").add_argument
+    add("--decimal", metavar="SIGN", help="decimal point of its numbers: a dot or a comma")
+    add("--thousands", metavar="SIGN", help="what parts thousands: a comma, dot, blank or '")
+    add(
+        "--missing-marks",
+        metavar="TEXT",
+        nargs="+",
+        default=[],
+        help='cells that say that there is no value, e.g. 缺失 "Not Available"',
+    )
+
+
+def find_marks(options: argparse.Namespace) -> FileMarks:
+    """Return how the cells of the file are written, as it was typed."""
+    return FileMarks(
+        decimal=options.decimal,
+        thousands=options.thousands,
+        missing_marks=tuple(options.missing_marks),
+    )
 
 
 def add_publishing(parser: argparse.ArgumentParser, *, private: bool = False) -> None:

@@ -27,6 +27,7 @@ from outcomekpi.profiling.ranking import Ranks, rank
 from outcomekpi.profiling.reliability import Reliability, reliability
 from outcomekpi.profiling.standardization import StandardizedRates, standardize
 from outcomekpi.tables.cases import Cases
+from outcomekpi.tables.file_marks import FileMarks
 from outcomekpi.tables.files import read_table, write_csv
 
 __all__ = ["Choices", "Judgment", "evaluate_cases", "evaluate_file"]
@@ -93,6 +94,7 @@ def evaluate_file(
     spec: ModelSpec,
     choices: Choices,
     out: Path,
+    marks: FileMarks | None = None,
 ) -> Judgment:
     """Evaluate the cases in a CSV or Parquet file and write a folder of results.
 
@@ -100,9 +102,10 @@ def evaluate_file(
     ----------
     path : CSV or Parquet file
     roles : role -> column, as :meth:`Cases.from_frame` names them
-    reading : its ``direction``, ``event``, ``missing`` and ``offset_scale``
+    reading : its ``direction``, ``event``, ``no_event``, ``missing`` and ``offset_scale``
     spec, choices : the model, and everything else that was chosen
     out : folder to write
+    marks : how the cells of the file are written
     """
     check_folder(out)
     if choices.publishing.private is not None:
@@ -110,7 +113,9 @@ def evaluate_file(
     labels = tuple(roles[role] for role in ("doctor", "hospital", "patient") if role in roles)
     with show_progress(N_STEPS) as step:
         step("Reading")
-        cases = Cases.from_frame(read_table(path, text_columns=labels), **roles, **reading)
+        cases = Cases.from_frame(
+            read_table(path, text_columns=labels, marks=marks), **roles, **reading
+        )
         return evaluate_cases(cases, spec, choices=choices, out=out, step=step)
 
 

@@ -19,6 +19,7 @@ from outcomekpi.cli.arguments import (
     add_demo,
     add_evaluate,
     add_thresholds,
+    find_marks,
 )
 from outcomekpi.cli.pilot_arguments import add_pilot
 from outcomekpi.declare.errors import OutcomeKPIError, OutcomeKPIWarning
@@ -97,7 +98,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         roles={role: column for role, column in named.items() if column is not None},
         reading={
             name: getattr(options, name)
-            for name in ("direction", "event", "missing", "offset_scale")
+            for name in ("direction", "event", "no_event", "missing", "offset_scale")
         },
         spec=ModelSpec(case_mix=options.adjust, family=options.family),
         choices=Choices(
@@ -111,6 +112,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             publishing=publishing,
         ),
         out=options.out,
+        marks=find_marks(options),
     )
     print_judgment(judgment, options.out, private=publishing.private)
 
@@ -120,7 +122,9 @@ def _thresholds(options: argparse.Namespace) -> None:
     from outcomekpi.cli.review_choices import read_choices
     from outcomekpi.cli.summary import print_review
 
-    pages = review_file(options.data, choices=read_choices(options), out=options.out)
+    pages = review_file(
+        options.data, choices=read_choices(options), out=options.out, marks=find_marks(options)
+    )
     print_review(pages, options.out)
 
 
@@ -134,7 +138,10 @@ def _pilot(options: argparse.Namespace) -> None:
         choices = read_pilot_choices(options)
     except OutcomeKPIError as error:
         raise type(error)(reword_pilot(str(error))) from error
-    print_pilot(evaluate_pilot(options.data, choices=choices, out=options.out), options.out)
+    results = evaluate_pilot(
+        options.data, choices=choices, out=options.out, marks=find_marks(options)
+    )
+    print_pilot(results, options.out)
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -23,6 +23,7 @@ from outcomekpi.pages.pilot_sketches import draw_pilot
 from outcomekpi.pilots.ladder.comparison import compare_pilot
 from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.pilots.robustness.sensitivity import Sensitivity, sensitivity
+from outcomekpi.tables.file_marks import FileMarks
 from outcomekpi.tables.files import read_table, write_csv
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ class PilotResults:
     publication_note: str = ""
 
 
-def evaluate_pilot(path: Path | None, *, choices: PilotChoices, out: Path) -> PilotResults:
+def evaluate_pilot(
+    path: Path | None, *, choices: PilotChoices, out: Path, marks: FileMarks | None = None
+) -> PilotResults:
     """Evaluate a pilot and write a folder of results.
 
     Parameters
@@ -62,6 +65,7 @@ def evaluate_pilot(path: Path | None, *, choices: PilotChoices, out: Path) -> Pi
     path : CSV or Parquet file; None where the figures are in ``choices``
     choices : figures or design, program, output
     out : folder to write; it appears only when everything in it is complete
+    marks : how the cells of the file are written
 
     Raises
     ------
@@ -74,7 +78,7 @@ def evaluate_pilot(path: Path | None, *, choices: PilotChoices, out: Path) -> Pi
             step("Reading")
             data: object = choices.figures
             if path is not None:
-                data = read_table(path, text_columns=choices.labels)
+                data = read_table(path, text_columns=choices.labels, marks=marks)
             step("Estimating")
             effect, notes = _estimate(data, choices)
             check_pilot_counts(data, choices.design, below=choices.suppress_below)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from outcomekpi.cli.arguments import (
     Parser,
     add_publishing,
+    add_reading,
     read_count,
     read_number,
     read_path,
@@ -121,6 +122,7 @@ def add_pilot(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
     )
     add("--title", metavar="TEXT", help="heading of the report")
     add("--out", metavar="DIR", type=read_path, required=True, help="folder to write")
+    add_reading(parser)
     add_publishing(parser)
     parser.set_defaults(command=run)
 

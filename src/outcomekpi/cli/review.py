@@ -20,6 +20,7 @@ from outcomekpi.pages.review_trial import true_completion, try_rule
 from outcomekpi.plots.operating import plot_operating
 from outcomekpi.plots.review import plot_review
 from outcomekpi.review.review import ThresholdReview, review_thresholds
+from outcomekpi.tables.file_marks import FileMarks
 from outcomekpi.tables.files import read_table, write_csv
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ class ReviewResults:
     mask: ReviewMask
 
 
-def review_file(path: Path, *, choices: ReviewChoices, out: Path) -> ReviewResults:
+def review_file(
+    path: Path, *, choices: ReviewChoices, out: Path, marks: FileMarks | None = None
+) -> ReviewResults:
     """Review the indicators in a CSV or Parquet file and write a folder of results.
 
     Parameters
@@ -55,12 +58,13 @@ def review_file(path: Path, *, choices: ReviewChoices, out: Path) -> ReviewResul
     path : CSV or Parquet file
     choices : columns, rule and judgment
     out : folder to write; it appears only when everything in it is complete
+    marks : how the cells of the file are written
     """
     check_folder(out)
     labels = tuple(choices.roles[role] for role in ("indicator", "unit") if role in choices.roles)
     with show_progress(N_STEPS) as step:
         step("Reading")
-        history, rule = read_history(read_table(path, text_columns=labels), choices)
+        history, rule = read_history(read_table(path, text_columns=labels, marks=marks), choices)
         history, mask = mask_history(history, rule.reading, below=choices.suppress_below)
         step("Reviewing")
         review = review_thresholds(

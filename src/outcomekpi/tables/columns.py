@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError
+from outcomekpi.tables.number_text import describe_two_readings
 
 __all__ = [
     "count_of",
@@ -121,6 +122,9 @@ def read_numbers(column: pd.Series, role: str) -> NDArray[np.float64]:
         return _check_size(to_floats(column), column, role)
     if holds_text(column):
         column = column.astype(object)
+        doubt = describe_two_readings(column, column.index) if _all_text(column) else None
+        if doubt is not None:
+            raise CasesError(f"Column {column.name!r} ({role}) must hold numbers. {doubt}")
         converted = pd.to_numeric(column, errors="coerce")
         wrong = (converted.isna() & column.notna()).to_numpy()
         if not wrong.any():
@@ -135,6 +139,10 @@ def read_numbers(column: pd.Series, role: str) -> NDArray[np.float64]:
         f"Column {column.name!r} ({role}) must hold numbers; its type is {column.dtype}. "
         "Convert it to numbers."
     )
+
+
+def _all_text(column: pd.Series) -> bool:
+    return pd.api.types.infer_dtype(column, skipna=True) == "string"
 
 
 def _check_size(values: NDArray[np.float64], column: pd.Series, role: str) -> NDArray[np.float64]:

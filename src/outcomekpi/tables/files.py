@@ -10,8 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from outcomekpi.declare.errors import CasesError, StorageError, did_you_mean
-from outcomekpi.tables.columns import list_values
+from outcomekpi.tables.columns import holds_text, list_values
 from outcomekpi.tables.csv_files import read_csv
+from outcomekpi.tables.file_marks import FileMarks
+from outcomekpi.tables.number_text import check_marks
 
 __all__ = ["read_table", "replacing", "write_bytes_atomic", "write_csv", "write_text_atomic"]
 
@@ -29,6 +31,7 @@ def read_table(
     *,
     text_columns: Collection[str] = (),
     encoding: str | None = None,
+    marks: FileMarks | None = None,
 ) -> pd.DataFrame:
     """Read a table of cases from a CSV or Parquet file.
 
@@ -40,6 +43,9 @@ def read_table(
         does not have are ignored
     encoding : of a CSV file; None finds UTF-8 (with or without byte order mark), UTF-16 and
         GB18030 by itself
+    marks : signs that numbers of a CSV file are written with, and cells that say that there is no
+        value; None finds the signs where the numbers tell. A number such as 1,286 beside 680 does
+        not: its column stays text, which is refused where it is used
 
     Returns
     -------
@@ -51,17 +57,21 @@ def read_table(
         The file does not exist or cannot be read; says why, and where in the file.
     CasesError
         The file has a header and no rows, or a column name twice.
+    SpecError
+        ``decimal`` or ``thousands`` is no sign that numbers are written with.
 
     Notes
     -----
     In files with semicolons or tabs, columns of numbers with decimal commas are read as numbers.
     """
+    marks = FileMarks() if marks is None else marks
+    check_marks(marks.decimal, marks.thousands)
     path = Path(path).expanduser()
     _check_readable(path)
     if path.suffix.lower() in PARQUET_SUFFIXES:
-        table = _read_parquet(path)
+        table = _mark_missing(_read_parquet(path), marks.missing_marks)
     else:
-        table = read_csv(path, text_columns=text_columns, encoding=encoding)
+        table = read_csv(path, text_columns=text_columns, encoding=encoding, marks=marks)
     if not len(table):
         raise CasesError(
             f"{str(path)!r} has a header ({list_values(table.columns)}) but no rows. "
@@ -111,6 +121,19 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         raise StorageError(
             f"{str(path)!r} cannot be read as a Parquet file: {reason}. Export it again."
         ) from error
+
+
+def _mark_missing(table: pd.DataFrame, marks: Collection[str]) -> pd.DataFrame:
+    """Make the cells missing that say so; a column that is left with numbers holds numbers."""
+    changed = {}
+    for name in table.columns if marks else ():
+        column = table[name]
+        is_mark = column.isin(list(marks)) if holds_text(column) else None
+        if is_mark is not None and is_mark.any():
+            left = column.astype(object).where(~is_mark)
+            numbers = pd.to_numeric(left, errors="coerce")
+            changed[name] = numbers if (numbers.notna() | left.isna()).all() else left
+    return table.assign(**changed)
 
 
 def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:

@@ -185,7 +185,9 @@ def _without_signs(column: pd.Series, role: str, *, percent: bool) -> pd.Series:
             f"Column {column.name!r} ({role}) must be written one way. {found}, the others none. "
             "Correct the table."
         )
-    return cells.str.rstrip("%％ ")
+    bare = cells.str.rstrip("%％ ")
+    numbers = pd.to_numeric(bare, errors="coerce")
+    return numbers if (numbers.notna() | bare.isna()).all() else bare
 
 
 def _refuse(
