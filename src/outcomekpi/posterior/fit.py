@@ -27,7 +27,7 @@ _FEWEST_DRAWS = 100
 _SCALES = ("sd_doctor", "sd_hospital", "sd_residual", "dispersion")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Fit:
     """Posterior of a model: every parameter and every doctor effect, as joint draws.
 

@@ -1,6 +1,6 @@
 """Posterior mean outcome of every case, were it treated by the average doctor."""
 
-from dataclasses import replace
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from outcomekpi.profiling.case_rows import CaseRows, collapse_rows
 from outcomekpi.profiling.doctor_population import (
     AverageDoctor,
+    DoctorPopulation,
     mean_chance,
     nodes_for,
     read_population,
@@ -17,10 +18,12 @@ from outcomekpi.profiling.linear_predictor import Predictor
 __all__ = ["case_means"]
 
 Array = NDArray[np.float64]
+Brought = Callable[[slice], NDArray[np.floating]]
 
 BLOCK = 1 << 20
-AFFORDABLE = 2e8  # rows x draws (x nodes); beyond it fewer draws, moved to the posterior mean
-FEWEST_DRAWS = 64
+AFFORDABLE = 2e8  # rows x draws (x nodes); beyond it the mean is taken to second order
+BLOCK_DOCTORS = 512
+STEP = 0.1  # of the second difference of g; its error is STEP² / 12 of the second-order term
 
 
 def case_means(predictor: Predictor, *, average_doctor: AverageDoctor = "median") -> Array:
@@ -40,8 +43,9 @@ def case_means(predictor: Predictor, *, average_doctor: AverageDoctor = "median"
     Notes
     -----
     The mean is over draws, so that the uncertainty of the coefficients is averaged, not plugged
-    in. For large data every k-th draw is used, shifted so that the means of the coefficients
-    are those of all draws; what is left out is then of second order.
+    in. For large data, whose coefficients are known well, it is taken to second order in their
+    departure from the posterior mean: g(t) + g''(t) v / 2, v the variance of a case's linear
+    predictor over the draws.
     """
     if predictor.family == "gaussian":
         return _means_of_measurements(predictor, average_doctor)
@@ -66,16 +70,15 @@ def _means_of_groups(
     counts = predictor.family in ("poisson", "negative_binomial")
     population = read_population(predictor) if average_doctor == "population" else None
     nodes = 1 if population is None else nodes_for(population.spread)
-    thin = _thin(predictor, groups.row.size * nodes)
-    if population is not None and thin is not predictor:
-        population = read_population(thin)
-    per_block = max(1, BLOCK // thin.n_samples)
+    if groups.row.size * nodes * predictor.n_samples > AFFORDABLE:
+        return _second_order(predictor, groups, population)
+    per_block = max(1, BLOCK // predictor.n_samples)
     mean, predicted = np.empty(groups.row.size), 0.0
     for start in range(0, groups.row.size, per_block):
         block = slice(start, start + per_block)
         doctors, position = np.unique(groups.doctor[block], return_inverse=True)
-        eta = predictor.matrix[groups.row[block]] @ thin.slope
-        eta += thin.brought_by_cases(doctors)[position]
+        eta = predictor.matrix[groups.row[block]] @ predictor.slope
+        eta += predictor.brought_by_cases(doctors)[position]
         np.exp(eta if counts else np.minimum(eta, 40.0), out=eta)
         if population is None:
             mean[block] = (eta if counts else eta / (1 + eta)).mean(axis=1)
@@ -83,7 +86,7 @@ def _means_of_groups(
         at_center = eta * np.exp(population.center)
         expected = at_center if counts else mean_chance(at_center, population.spread)
         mean[block] = expected.mean(axis=1)
-        eta *= np.exp(thin.brought_by_doctor(doctors))[position]
+        eta *= np.exp(predictor.brought_by_doctor(doctors))[position]
         own = eta if counts else eta / (1 + eta)
         predicted += float(groups.weight[block] @ own.mean(axis=1))
     return mean if population is None else _at_level(mean, groups.weight, predicted, counts)
@@ -95,23 +98,59 @@ def _at_level(mean: Array, weight: Array, predicted: float, counts: bool) -> Arr
     return np.asarray(mean + (predicted - weight @ mean) / (weight @ slope) * slope)
 
 
-def _thin(predictor: Predictor, n_rows: int) -> Predictor:
-    keep = int(max(FEWEST_DRAWS, AFFORDABLE // n_rows))
-    if keep >= predictor.n_samples:
-        return predictor
-    step = predictor.n_samples // keep
+def _second_order(
+    predictor: Predictor, groups: CaseRows, population: DoctorPopulation | None
+) -> Array:
+    """Mean over the draws of each group, to second order in the draws: (group,)."""
+    counts = predictor.family in ("poisson", "negative_binomial")
+    matrix = np.asarray(predictor.matrix[groups.row], dtype=np.float64)
+    slope = predictor.slope.mean(axis=1)
+    departure = predictor.slope - slope[:, None]
+    of_slope = departure @ departure.T / predictor.n_samples
+    of_cases = matrix @ slope, np.einsum("ij,ij->i", matrix @ of_slope, matrix)
 
-    def moved(values: NDArray[np.floating]) -> NDArray[np.floating]:
-        few = values[..., ::step]
-        shift = values.mean(axis=-1, keepdims=True) - few.mean(axis=-1, keepdims=True)
-        return np.asarray(few + shift)
+    def mean_of(brought: Brought, spread: Array) -> Array:
+        level, variance, cross = _moments(predictor, departure, brought)
+        eta = of_cases[0] + level[groups.doctor]
+        spreads = of_cases[1] + variance[groups.doctor]
+        spreads += 2 * np.einsum("ij,ij->i", matrix, cross[groups.doctor])
+        if counts:
+            return np.asarray(np.exp(eta) * (1 + spreads / 2))
+        chance = [
+            mean_chance(np.exp(eta + step)[:, None], spread)[:, 0] for step in (-STEP, 0.0, STEP)
+        ]
+        return np.asarray(
+            chance[1] + (chance[0] - 2 * chance[1] + chance[2]) / STEP**2 * spreads / 2
+        )
 
-    return replace(
-        predictor,
-        slope=moved(predictor.slope),
-        intercept=moved(predictor.intercept),
-        sd_doctor=predictor.sd_doctor[::step],
-        hospital=None if predictor.hospital is None else moved(predictor.hospital),
-        effect=moved(predictor.effect),
-        doctor_slope=moved(predictor.doctor_slope),
+    none = np.zeros(1)
+    if population is None:
+        return mean_of(predictor.brought_by_cases, none)
+    center = population.center
+    spread = population.spread.mean(keepdims=True)
+    expected = mean_of(lambda block: predictor.brought_by_cases(block) + center, spread)
+    own = mean_of(
+        lambda block: predictor.brought_by_cases(block) + predictor.brought_by_doctor(block), none
     )
+    return _at_level(expected, groups.weight, float(groups.weight @ own), counts)
+
+
+def _moments(
+    predictor: Predictor, departure: Array, brought: Brought
+) -> tuple[Array, Array, Array]:
+    """Mean and variance of what is brought to a doctor's cases, and covariance with the slopes.
+
+    Returns
+    -------
+    (doctor,), (doctor,) and (doctor, term)
+    """
+    level, variance = np.empty(predictor.n_doctors), np.empty(predictor.n_doctors)
+    cross = np.empty((predictor.n_doctors, departure.shape[0]))
+    for start in range(0, predictor.n_doctors, BLOCK_DOCTORS):
+        block = slice(start, start + BLOCK_DOCTORS)
+        draws = np.asarray(brought(block), dtype=np.float64)
+        level[block] = draws.mean(axis=1)
+        draws = draws - level[block, None]
+        variance[block] = np.einsum("ij,ij->i", draws, draws) / predictor.n_samples
+        cross[block] = draws @ departure.T / predictor.n_samples
+    return level, variance, cross

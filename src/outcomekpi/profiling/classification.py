@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import OutcomeKPIWarning, SpecError, check_kind
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, summarize_draws
+from outcomekpi.draws.memory import remembered
 from outcomekpi.model.spec import check_rate
 from outcomekpi.profiling.standardization import StandardizedRates, require_direction
 
@@ -91,7 +92,7 @@ def _check_numbers(rule: FlagRule) -> None:
             raise SpecError(f"FlagRule.{field.name} must be a number; got {value!r}.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Classification:
     """The flag of each doctor and the probabilities behind it.
 
@@ -117,6 +118,7 @@ class Classification:
         wrong = np.where(self.flag == "worse", 1 - self.p_worse, 1 - self.p_better)
         return float(wrong[self.flag.to_numpy() != ""].sum())
 
+    @remembered
     def to_frame(self, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
         """One row per doctor, in the order of the labels.
 

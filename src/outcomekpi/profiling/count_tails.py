@@ -6,13 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, gammainc, gammaincc, gammaln, log_ndtr
 
-__all__ = ["MidTails", "normal_tails", "poisson_binomial_tails", "poisson_tails"]
+__all__ = [
+    "MidTails",
+    "many_poisson_binomial_tails",
+    "normal_tails",
+    "poisson_binomial_tails",
+    "poisson_tails",
+]
 
 Array = NDArray[np.float64]
 
 REACH = 9.0  # SDs on each side of the observed count that the tilted distribution is kept for
 MANY_ROWS = 20_000  # distinct probabilities beyond which neighbors are pooled
 UNDERFLOW = 1e-280
+SMALL = 300  # cases up to which all probabilities of a doctor are multiplied out
+AT_A_TIME = 256  # doctors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +96,65 @@ def poisson_binomial_tails(observed: float, chance: Array, trials: Array) -> Mid
     cumulant = float(trials @ _log_mean_exp(chance, tilt))
     log_tail = cumulant - tilt * observed + float(np.log(side @ weights))
     return _with_complement(log_tail, is_upper=is_upper)
+
+
+def many_poisson_binomial_tails(
+    observed: Array, chance: Array, doctor_code: NDArray[np.intp]
+) -> list[MidTails]:
+    """Mid-p tails of every doctor's events, each case with a probability of its own.
+
+    Parameters
+    ----------
+    observed : (doctor,), events seen
+    chance : (case,), probability of the event
+    doctor_code : (case,)
+
+    Notes
+    -----
+    For up to 300 cases the distribution is multiplied out case by case, many doctors side by side:
+    all terms are positive, so that tails keep their digits as far as numbers reach. Beyond that,
+    and where a tail underflows, :func:`poisson_binomial_tails` takes one doctor at a time.
+    """
+    order = np.argsort(doctor_code, kind="stable")
+    edges = np.searchsorted(doctor_code[order], np.arange(observed.size + 1))
+    size = np.diff(edges)
+    found: dict[int, MidTails] = {}
+    few = np.flatnonzero((size > 0) & (size <= SMALL))
+    few = few[np.argsort(size[few], kind="stable")]
+    for start in range(0, few.size, AT_A_TIME):
+        doctors = few[start : start + AT_A_TIME]
+        rows = [order[edges[doctor] : edges[doctor + 1]] for doctor in doctors]
+        below, above = _multiply_out([chance[row] for row in rows], observed[doctors])
+        for doctor, low, high in zip(doctors, below, above, strict=True):
+            if min(low, high) > UNDERFLOW:
+                found[int(doctor)] = MidTails(lower=float(np.log(low)), upper=float(np.log(high)))
+    tails = []
+    for doctor, events in enumerate(observed):
+        if doctor not in found:
+            own = chance[order[edges[doctor] : edges[doctor + 1]]]
+            values, counts = np.unique(own, return_counts=True)
+            found[doctor] = poisson_binomial_tails(float(events), values, counts.astype(float))
+        tails.append(found[doctor])
+    return tails
+
+
+def _multiply_out(chances: list[Array], observed: Array) -> tuple[Array, Array]:
+    """P(Y < y) + P(Y = y)/2 and P(Y > y) + P(Y = y)/2 of some doctors: two (doctor,)."""
+    most = max(chance.size for chance in chances)
+    padded = np.zeros((most, len(chances), 1))  # a case with probability 0 changes nothing
+    for place, chance in enumerate(chances):
+        padded[: chance.size, place, 0] = chance
+    law = np.zeros((len(chances), most + 1))
+    law[:, 0] = 1.0
+    for number, chance in enumerate(padded, start=1):
+        moved = law[:, :number] * chance
+        law[:, :number] *= 1 - chance
+        law[:, 1 : number + 1] += moved
+    counts = np.arange(most + 1)
+    at = np.where(counts == observed[:, None], law / 2, 0.0).sum(axis=1)
+    below = np.where(counts < observed[:, None], law, 0.0).sum(axis=1)
+    above = np.where(counts > observed[:, None], law, 0.0).sum(axis=1)
+    return below + at, above + at
 
 
 def _log_mean_exp(chance: Array, tilt: float) -> Array:

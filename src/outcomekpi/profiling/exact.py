@@ -15,6 +15,7 @@ from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.case_means import case_means
 from outcomekpi.profiling.count_tails import (
     MidTails,
+    many_poisson_binomial_tails,
     normal_tails,
     poisson_binomial_tails,
     poisson_tails,
@@ -153,8 +154,9 @@ def exact_test(
 def _poisson_binomial(
     fit: Fit, mean: NDArray[np.float64], observed: NDArray[np.float64]
 ) -> list[MidTails]:
-    code = fit.cases.doctor_code
-    trials = np.ones(mean.size) if fit.cases.trials is None else fit.cases.trials
+    code, trials = fit.cases.doctor_code, fit.cases.trials
+    if trials is None:
+        return many_poisson_binomial_tails(observed, mean, code)
     order = np.argsort(code, kind="stable")
     edges = np.searchsorted(code[order], np.arange(observed.size + 1))
     tails = []

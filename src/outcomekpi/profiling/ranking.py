@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
+from outcomekpi.draws.memory import remembered
+from outcomekpi.engine.threads import in_threads
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.standardization import (
     StandardizedRates,
@@ -23,7 +25,7 @@ __all__ = ["Ranks", "rank", "rank_draws"]
 BLOCK_NUMBERS = 1 << 20  # draws x doctors ranked at once
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Ranks:
     """Posterior of each doctor's rank; rank 1 is best.
 
@@ -43,6 +45,7 @@ class Ranks:
     measure: str
     provenance: Provenance
 
+    @remembered
     def to_frame(self, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
         """One row per doctor, in the order of the labels.
 
@@ -147,12 +150,15 @@ def rank_draws(values: NDArray[np.floating], *, highest_first: bool) -> NDArray[
     n_doctors, n_samples = values.shape
     ranks = np.empty((n_doctors, n_samples), dtype=np.float32)
     per_block = max(1, BLOCK_NUMBERS // n_doctors)
-    for start in range(0, n_samples, per_block):
+
+    def work(start: int) -> None:
         block = slice(start, start + per_block)
         rows = np.ascontiguousarray(values[:, block].T)
         if highest_first:
             np.negative(rows, out=rows)
         ranks[:, block] = _rank_rows(rows).T
+
+    in_threads(work, list(range(0, n_samples, per_block)))
     return ranks
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import SpecError, check_choice
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
+from outcomekpi.draws.memory import remembered
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.linear_predictor import posterior_of, read_predictor
@@ -28,7 +29,7 @@ __all__ = ["Reliability", "ReliabilityMethod", "reliability"]
 ReliabilityMethod = Literal["latent", "anova", "beta_binomial", "split_sample", "iur"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Reliability:
     """Reliability of each doctor's result: signal variance over signal plus noise.
 
@@ -58,6 +59,7 @@ class Reliability:
         """What the draws are: ``"posterior"`` or ``"bootstrap"``."""
         return "posterior" if self.method == "latent" else "bootstrap"
 
+    @remembered
     def to_frame(self, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
         """One row per doctor, in the order of the labels.
 
@@ -158,6 +160,7 @@ def _cases(fit: Fit) -> pd.Series:
     return pd.Series(n, index=pd.Index(fit.cases.doctors, name="doctor"), name="cases")
 
 
+@remembered
 def _latent(fit: Fit) -> Reliability:
     predictor = read_predictor(fit)
     information = sum_over_cases(predictor, average_doctor="median").information

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import SpecError, check_choice, check_kind
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
+from outcomekpi.draws.memory import remembered
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.model.likelihood_model import overall_rate
 from outcomekpi.model.spec import Family
@@ -41,7 +42,7 @@ Measure = Literal["P/E", "O/E", "direct"]
 EXACT_UP_TO = 1e8  # rows x draws that are summed one by one, within a second
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class StandardizedRates:
     """Posterior of each doctor's standardized rate.
 
@@ -90,6 +91,7 @@ class StandardizedRates:
         """Observed outcome per case (or unit of exposure) of each doctor, unadjusted."""
         return (self.observed / self.exposure).rename("raw_rate")
 
+    @remembered
     def to_frame(self, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
         """One row per doctor, in the order of the labels.
 
@@ -143,6 +145,7 @@ class StandardizedRates:
         frame.attrs["level"] = level
         return frame
 
+    @remembered
     def ratio(
         self, measure: Literal["P/E", "O/E"], *, level: float = DEFAULT_LEVEL
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
