@@ -340,6 +340,8 @@ def test_rules_read_posterior_draws():
             r"sqrt\(p\(1 - p\)\) = 0\.5",
         ),
         (lambda: ProportionalRule(share=0.0, direction="lower"), "strictly between 0 and 1"),
+        (lambda: ProportionalRule(share=1.0, direction="lower"), "strictly between 0 and 1"),
+        (lambda: PercentileRule(share=1.0, direction="lower"), "strictly between 0 and 1"),
     ],
 )
 def test_rules_that_cannot_be_are_refused(make, message):

@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.special import betainc
 
 from outcomekpi.declare.errors import SpecError
-from outcomekpi.operating.exact_operation import _beta_nodes
+from outcomekpi.operating.exact_operation import _beta_nodes, why_not_exact
 from outcomekpi.operating.operating import operating_characteristics
 from outcomekpi.operating.settings import Setting
 from outcomekpi.review.rule import PosteriorReviewRule, ReviewRule
@@ -241,6 +241,17 @@ def test_a_setting_that_cannot_be_enumerated_is_simulated_and_says_why(rule, cha
     assert reason.replace(".08", "+08") in found.reason
     with pytest.raises(SpecError, match=r"no exact answer.*Use method='simulated'"):
         operating_characteristics(rule, setting, method="exact")
+
+
+def test_ten_million_tables_and_200_000_cases_are_still_enumerated():
+    # 10^7 tables of 0 to 9 events in 7 cycles; 200,000 cases in a single one
+    for cycles, most in ((7, 9), (1, 200_000)):
+        rule = NinetySixty(cycles=cycles)
+        at, over = (
+            Setting(levels=(0.7,), caseloads=(cases,), n_cycles=cycles) for cases in (most, most + 1)
+        )
+        assert why_not_exact(rule, at, per_unit=False) is None
+        assert "tables of counts" in why_not_exact(rule, over, per_unit=False)
 
 
 def test_the_time_to_fire_asks_a_rule_how_far_back_it_looks():

@@ -8,10 +8,11 @@ from handmade import make_fit
 from hypothesis import given
 from hypothesis import strategies as st
 from made_results import made_rates
-from scipy import stats
+from scipy import integrate, stats
 
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.profiling.funnel import count_limits, funnel_limits
+from outcomekpi.profiling.funnel_laws import binomial_law
 from outcomekpi.profiling.overdispersion import (
     beta_binomial_precision,
     negative_binomial_size,
@@ -400,6 +401,34 @@ def test_limits_describe_themselves():
     assert "outside 99.8 %" in repr(limits)
     assert "FunnelLimits" in limits._repr_html_()
     assert "beyond" in type(limits).to_frame.__doc__
+
+
+def test_between_whole_numbers_of_cases_the_binomial_tails_are_incomplete_beta_functions():
+    # P(Y <= k) of 9.05 cases: integral of t^(n - k - 1) (1 - t)^k from 0 to 1 - p over that to 1.
+    # With u = t^(n - k) the singularity of n - k = .05 is gone: dt t^(n-k-1) = du / (n - k)
+    cases, share = 9.05, 0.3
+    law = binomial_law(np.array([share * cases]), np.array([cases]))
+
+    def at_most(k):
+        power = cases - k
+        parts = [
+            integrate.quad(lambda u: (1 - u ** (1 / power)) ** k, 0, end**power, epsabs=1e-13)[0]
+            for end in (1 - share, 1.0)
+        ]
+        return parts[0] / parts[1]
+
+    for k in range(10):
+        low = law.at_most(np.array([float(k)]))[0]
+        assert low == pytest.approx(at_most(k), abs=1e-10)
+        # what is above the one count is not below the other
+        assert low + law.at_least(np.array([k + 1.0]))[0] == pytest.approx(1, abs=1e-12)
+    # every count is at most the cases and at least 0, and none is above them
+    assert law.at_most(np.array([10.0])) == 1
+    assert law.at_least(np.array([0.0])) == 1
+    assert law.at_least(np.array([11.0])) == 0
+    whole = binomial_law(np.array([2.7]), np.array([9.0]))
+    assert whole.at_most(np.array([9.0])) == 1
+    assert whole.at_least(np.array([10.0])) == 0
 
 
 def test_nobody_is_outside_for_what_chance_gives_more_often_than_the_level_allows():

@@ -81,6 +81,9 @@ def test_r_values_describe_themselves():
     assert list(found.to_frame().columns) == ["r_value"]
     assert "<table" in found._repr_html_()
     assert "12 doctors" in repr(found)
+    # the three best of them by name
+    best = found.values.sort_values().index
+    assert [doctor in repr(found) for doctor in best] == [True] * 3 + [False] * 9
 
 
 def test_everybody_is_in_the_best_share_of_one():

@@ -1,9 +1,12 @@
 import numpy as np
+import pandas as pd
 import pytest
 
+from outcomekpi.declare.errors import SpecError
 from outcomekpi.review.indicator_review import _complete_next
-from outcomekpi.review.indicator_table import IndicatorTable
+from outcomekpi.review.indicator_table import IndicatorTable, check_reading, read_indicator
 from outcomekpi.review.rule import ReviewRule
+from outcomekpi.tables.history import CycleHistory
 
 
 def make_table(target=None):
@@ -62,3 +65,77 @@ def test_the_rate_of_a_unit_is_weighted_by_its_cases():
     found = make_table().average_by_unit(RATES, np.ones(4, dtype=bool))
     # unit a: (10 x .5 + 20 x .8) / 30; unit b: (30 x .9 + 60 x .9) / 90
     np.testing.assert_allclose(found[:, 0], [0.7, 0.9], rtol=1e-14)
+
+
+def test_a_unit_has_the_rate_of_its_only_case_and_none_without_one():
+    table = IndicatorTable(
+        units=("a", "b"),
+        unit=np.array([0, 1]),
+        cycle=np.array([0, 0]),
+        events=np.array([1.0, 3.0]),
+        trials=np.array([1.0, 4.0]),
+        target=None,
+        n_cycles=1,
+    )
+    found = table.average_by_unit(np.array([[0.4], [0.8]]), np.array([True, False]))
+    np.testing.assert_array_equal(found, [[0.4], [np.nan]])
+
+
+def make_history(counts, targets=(0.8, 0.8)):
+    """One indicator of two units in one cycle, 7 of 10 and 9 of 20."""
+    frame = pd.DataFrame(
+        {
+            "indicator": "a1c",
+            "cycle": 2024,
+            "unit": ["u", "v"],
+            "hits": [7, 9],
+            "seen": [10, 20],
+            "target": targets,
+        }
+    )
+    return CycleHistory.from_frame(
+        frame,
+        indicator="indicator",
+        cycle="cycle",
+        unit="unit",
+        numerator="hits",
+        denominator="seen",
+        target="target",
+        counts=counts,
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "reading", "needed"),
+    [
+        ("events", "mean_achievement", True),
+        ("events", "share_of_doctors", True),
+        ("events", "raw_rate", False),
+        ("doctors", "share_of_doctors", False),
+    ],
+)
+def test_targets_are_read_where_patients_are_counted_and_compared(counts, reading, needed):
+    table = read_indicator(make_history(counts), "a1c", ReviewRule(reading=reading))
+    assert table.events.tolist() == [7, 9]
+    assert table.trials.tolist() == [10, 20]
+    assert (table.target.tolist() if needed else table.target) == ([0.8, 0.8] if needed else None)
+
+
+@pytest.mark.parametrize(
+    ("counts", "settings", "message"),
+    [
+        ("doctors", {"reading": "raw_rate"}, "needs patients"),
+        ("doctors", {"reading": "share_of_doctors", "target": 0.8}, "has no use"),
+        ("doctors", {"reading": "share_of_doctors"}, None),
+        ("events", {"reading": "raw_rate"}, None),
+        ("events", {"reading": "share_of_doctors", "target": 0.8}, None),
+        ("events", {"reading": "mean_achievement"}, "1 of 1 indicators have rows without one"),
+    ],
+)
+def test_a_reading_is_refused_exactly_where_the_counts_cannot_give_it(counts, settings, message):
+    history = make_history(counts, targets=(np.nan, np.nan))
+    if message is None:
+        check_reading(history, ReviewRule(**settings))
+    else:
+        with pytest.raises(SpecError, match=message):
+            check_reading(history, ReviewRule(**settings))

@@ -71,12 +71,12 @@ def _smallest(holds: Callable[[Array], NDArray[np.bool_]], start: Array, top: Ar
         at = np.where(is_found, found - stride, fails + stride)
         is_open &= (at > fails) & (at < found)
         at = np.where(is_open, at, np.where(np.isfinite(found), found, start))
-        now = holds(np.maximum(at, 0.0))
+        now = holds(at)
         found, fails = np.where(is_open & now, at, found), np.where(is_open & ~now, at, fails)
         is_open &= now == is_found
         stride *= 2
     while (wide := found - fails > 1).any():
-        at = np.where(wide, np.floor((fails + found) / 2), np.maximum(found, 0.0))
+        at = np.where(wide, np.floor((fails + found) / 2), found)
         now = holds(at)
         found, fails = np.where(wide & now, at, found), np.where(wide & ~now, at, fails)
     return found

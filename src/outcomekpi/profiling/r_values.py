@@ -126,7 +126,7 @@ def _first_crossing(
     first = reached.argmax(axis=1)
     rows = np.arange(margin.shape[0])
     after, before = margin[rows, first], margin[rows, np.maximum(first - 1, 0)]
-    gap = after - before
-    part = np.where((first > 0) & (gap > 0), after / np.where(gap > 0, gap, 1.0), 0.0)
+    # before is negative and after is not, but for rows that reach theirs at the first fraction
+    part = np.divide(after, after - before, out=np.zeros(first.size), where=first > 0)
     spacing = fraction[0]
     return np.asarray(fraction[first] - part * spacing)

@@ -293,10 +293,10 @@ def estimate_inter_unit(fit: Fit, replicates: int, rng: np.random.Generator) -> 
         if not (size >= 2).any():
             return 0.0
         within = ((size - 1) * variance).sum() / (size - 1).sum()
-        cases, n_doctors = size.sum(), size.size
-        typical = (cases - (size**2).sum() / cases) / (n_doctors - 1)
+        cases = size.sum()
         center = (size * value).sum() / cases
-        between = (size * (value - center) ** 2).sum() / (typical * (n_doctors - 1))
+        # n' (J - 1) is N - sum n² / N
+        between = (size * (value - center) ** 2).sum() / (cases - (size**2).sum() / cases)
         caseload = (size - 1).sum() / ((size - 1) / size).sum()
         return _ratio(between - within, within * caseload)
 

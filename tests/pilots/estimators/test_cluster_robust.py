@@ -123,10 +123,8 @@ def test_five_clusters_can_never_reach_95_percent_by_signs():
     assert span == (-np.inf, np.inf)
 
 
-def test_the_wild_bootstrap_p_value_agrees_with_refitting_every_pattern():
-    matrix, outcome, cluster = made()
-    fit, weights = fit_clustered(matrix, outcome, cluster), np.array([0.0, 1.0, 0.0])
-    at = fit.coefficients[1] - 1.3 * np.sqrt(fit.crude_covariance()[1, 1])
+def refitted_p_value(matrix, outcome, cluster, at):
+    """Share of all patterns of signs whose t is as large as the data's, coefficient 1 at ``at``."""
     held = np.delete(matrix, 1, axis=1)
     shifted = outcome - at * matrix[:, 1]
     base = held @ np.linalg.lstsq(held, shifted, rcond=None)[0]
@@ -136,12 +134,23 @@ def test_the_wild_bootstrap_p_value_agrees_with_refitting_every_pattern():
         one = fit_clustered(matrix, y, cluster)
         return abs(one.coefficients[1]) / np.sqrt(one.crude_covariance()[1, 1])
 
-    seen = t_of(shifted)
-    patterns = 2.0 * ((np.arange(64)[:, None] >> np.arange(6)) & 1) - 1
+    seen, count = t_of(shifted), cluster.max() + 1
+    patterns = 2.0 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1) - 1
     larger = [t_of(base + p[cluster] * residual) >= seen * (1 - 1e-9) for p in patterns]
-    from outcomekpi.pilots.estimators.cluster_robust import _Restricted
+    return np.mean(larger)
 
-    direction = fit.bread @ weights / float(weights @ fit.bread @ weights)
-    slope = np.einsum("gij,j->gi", fit.squares, direction)
-    kernel = _Restricted(fit=fit, weights=weights, slope=slope, signs=patterns)
-    assert kernel.p_value(at) == pytest.approx(np.mean(larger), abs=1e-12)
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (100.0, 5000.0), (100.0, -5000.0)])
+def test_the_wild_bootstrap_interval_ends_where_refitting_every_pattern_says(scale, shift):
+    matrix, outcome, cluster = made(sizes=(9, 8, 10, 12, 7, 6, 9))
+    outcome = scale * outcome + shift * matrix[:, 1]
+    fit, weights = fit_clustered(matrix, outcome, cluster), np.array([0.0, 1.0, 0.0])
+    value, error, _ = fit.contrast(weights)
+    span = wild_bootstrap_interval(fit, weights, level=0.95, rng=np.random.default_rng(1))
+    for end, outwards in zip(span, (-1, 1), strict=True):
+        # the search begins 2 standard errors away; 7 clusters need more
+        assert outwards * (end - value) > 2 * error
+        # it stops within 1e-4 standard errors
+        near, far = end - outwards * 2e-4 * error, end + outwards * 2e-4 * error
+        assert refitted_p_value(matrix, outcome, cluster, near) > 0.05
+        assert refitted_p_value(matrix, outcome, cluster, far) <= 0.05

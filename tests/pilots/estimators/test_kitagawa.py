@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from outcomekpi.pilots.estimators.cluster_resampling import draw_clusters, jackknife_clusters
 from outcomekpi.pilots.estimators.kitagawa import fit_outcome_model, split_change
@@ -149,6 +150,32 @@ def test_the_logistic_fit_agrees_with_statsmodels():
     found = fit_outcome_model(matrix, outcome, weights, binary=True)
     # both stop when the score is nil: 1e-8 is far below any standard error
     assert np.allclose(found, reference.params, atol=1e-8)
+
+
+def test_a_single_column_is_an_intercept_only_where_it_holds_ones():
+    # 3 of 4 had the event: the log odds are log 3, and half of it per unit of a column of twos
+    outcome, weights = np.array([1.0, 1, 1, 0]), np.ones(4)
+    for value, expected in ((1.0, np.log(3)), (2.0, np.log(3) / 2)):
+        column = np.full((4, 1), value)
+        found = fit_outcome_model(column, outcome, weights, binary=True)
+        assert found == pytest.approx([expected], abs=1e-10)
+    # nobody and everybody: not the infinite logit, but a chance of 1e-12 beside 0 or 1
+    for event in (0.0, 1.0):
+        found = fit_outcome_model(np.ones((4, 1)), np.full(4, event), weights, binary=True)
+        assert found == pytest.approx([(2 * event - 1) * np.log(1e12)], rel=1e-4)
+
+
+def test_separated_patients_end_at_one_chance_however_often_each_counts():
+    matrix = np.column_stack([np.ones(8), np.repeat([0.0, 1.0], 4)])
+    outcome = np.repeat([0.0, 1.0], 4)
+    once, often = (
+        fit_outcome_model(matrix, outcome, np.full(8, weight), binary=True)
+        for weight in (1.0, 1000.0)
+    )
+    # rounding of the sums only; the score of a row ends below 1e-10, whoever else is there
+    assert once == pytest.approx(often, rel=1e-9)
+    missed = np.abs(outcome - expit(matrix @ once))
+    assert missed.max() < 1e-9
 
 
 def test_the_jackknife_of_a_mean_by_clusters_of_one_is_its_standard_error():
