@@ -243,12 +243,28 @@ def test_a_setting_that_cannot_be_enumerated_is_simulated_and_says_why(rule, cha
         operating_characteristics(rule, setting, method="exact")
 
 
+def test_rates_that_nobody_differs_from_persist_whatever_the_setting_says():
+    setting = Setting(levels=(0.7,), caseloads=(10,), persistence=0.4)
+    assert why_not_exact(NinetySixty(), setting, per_unit=False) is None
+
+
+def test_doctors_deserve_what_everybody_does_at_levels_of_nothing_and_everything():
+    setting = Setting(levels=(0.0, 0.6, 1.0), caseloads=(10,), n_cycles=1, icc=0.2)
+    found = operating_characteristics(EachAboveBar(), setting, method="exact").to_frame()
+    # at .6 the beta distribution has a + b = 4
+    share = 1 - betainc(2.4, 1.6, 0.7)
+    assert_allclose(found["deserving"], [0, share, 1], atol=1e-12)
+    assert_allclose(found.loc[[0, 2], "misclassified"].astype(float), 0, atol=1e-12)
+    assert_allclose(found.loc[[0, 2], "fires"], [0, 1], atol=1e-12)
+
+
 def test_ten_million_tables_and_200_000_cases_are_still_enumerated():
     # 10^7 tables of 0 to 9 events in 7 cycles; 200,000 cases in a single one
     for cycles, most in ((7, 9), (1, 200_000)):
         rule = NinetySixty(cycles=cycles)
         at, over = (
-            Setting(levels=(0.7,), caseloads=(cases,), n_cycles=cycles) for cases in (most, most + 1)
+            Setting(levels=(0.7,), caseloads=(cases,), n_cycles=cycles)
+            for cases in (most, most + 1)
         )
         assert why_not_exact(rule, at, per_unit=False) is None
         assert "tables of counts" in why_not_exact(rule, over, per_unit=False)

@@ -12,9 +12,16 @@ from scipy import integrate, stats
 
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.profiling.funnel import count_limits, funnel_limits
-from outcomekpi.profiling.funnel_laws import binomial_law
+from outcomekpi.profiling.funnel_laws import (
+    beta_binomial_law,
+    binomial_law,
+    negative_binomial_law,
+    poisson_law,
+)
 from outcomekpi.profiling.overdispersion import (
+    ZScores,
     beta_binomial_precision,
+    dispersion,
     negative_binomial_size,
 )
 from outcomekpi.profiling.standardization import standardize
@@ -401,6 +408,43 @@ def test_limits_describe_themselves():
     assert "outside 99.8 %" in repr(limits)
     assert "FunnelLimits" in limits._repr_html_()
     assert "beyond" in type(limits).to_frame.__doc__
+
+
+@pytest.mark.parametrize(
+    ("law", "reference"),
+    [
+        (poisson_law(np.array([4.2])), stats.poisson(4.2)),
+        (binomial_law(np.array([4.2]), np.array([14.0])), stats.binom(14, 0.3)),
+        (negative_binomial_law(np.array([4.2]), 1.8), stats.nbinom(1.8, 1.8 / 6)),
+        (
+            beta_binomial_law(np.array([4.2]), np.array([14.0]), 5.0),
+            stats.betabinom(14, 1.5, 3.5),
+        ),
+    ],
+    ids=["poisson", "binomial", "negative binomial", "beta-binomial"],
+)
+def test_both_tails_of_each_law_are_those_of_scipy_at_every_count(law, reference):
+    assert law.mean[0] == pytest.approx(4.2, rel=1e-12)
+    for k in range(15):
+        at = np.array([float(k)])
+        assert law.at_most(at)[0] == pytest.approx(reference.cdf(k), rel=1e-12)
+        assert law.at_least(at)[0] == pytest.approx(reference.sf(k - 1), rel=1e-10)
+    assert law.at_least(np.array([0.0]))[0] == pytest.approx(1, rel=1e-12)
+
+
+def test_additive_overdispersion_is_that_of_dersimonian_and_laird_by_hand():
+    def found(z, sd, **options):
+        z, sd = np.array(z, dtype=float), np.array(sd, dtype=float)
+        return dispersion(ZScores(target=1.0, value=1 + z * sd, sd=sd), **options)
+
+    # weights 4 and 4: (9 + 9 - 1) / (8 - 32 / 8)
+    keep = {"outliers": "keep", "share": 0.1}
+    assert found([-3, 3], [0.5, 0.5], **keep) == pytest.approx((9, 17 / 4))
+    # weights 1, 4 and 4: (4 + 9 + 1 - 2) / (9 - 33 / 9)
+    assert found([2, -3, 1], [1, 0.5, 0.5], **keep) == pytest.approx((14 / 3, 12 / (16 / 3)))
+    # a single doctor is left where a third is trimmed on each side: no spread to be estimated
+    trimmed = found([-3, 2, 5], [1, 1, 1], outliers="trim", share=0.34)
+    assert trimmed == pytest.approx((4, 0))
 
 
 def test_between_whole_numbers_of_cases_the_binomial_tails_are_incomplete_beta_functions():

@@ -5,7 +5,7 @@ import pytest
 from made_results import made_rates
 
 from outcomekpi.declare.errors import SpecError
-from outcomekpi.profiling.r_values import r_values
+from outcomekpi.profiling.r_values import _first_crossing, r_values
 
 
 def normal_posteriors(spread, *, seed, n_doctors=1000, n_samples=400):
@@ -84,6 +84,21 @@ def test_r_values_describe_themselves():
     # the three best of them by name
     best = found.values.sort_values().index
     assert [doctor in repr(found) for doctor in best] == [True] * 3 + [False] * 9
+
+
+def test_a_fraction_is_read_between_the_points_on_either_side_of_the_crossing():
+    fraction = np.array([0.1, 0.2, 0.3, 0.4])
+    margin = np.array(
+        [
+            [-0.3, 0.1, -0.2, 0.5],  # crosses 3/4 of the way from .1 to .2, and again later
+            [-0.1, -0.1, 0.3, 0.4],  # 1/4 of the way from .2 to .3
+            [0.2, 0.5, 0.5, 0.5],  # there from the first
+            [-0.1, -0.1, -0.1, 0.0],  # there at the last, exactly
+        ]
+    )
+    np.testing.assert_allclose(
+        _first_crossing(margin, fraction), [0.175, 0.225, 0.1, 0.4], rtol=1e-12
+    )
 
 
 def test_everybody_is_in_the_best_share_of_one():

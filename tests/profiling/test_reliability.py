@@ -13,6 +13,8 @@ from outcomekpi.profiling.caseload import plan_caseload
 from outcomekpi.profiling.linear_predictor import posterior_of
 from outcomekpi.profiling.reliability import reliability
 from outcomekpi.profiling.reliability_estimates import (
+    _correlation,
+    _noise,
     _Residuals,
     _split,
     beta_binomial_signal,
@@ -274,3 +276,25 @@ def test_a_doctor_is_split_into_halves_that_differ_by_one_case_at_most(rng):
                 ):
                     found.add(n)
     assert sizes == {4: {2}, 5: {2, 3}}
+
+
+def test_two_resamples_are_enough_for_an_unbiased_noise(monkeypatch, rng):
+    # 6 events in 20 cases, 14 expected, in 20,000 doctors alike: n q (1 - q) / E²
+    rows = _Residuals(
+        events=np.full(20_000, 6.0),
+        trials=np.full(20_000, 20.0),
+        mean=np.full(20_000, 0.7),
+        doctor=np.arange(20_000),
+        n_doctors=20_000,
+        proportions=True,
+    )
+    monkeypatch.setattr("outcomekpi.profiling.reliability_estimates.RESAMPLES", (2, 2))
+    noise = _noise(rows, rows.trials, True, rng)
+    # a variance from two draws has a coefficient of variation of sqrt 2: 1 % here, four of those
+    assert noise.mean() == pytest.approx(20 * 0.3 * 0.7 / 14**2, rel=0.04)
+
+
+def test_halves_that_are_all_alike_do_not_correlate():
+    a = np.array([0.1, -0.2, 0.4])
+    assert _correlation(a, -2 * a) == pytest.approx(-1, rel=1e-12)
+    assert _correlation(a, np.zeros(3)) == 0

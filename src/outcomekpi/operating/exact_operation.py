@@ -54,7 +54,8 @@ def why_not_exact(rule: Rule, setting: Setting, *, per_unit: bool) -> str | None
     if setting.horizon is not None and rule_cycles(rule) is None:
         return "the rule does not say, as an attribute cycles, how many cycles it looks at"
     n, k = _trials(setting, max(setting.caseloads)), _cycles(rule, setting)
-    if (n + 1) ** k > MOST_TABLES or n * k > MOST_EVENTS:
+    # the cases can be too many in a single cycle alone: in more, the tables are before them
+    if (n + 1) ** k > MOST_TABLES or n > MOST_EVENTS:
         return (
             f"{n} cases in {k} cycles make {(n + 1) ** k:.1e} tables of counts (at most "
             f"{MOST_TABLES:.0e}, and {MOST_EVENTS:,} cases in all)"
