@@ -221,7 +221,7 @@ EQUIVALENT = {
 SURVIVORS = {
     (
         "profiling/count_tails",
-        "REACH = 9.0  # SDs on each side of the observed count that the tilted distribution is kept for",
+        "REACH = 9.0  # SDs on each side of the observed count that the tilted law is kept for",
         "9.0 to 10.0",
     ): "what lies beyond 9 SD is below 1e-18 of the rest",
     (

@@ -169,6 +169,9 @@ def test_tables_are_indexed_by_what_is_known():
     assert "misclassified at reliability 0.3" in repr(by_reliability)
     assert "below 0.17" in repr(by_cases)
     assert "<table" in by_cases._repr_html_()
+    many = cut_misclassification(np.linspace(0.1, 0.9, 20), share=0.1)
+    # the first eight rows and the head of the table
+    assert many._repr_html_().count("<tr") == 9
 
 
 @pytest.mark.parametrize(

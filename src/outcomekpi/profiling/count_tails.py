@@ -16,7 +16,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-REACH = 9.0  # SDs on each side of the observed count that the tilted distribution is kept for
+REACH = 9.0  # SDs on each side of the observed count that the tilted law is kept for
 MANY_ROWS = 20_000  # distinct probabilities beyond which neighbors are pooled
 UNDERFLOW = 1e-280
 SMALL = 300  # cases up to which all probabilities of a doctor are multiplied out
