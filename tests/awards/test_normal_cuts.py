@@ -161,6 +161,15 @@ def test_counts_and_normal_theory_agree_where_caseloads_are_large():
         np.testing.assert_allclose(getattr(exact, name), getattr(normal, name), atol=0.012)
 
 
+def test_a_share_of_nobody_is_missing_and_not_what_rounding_leaves_of_it():
+    # 9 SD below the mean everybody deserves the award: of the others nothing can be said
+    low = cut_misclassification(np.linspace(0, 1, 101), bar=-9.0)
+    assert low.deserving == 1
+    assert np.isnan(low.specificity).all()
+    # without information nobody reaches a bar above the mean with certainty
+    assert np.isnan(cut_misclassification(0.0, bar=1.0, probability=0.9).ppv).all()
+
+
 def test_tables_are_indexed_by_what_is_known():
     by_reliability = cut_misclassification([0.3, 0.7], share=0.1)
     assert by_reliability.to_frame().index.name == "reliability"
