@@ -141,6 +141,11 @@ EQUIVALENT = {
     ): "a random number that is equal to the chance",
     (
         "pilots/estimators/kitagawa",
+        "if moved_loss <= loss + 1e-12 * abs(loss):",
+        "<= to <",
+    ): "a loss exactly at the edge of rounding; one more halving",
+    (
+        "pilots/estimators/kitagawa",
         "step = step / 2.0",
         "2.0 to 2.3000000000000003",
     ): "stride of a search; the score says where it ends",
@@ -219,6 +224,11 @@ EQUIVALENT = {
 
 # changes that are drawn and not noticed, and why: as above
 SURVIVORS = {
+    (
+        "profiling/count_tails",
+        "if observed > mean:",
+        "> to >=",
+    ): "at the mean either tail is 1 less the other, to the last digit",
     (
         "profiling/count_tails",
         "REACH = 9.0  # SDs on each side of the observed count that the tilted law is kept for",

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from outcomekpi import programs
+from outcomekpi.awards.rules import CycleResults
 from outcomekpi.declare.errors import CasesError, SpecError
 
 HOSPITAL = {"threshold": 0.60, "benchmark": 0.85}
@@ -190,6 +191,16 @@ def test_vbp_thresholds_leave_out_hospitals_with_few_cases(rng):
 def test_vbp_refuses_what_cannot_be(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_a_vbp_rule_may_ask_for_no_cases_but_not_for_fewer():
+    cycle = CycleResults(events=np.array([[[2.0]]]), trials=np.array([[[3.0]]]))
+    bars = {"threshold": 0.6, "benchmark": 0.7, "improvement": False}
+    # 9 x (2/3 - .6) / .1 is 6, and .5 more is rounded up to 7 of 10 points
+    assert programs.VbpRule(**bars, minimum_cases=0).decide(cycle) == pytest.approx(0.7)
+    assert programs.VbpRule(**bars, minimum_cases=4).decide(cycle) == 0
+    with pytest.raises(SpecError, match="at least 0; got -1"):
+        programs.VbpRule(**bars, minimum_cases=-1)
 
 
 def hospitals(rng, n=40, conditions=3):
