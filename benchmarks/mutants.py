@@ -188,6 +188,11 @@ EQUIVALENT = {
         "is_open &= (at > fails) & (at < found)",
         "< to <=",
     ): "the place found is looked at once more",
+    (
+        "profiling/funnel_laws",
+        "is_open &= (at > fails) & (at < found)",
+        "> to >=",
+    ): "a count of -1 is looked at; where it is taken the limit is 0 all the same",
     ("profiling/funnel_laws", "stride *= 2", "2 to 3"): "stride of a search; same answer",
     (
         "profiling/overdispersion",

@@ -104,14 +104,15 @@ def test_a_cluster_that_alone_holds_a_period_adds_nothing_instead_of_infinity():
     assert np.isfinite(fit_clustered(matrix, outcome, cluster).contrast(np.array([-1.0, 1.0]))[1])
 
 
-def test_the_wild_bootstrap_tries_every_pattern_of_few_clusters_and_holds_the_estimate():
-    matrix, outcome, cluster = made(sizes=(9, 8, 10, 12, 7, 6, 9, 11))
+@pytest.mark.parametrize(("clusters", "all_tried"), [(8, True), (12, True), (13, False)])
+def test_the_wild_bootstrap_tries_every_pattern_of_up_to_12_clusters(clusters, all_tried):
+    matrix, outcome, cluster = made(sizes=(9, 8, 10, 12, 7, 6, 9, 11, 5, 4, 6, 7, 8)[:clusters])
     fit, weights = fit_clustered(matrix, outcome, cluster), np.array([0.0, 1.0, 0.0])
     spans = [
         wild_bootstrap_interval(fit, weights, level=0.9, rng=np.random.default_rng(seed))
         for seed in (1, 2)
     ]
-    assert spans[0] == spans[1]
+    assert (spans[0] == spans[1]) == all_tried
     assert spans[0][0] < fit.coefficients[1] < spans[0][1]
 
 

@@ -91,6 +91,15 @@ def test_a_better_reading_brings_fewer_back(r, more, depth):
     assert shares[1] <= shares[0] + 1e-12
 
 
+def test_of_the_few_selected_far_out_no_more_than_all_come_back():
+    # 6 is almost 5 SD above what is expected next, of those just above it: all but 1e-6 are below,
+    # and what rounding does to a joint probability of 1e-9 and less must not make it more than all
+    cutoff = np.linspace(6, 7.5, 200)
+    share = next_on_target(0, 1, 0.2, cutoff=cutoff, side="above", target=6.0)
+    assert (share <= 1).all()
+    assert share[:20] == pytest.approx(1, abs=1e-5)
+
+
 def test_what_is_uncertain_about_the_population_is_in_the_interval():
     population = ok.BaselinePopulation(
         mean=60, sd=15, reliability=0.5, mean_se=2, reliability_se=0.05

@@ -134,7 +134,7 @@ def next_on_target(
 
 
 def _bivariate(h: Array, k: Array, r: Array) -> Array:
-    """P(A < h, B < k) of standard normals with correlation r."""
+    """P(A < h, B < k) of standard normals with correlation r, from -1 to 0."""
     h, k, r = (one + 0.0 for one in np.broadcast_arrays(h, k, r))  # + 0 makes -0 a 0
     rest = np.sqrt(np.maximum(1 - r**2, 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -142,6 +142,5 @@ def _bivariate(h: Array, k: Array, r: Array) -> Array:
     opposite = (h * k < 0) | ((h * k == 0) & (h + k < 0))
     value = 0.5 * (ndtr(h) + ndtr(k)) - parts - 0.5 * opposite
     value = np.where((h == 0) & (k == 0), 0.25 + np.arcsin(r) / (2 * np.pi), value)
-    value = np.where(r >= 1, ndtr(np.minimum(h, k)), value)
     value = np.where(r <= -1, np.maximum(ndtr(h) - ndtr(-k), 0.0), value)
     return np.asarray(np.clip(value, 0.0, 1.0))
