@@ -62,6 +62,15 @@ def test_residents_and_teams_both_earn_for_the_same_goals():
     ]
 
 
+def test_a_goal_is_worth_one_point_to_either_unless_the_rule_says_more():
+    plain = PointRule(name="quit smoking", goal=QUIT.goal)
+    book = earn_points(residents(), [plain])
+    assert book.balance("resident").to_dict() == {1: 1.0}
+    assert book.balance("team").to_dict() == {"T": 1.0}
+    team_only = earn_points(residents(), [replace(plain, resident=0.0)])
+    assert team_only.balance("team").to_dict() == {"T": 1.0}
+
+
 def test_a_month_without_an_answer_is_smoking():
     # resident 3 has no six answers in a row: 1-5, then 7, 8 and 10-12
     judged = QUIT.goal.judge(residents())
