@@ -133,8 +133,9 @@ def test_what_cannot_be_computed_is_refused():
         reached_by_chance(replace(HBA1C, judged="any"), records, within_sd={"hba1c": 0.3})
     with pytest.raises(CasesError, match="Only 3 patients"):
         reached_by_chance(HBA1C, made_records([{0: 7.0, 12: 6.0}] * 3), within_sd={"hba1c": 0.3})
-    with pytest.raises(SpecError, match="between -1 and 1"):
-        reached_by_chance(HBA1C, records, within_sd={"hba1c": 0.3}, correlation=1.0)
+    for edge in (-1.0, 1.0):
+        with pytest.raises(SpecError, match="between -1 and 1"):
+            reached_by_chance(HBA1C, records, within_sd={"hba1c": 0.3}, correlation=edge)
 
 
 def test_the_result_says_in_one_line_what_it_is():
