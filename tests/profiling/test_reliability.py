@@ -155,24 +155,29 @@ def test_analysis_of_variance_matches_its_textbook_formula():
     np.testing.assert_allclose(found.estimate, tau2 / (tau2 + within / n), rtol=1e-9)
 
 
-def test_inter_unit_reliability_matches_its_textbook_formula(monkeypatch):
+@pytest.mark.parametrize(
+    ("n", "y"),
+    [((50, 100, 200, 150), (10, 45, 50, 60)), ((2,) * 8, (0, 2, 0, 2, 1, 0, 2, 1))],
+    ids=["many cases", "two cases each"],
+)
+def test_inter_unit_reliability_matches_its_textbook_formula(n, y, monkeypatch):
     from outcomekpi.profiling import reliability_estimates
     from outcomekpi.profiling.case_means import case_means
     from outcomekpi.profiling.linear_predictor import read_predictor
 
-    n, y = np.array([50.0, 100, 200, 150]), np.array([10.0, 45, 50, 60])
+    n, y = np.array(n, dtype=float), np.array(y, dtype=float)
     fit = fit_with_draws(
-        family="binomial", doctor_code=np.arange(4), outcome=y, trials=n,
-        effect=np.zeros((4, 10)), intercept=-1.0,
+        family="binomial", doctor_code=np.arange(n.size), outcome=y, trials=n,
+        effect=np.zeros((n.size, 10)), intercept=-1.0,
     )  # fmt: skip
     p = case_means(read_predictor(fit), average_doctor="population")
     # a ratio O/E of his own rate q, drawn again and again, has the variance n q (1 - q) / (n p)²
     ratio, variance = y / (n * p), n * (y / n) * (1 - y / n) / (n * p) ** 2
     within = ((n - 1) * variance).sum() / (n - 1).sum()
-    center, typical = (n * ratio).sum() / 500, (500 - (n**2).sum() / 500) / 3
-    total = (n * (ratio - center) ** 2).sum() / (typical * 3)
+    typical = (n.sum() - (n**2).sum() / n.sum()) / (n.size - 1)
+    total = (n * (ratio - (n * ratio).sum() / n.sum()) ** 2).sum() / (typical * (n.size - 1))
     cases = (n - 1).sum() / ((n - 1) / n).sum()
-    # each variance from 20,000 resamples: 1 %, the weighted mean of four .6 %; four of those
+    # each variance from 20,000 resamples: 1 %, the mean of those that are not 0 .6 %; four of these
     monkeypatch.setattr(reliability_estimates, "RESAMPLES", (20_000, 20_000))
     signal = reliability(fit, method="iur", replicates=20).signal_estimate
     assert signal * cases == pytest.approx((total - within) / within, rel=0.025)
