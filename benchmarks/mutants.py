@@ -221,6 +221,11 @@ EQUIVALENT = {
     ): "the grid ends where the normal density is 1e-18",
     ("pilots/estimators/kitagawa", "for _ in range(30):", "30 to 31"): "Newton ends before",
     (
+        "pilots/estimators/selected_normal",
+        "opposite = (h * k < 0) | ((h * k == 0) & (h + k < 0))",
+        "< to <= (2)",
+    ): "where h + k is 0 as well, both are, and the next line gives that case its own value",
+    (
         "indicators/reached_by_chance",
         "z = (bars - levels.mean[:, None, :] - points) / sd",
         "- to + (2)",
