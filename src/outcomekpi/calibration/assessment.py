@@ -18,6 +18,7 @@ from outcomekpi.calibration.predictions import (
 )
 from outcomekpi.calibration.result import Calibration
 from outcomekpi.calibration.subgroups import Bands, Subgroups, read_subgroups
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import CasesError, SpecError, check_choice, check_kind
 from outcomekpi.posterior.fit import Fit
 from outcomekpi.tables.cases import Direction
@@ -289,6 +290,9 @@ def assess_predictions(
     >>> found.groups["cases"].tolist()
     [2000.0]
     """
+    probability, outcome, doctor, trials, subgroups = align(
+        probability=probability, outcome=outcome, doctor=doctor, trials=trials, subgroups=subgroups
+    )
     if direction is not None:
         check_choice("direction", direction, get_args(Direction))
     given, doctors = read_predictions(probability, outcome, doctor, trials)

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, stdtr, stdtrit
 
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import CasesError, SpecError, check_choice
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.indicators.chance.readings import Side, check_positive, effective_bar
@@ -179,6 +180,9 @@ def exception_jump(
     >>> ok.exception_jump(reading, excepted, bar=140).to_frame().loc["jump", "lower"] > 0
     np.True_
     """
+    values, excepted, eligible, doctor = align(
+        values=values, excepted=excepted, eligible=eligible, doctor=doctor
+    )
     check_choice("passes", passes, get_args(Side))
     check_positive("exception_jump", "rounding", rounding)
     check_positive("exception_jump", "bandwidth", bandwidth)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.indicators.chance.runs import normal_quadrant
 
@@ -44,6 +45,7 @@ def expected_regression(
     >>> expected_regression([0.4, 0.7, 0.9], worst=0.25).round(3)
     array([0.763, 0.381, 0.127])
     """
+    reliability, worst, sd = align(reliability=reliability, worst=worst, sd=sd)
     r, q = _reliability(reliability), _share(worst)
     if (np.asarray(sd) < 0).any():
         raise SpecError(f"sd must not be negative; got {sd!r}.")
@@ -84,6 +86,9 @@ def regression_share(
     >>> float(regression_share(1.0, reliability=0.4, worst=0.25, sd=1.0).round(2))
     0.76
     """
+    improvement, reliability, worst, sd = align(
+        improvement=improvement, reliability=reliability, worst=worst, sd=sd
+    )
     gained = np.asarray(improvement, dtype=np.float64)
     if not (gained > 0).all():
         raise SpecError(f"improvement must be positive; got {improvement!r}.")
@@ -119,6 +124,7 @@ def improvement_by_chance(
     ...     0.7, by=0.5, worst=0.25).round(2)
     (np.float64(0.26), np.float64(0.43))
     """
+    reliability, by, sd = align(reliability=reliability, by=by, sd=sd)
     r = _reliability(reliability)
     spread = np.sqrt(2 * (1 - r)) * np.asarray(sd, dtype=np.float64)
     wanted = np.asarray(by, dtype=np.float64)

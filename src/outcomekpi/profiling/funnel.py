@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.alignment import align
+from outcomekpi.declare.errors import SpecError, check_choice, check_kind
 from outcomekpi.draws.intervals import check_level, flatten_draws
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.funnel_quantiles import LimitRule, limits_at, tails_at
@@ -33,7 +34,6 @@ __all__ = [
     "check_whole_counts",
     "count_limits",
     "funnel_limits",
-    "match_labels",
 ]
 
 Array = NDArray[np.float64]
@@ -74,24 +74,6 @@ def check_events(observed: Array, expected: Array, cases: Array | None) -> None:
             f"Events exceed cases at position {first}: observed {observed[first]:g}, expected "
             f"{expected[first]:g}, cases {cases[first]:g}. Leave cases out for Poisson limits."
         )
-
-
-def match_labels(name: str, values: pd.Series, expected: pd.Series) -> pd.Series:
-    """Return values in the order of the expected events, by their labels."""
-    if values.index.equals(expected.index):
-        return values
-    if not (values.index.is_unique and expected.index.is_unique):
-        raise SpecError(
-            f"{name} and expected have different labels, and labels that occur twice, so that "
-            "they cannot be matched. Give both the same index with one row per doctor."
-        )
-    alone = values.index.symmetric_difference(expected.index)
-    if len(alone):
-        raise SpecError(
-            f"{name} and expected must have the same doctors as labels. {len(alone)} labels stand "
-            f"in one of them only, the first {alone[0]!r}."
-        )
-    return values.reindex(expected.index)
 
 
 def check_whole_counts(observed: Array, cases: Array) -> None:
@@ -264,6 +246,7 @@ def funnel_limits(
     >>> "upper_99.8" in ok.funnel_limits(rates).to_frame()
     True
     """
+    check_kind("rates", rates, StandardizedRates, "standardize(fit)")
     if distribution is None:
         distribution = _default_distribution(rates)
     check_choice("distribution", distribution, get_args(Distribution))
@@ -336,8 +319,8 @@ def count_limits(
     >>> limits.to_frame()["upper_95"].round(3).tolist()
     [1.572, 1.487]
     """
-    observed = match_labels("observed", observed, expected)
-    n = observed if cases is None else match_labels("cases", cases, expected)
+    expected, observed, cases = align(expected=expected, observed=observed, cases=cases)
+    n = observed if cases is None else cases
     return _build_limits(
         observed,
         expected,

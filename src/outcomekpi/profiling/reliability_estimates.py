@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.case_means import case_means
@@ -139,6 +140,7 @@ def fit_beta_binomial(
     >>> [round(x, 1) for x in ok.fit_beta_binomial(events, trials)]
     [1.1, 1.3]
     """
+    events, trials = align(events=events, trials=trials)
     from scipy.optimize import minimize
     from scipy.special import betaln, digamma
 

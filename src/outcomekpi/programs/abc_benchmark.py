@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from outcomekpi.awards.rules import CycleResults
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import CasesError, check_choice
 from outcomekpi.programs.bars import Floats, as_counts, check_share
 from outcomekpi.tables.cases import Direction
@@ -85,6 +86,7 @@ def abc_benchmark(
     >>> programs.abc_benchmark([2, 9, 60, 40], [2, 10, 100, 100])
     AbcBenchmark: 0.6339, from 3 of 4 doctors with 52.8% of the patients
     """
+    events, patients = align(events=events, patients=patients)
     check_choice("direction", direction, ("higher", "lower"))
     check_share("share", share)
     met, seen = np.broadcast_arrays(as_counts("events", events), as_counts("patients", patients))

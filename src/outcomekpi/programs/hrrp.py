@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.programs.bars import (
     Floats,
@@ -43,6 +44,7 @@ def hrrp_excess_ratio(predicted: ArrayLike, expected: ArrayLike) -> Floats:
     >>> float(programs.hrrp_excess_ratio(22.0, 20.0))
     1.1
     """
+    predicted, expected = align(predicted=predicted, expected=expected)
     above, below = as_counts("predicted", predicted), as_counts("expected", expected)
     if (below == 0).any():
         raise CasesError(
@@ -131,6 +133,9 @@ def hrrp_peer_medians(
     >>> programs.hrrp_peer_medians([[.9], [1.1], [1.3]], peer_group=[1, 1, 2]).tolist()
     [[1.0], [1.0], [1.3]]
     """
+    excess_ratio, peer_group, counts = align(
+        excess_ratio=excess_ratio, peer_group=peer_group, counts=counts
+    )
     ratio = as_counts("excess_ratio", excess_ratio, missing=True)
     ratio = ratio if counts is None else np.where(np.asarray(counts, dtype=bool), ratio, np.nan)
     medians = pd.DataFrame(ratio).groupby(np.asarray(peer_group)).transform("median")
@@ -203,6 +208,13 @@ def hrrp_adjustment(
     ...     total_payments=[100] * 3, dual_share=[.1, .1, .1], groups=1)["factor"].tolist()
     [0.98, 1.0, 1.0]
     """
+    excess_ratio, discharges, payments, total_payments, dual_share = align(
+        excess_ratio=excess_ratio,
+        discharges=discharges,
+        payments=payments,
+        total_payments=total_payments,
+        dual_share=dual_share,
+    )
     check_share("floor", floor)
     check_minimum("neutrality_modifier", neutrality_modifier, 0.0)
     ratio = as_counts("excess_ratio", excess_ratio, missing=True)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from outcomekpi.awards.rules import CycleResults
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import SpecError, check_choice
 from outcomekpi.programs.bars import (
     Floats,
@@ -79,6 +80,7 @@ def mips_benchmark(
     >>> programs.mips_benchmark([i / 100 for i in range(1, 101)]).round(3).tolist()[-2:]
     [0.802, 0.901]
     """
+    rates, cases = align(rates=rates, cases=cases)
     check_choice("direction", direction, ("higher", "lower"))
     found = as_scores("rates", rates, scale=scale)
     counts = found != 0
@@ -152,6 +154,7 @@ def mips_points(
     >>> programs.mips_points([.035, .36, .74, .90], cuts=cuts).tolist()
     [1.5, 5.0, 8.5, 10.0]
     """
+    rate, cases, topped_out_years = align(rate=rate, cases=cases, topped_out_years=topped_out_years)
     check_choice("direction", direction, ("higher", "lower"))
     check_minimum("minimum_points", minimum_points, 0.0)
     sign = 1.0 if direction == "higher" else -1.0

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.programs.bars import Floats, as_counts, check_minimum, check_share
 
@@ -103,6 +104,9 @@ def mssp_shared_savings(
     >>> programs.mssp_shared_savings(100.0, [98.0, 96.0, 70.0], 10_000).tolist()
     [0.0, 2.0, 10.0]
     """
+    benchmark, expenditure, beneficiaries = align(
+        benchmark=benchmark, expenditure=expenditure, beneficiaries=beneficiaries
+    )
     check_share("sharing_rate", sharing_rate)
     check_minimum("payment_limit", payment_limit, 0.0)
     expected = as_counts("benchmark", benchmark)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from outcomekpi.awards.rules import CycleResults
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.programs.bars import (
     Floats,
@@ -56,6 +57,9 @@ def qof_achievement(
     >>> float(programs.qof_achievement(60, 100, adjusted=20))
     0.75
     """
+    numerator, denominator, adjusted = align(
+        numerator=numerator, denominator=denominator, adjusted=adjusted
+    )
     met, register = as_counts("numerator", numerator), as_counts("denominator", denominator)
     left = register - as_counts("adjusted", adjusted)
     met, left = np.broadcast_arrays(met, left)
@@ -163,6 +167,9 @@ def qof_pounds(
     >>> float(programs.qof_pounds(10))
     2254.9
     """
+    points, list_size_ratio, prevalence_ratio = align(
+        points=points, list_size_ratio=list_size_ratio, prevalence_ratio=prevalence_ratio
+    )
     check_minimum("pounds_per_point", pounds_per_point, 0.0)
     size = as_counts("list_size_ratio", list_size_ratio)
     weight = as_counts("prevalence_ratio", prevalence_ratio)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.programs.bars import (
     DECIMALS,
@@ -56,6 +57,7 @@ def source_a_base(
     >>> programs.source_a_base([6.9, 6.9, 7.0], [7.7, 7.5, 9.0]).tolist()
     [True, False, False]
     """
+    hba1c, baseline = align(hba1c=hba1c, baseline=baseline)
     check_minimum("drop", drop, 0.0)
     check_hba1c_bar("bar", bar)
     now = as_counts("hba1c", hba1c, missing=True)
@@ -105,6 +107,7 @@ def source_a_team(
     >>> programs.source_a_team([[135] * 6, [135] * 5 + [140]], [[80] * 6] * 2).tolist()
     [True, False]
     """
+    systolic, diastolic = align(systolic=systolic, diastolic=diastolic)
     high = as_counts("systolic", systolic, missing=True)
     low = as_counts("diastolic", diastolic, missing=True)
     check_minimum("months", months, 1)
@@ -161,6 +164,9 @@ def source_a_bonus(
     >>> programs.source_a_bonus([nan, 100, nan], followed_days=[400, 400, 90]).tolist()
     [True, False, False]
     """
+    days_to_readmission, followed_days = align(
+        days_to_readmission=days_to_readmission, followed_days=followed_days
+    )
     days = as_counts("days_to_readmission", days_to_readmission, missing=True)
     seen = as_counts("followed_days", followed_days)
     return np.asarray(~(days <= within) & (seen >= within))
@@ -207,6 +213,7 @@ def source_b_score(
     >>> programs.source_b_score([90, 90], [80, 80], vetoed=[False, True]).tolist()
     [86.0, 0.0]
     """
+    general, specialty, vetoed = align(general=general, specialty=specialty, vetoed=vetoed)
     check_share("general_share", general_share)
     first = as_scores("general", general, scale="percent")
     second = as_scores("specialty", specialty, scale="percent")

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincc, gammaincinv
 
 from outcomekpi.awards.rules import CycleResults
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.programs.bars import (
@@ -63,6 +64,7 @@ def srtr_hazard_ratio(
     >>> float(programs.srtr_hazard_ratio(10, 6))
     1.5
     """
+    observed, expected = align(observed=observed, expected=expected)
     shape, rate = _posterior(observed, expected, prior_shape, prior_rate)
     return np.asarray(shape / rate)
 
@@ -108,6 +110,7 @@ def srtr_probability(
     >>> round(float(programs.srtr_probability(10, 6, beyond=1.2)), 3)
     0.741
     """
+    observed, expected, beyond = align(observed=observed, expected=expected, beyond=beyond)
     shape, rate = _posterior(observed, expected, prior_shape, prior_rate)
     return np.asarray(gammaincc(shape, rate * as_counts("beyond", beyond)))
 
@@ -162,6 +165,7 @@ def srtr_flag(
     >>> programs.srtr_flag([3, 10, 12], 6.0).tolist()
     [False, False, True]
     """
+    observed, expected = align(observed=observed, expected=expected)
     if not 0 < raised < extreme:
         raise SpecError(f"raised must lie below extreme; got {raised!r} and {extreme!r}.")
     check_share("raised_probability", raised_probability)
@@ -219,6 +223,7 @@ def srtr_tiers(
     >>> programs.srtr_tiers([3, 10], [6, 6], cuts=(.6, .85, 1.15, 1.6))["tier"].tolist()
     [4, 2]
     """
+    observed, expected = align(observed=observed, expected=expected)
     check_level(level)
     bars = np.asarray(cuts, dtype=np.float64)
     if bars.ndim != 1 or bars.size == 0 or not (bars > 0).all() or (np.diff(bars) <= 0).any():

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from outcomekpi.awards.rules import CycleResults
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import check_choice
 from outcomekpi.programs.bars import (
     Floats,
@@ -101,6 +102,7 @@ def vbp_thresholds(
     >>> programs.vbp_thresholds([.1, .2, .3, .4, .5, .6, .7, .8, .9, 1])
     VbpThresholds: threshold 0.55, benchmark 1, 10 hospitals
     """
+    baseline, cases = align(baseline=baseline, cases=cases)
     check_choice("direction", direction, ("higher", "lower"))
     check_share("top_share", top_share)
     rates = as_scores("baseline", baseline, scale=scale)
@@ -167,6 +169,7 @@ def vbp_achievement_points(
     >>> programs.vbp_achievement_points([.55, .60, .68, .86], threshold=.60, benchmark=.85).tolist()
     [0.0, 1.0, 3.0, 10.0]
     """
+    rate, threshold, benchmark = align(rate=rate, threshold=threshold, benchmark=benchmark)
     low, high = _bars(threshold, benchmark, direction, scale)
     steps = whole_steps((as_scores("rate", rate, scale=scale) - low) / (high - low), steps=9.0)
     points = np.clip(steps + 1.0, 0.0, FULL_POINTS)
@@ -215,6 +218,7 @@ def vbp_improvement_points(
     >>> programs.vbp_improvement_points([.55, .60, .68], .43, benchmark=.85).tolist()
     [2.0, 4.0, 5.0]
     """
+    rate, baseline, benchmark = align(rate=rate, baseline=baseline, benchmark=benchmark)
     check_choice("direction", direction, ("higher", "lower"))
     now = as_scores("rate", rate, scale=scale)
     before = as_scores("baseline", baseline, scale=scale)
@@ -275,6 +279,14 @@ def vbp_points(
     >>> programs.vbp_points([.55, .60, .68, .86], .43, threshold=.60, benchmark=.85).tolist()
     [2.0, 4.0, 5.0, 10.0]
     """
+    rate, baseline, threshold, benchmark, cases, baseline_cases = align(
+        rate=rate,
+        baseline=baseline,
+        threshold=threshold,
+        benchmark=benchmark,
+        cases=cases,
+        baseline_cases=baseline_cases,
+    )
     points = vbp_achievement_points(
         rate, threshold=threshold, benchmark=benchmark, direction=direction, scale=scale
     )

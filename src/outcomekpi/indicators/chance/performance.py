@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import SpecError, percent_hint
 from outcomekpi.indicators.chance.criteria import Criterion
 from outcomekpi.indicators.chance.readings import (
@@ -294,6 +295,9 @@ def assess_criterion(
     >>> found.summary()[["met", "passes", "false_fails"]].round(2).to_numpy()
     array([[0.75, 0.3 , 0.6 ]])
     """
+    true_levels, baseline, weights = align(
+        true_levels=true_levels, baseline=baseline, weights=weights
+    )
     if not (hasattr(criterion, "pass_probability") and hasattr(criterion, "is_met")):
         raise SpecError(
             "criterion must have the methods pass_probability and is_met, such as "

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import CasesError, SpecError, check_choice
 from outcomekpi.pilots.estimators.regression_result import RegressionToMean
 from outcomekpi.pilots.estimators.selected_normal import Side, sign_of
@@ -79,6 +80,7 @@ def replay_selection(
     >>> ok.replay_selection(results[:, :3], results[:, 3], n_chosen=20, rng=rng).method
     'the same pick in 2 earlier windows, less what moved the others'
     """
+    windows, after = align(windows=windows, after=after)
     check_choice("side", side, ("above", "below"))
     table = np.asarray(windows, dtype=np.float64)
     follow_up = np.asarray(after, dtype=np.float64)

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.pilots.estimators.selection_data import read_selected
@@ -111,6 +112,7 @@ def sweep_population_means(before: ArrayLike, after: ArrayLike, *, means: ArrayL
     >>> ok.sweep_population_means(before, after, means=[6.5, 7.0, 7.5])
     MeanSweep from 6.5 to 7.5: at no mean of the population is there a clear effect; none at all ...
     """
+    before, after = align(before=before, after=after)
     wanted = np.atleast_1d(np.asarray(means, dtype=np.float64))
     if wanted.size == 0 or not np.isfinite(wanted).all():
         raise SpecError("means must hold at least one mean of the population, all finite.")

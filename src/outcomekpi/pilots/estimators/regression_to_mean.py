@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import SpecError, check_choice, check_kind
 from outcomekpi.pilots.estimators.baseline_population import BaselinePopulation
 from outcomekpi.pilots.estimators.regression_result import RegressionToMean
@@ -90,6 +91,9 @@ def correct_selection(
     ...     unit="% HbA1c", rng=rng).to_frame().round(2)["mean"].to_list()
     [-0.43, -0.45, 0.03]
     """
+    before, after, second_baseline, clusters = align(
+        before=before, after=after, second_baseline=second_baseline, clusters=clusters
+    )
     check_choice("side", side, ("above", "below"))
     if population is not None:
         check_kind("population", population, BaselinePopulation, "BaselinePopulation(mean=...)")

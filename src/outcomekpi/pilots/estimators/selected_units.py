@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, ndtr
 
+from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import SpecError, check_choice
 from outcomekpi.pilots.estimators.regression_result import RegressionToMean
 from outcomekpi.pilots.estimators.selected_normal import Side, sign_of
@@ -129,6 +130,15 @@ def correct_unit_selection(
     ...     after_trials=n, rng=rng).to_frame().shape
     (3, 3)
     """
+    before, after, chosen, before_trials, after_trials, before_se, after_se = align(
+        before=before,
+        after=after,
+        chosen=chosen,
+        before_trials=before_trials,
+        after_trials=after_trials,
+        before_se=before_se,
+        after_se=after_se,
+    )
     units = read_units(
         before,
         after,
