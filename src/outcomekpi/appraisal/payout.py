@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -160,13 +162,20 @@ def pay(assessment: TierAssessment, *, budget: Mapping[str, float] | None = None
     check_kind("assessment", assessment, TierAssessment, "assess_tiers(records, rules)")
     per_patient = {rule.name: float(rule.amount) for rule in assessment.rules}
     reached = assessment.to_frame()["reached"]
-    for tier, sum_ in ({} if budget is None else budget).items():
+    said: Any = {} if budget is None else budget
+    if not isinstance(said, Mapping):
+        names = ", ".join(f"{name!r}: ..." for name in per_patient)
+        raise SpecError(
+            f"budget must map tiers to sums, as {{{names}}}; got {budget!r}. Say which tier a sum "
+            "belongs to."
+        )
+    for tier, sum_ in said.items():
         if tier not in per_patient:
             raise SpecError(
                 f"budget names {tier!r}, which is no tier of this assessment."
                 f"{did_you_mean(tier, per_patient)}"
             )
-        if not (np.isfinite(sum_) and sum_ >= 0):
+        if not (isinstance(sum_, Real) and np.isfinite(float(sum_)) and sum_ >= 0):
             raise SpecError(f"The budget of {tier!r} must be 0 or more; got {sum_!r}.")
         if reached[tier] == 0:
             raise SpecError(f"No patient reached {tier!r}: its budget of {sum_:g} has no payee.")

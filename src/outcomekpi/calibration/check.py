@@ -24,6 +24,7 @@ from outcomekpi.calibration.predictions import (
     affordable_draws,
     predict_draw,
 )
+from outcomekpi.declare.errors import check_kind
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.model.families import conditional
@@ -106,6 +107,7 @@ def check_calibration(fit: Fit, *, level: float = DEFAULT_LEVEL) -> CheckResult:
     >>> ok.check_calibration(fit).name
     'Calibration of the risk model'
     """
+    check_kind("fit", fit, Fit, "fit(cases, spec)")
     check_level(level)
     model = fit.model
     draws = read_draws(fit.draws, at_most=affordable_draws(model.outcome.size))

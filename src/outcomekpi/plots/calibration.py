@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.calibration.result import Calibration
-from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.errors import SpecError, check_kind
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.calibration_curves import draw_curves
@@ -64,6 +64,7 @@ def plot_calibration(
         draw_curves(ax, check, subgroup, level=level)
         apply_fonts(ax)
         return ax
+    check_kind("check", check, CheckResult, "check_calibration(fit)")
     needed = ("prediction", "group", "predicted", "observed", "lower", "upper")
     table = table_of(check, needed, by="check_calibration")
     ax = open_axes(ax, width=5.4, height=5.0)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from outcomekpi.declare.errors import check_kind
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import open_axes, quiet
@@ -15,12 +16,12 @@ from outcomekpi.plots.sides import (
     rate_label,
     sided,
 )
+from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.standardization import StandardizedRates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from outcomekpi.profiling.classification import Classification
 
 __all__ = ["plot_caterpillar"]
 
@@ -28,7 +29,7 @@ __all__ = ["plot_caterpillar"]
 def plot_caterpillar(
     rates: StandardizedRates,
     *,
-    flags: "Classification | None" = None,
+    flags: Classification | None = None,
     labels: Labels = "auto",
     level: float = DEFAULT_LEVEL,
     ax: "Axes | None" = None,
@@ -60,6 +61,9 @@ def plot_caterpillar(
     standardized rate, 95% intervals
     ← better          worse →
     """
+    check_kind("rates", rates, StandardizedRates, "standardize(fit)")
+    if flags is not None:
+        check_kind("flags", flags, Classification, "classify(rates)")
     frame = rates.to_frame(level=level)
     frame = frame.sort_values("mean", ascending=rates.direction != "higher", kind="stable")
     flag = flags_of(flags, frame.index)

@@ -6,18 +6,18 @@ from unicodedata import east_asian_width
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import check_choice
+from outcomekpi.declare.errors import check_choice, check_kind
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.palette import INK, LIMIT, MARKERS, flag_color, open_axes, quiet
 from outcomekpi.plots.rows import Labels
 from outcomekpi.plots.sides import draw_legend, flags_of, percent, rate_axis, rate_label, sided
+from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.funnel import FUNNEL_LEVELS, FunnelLimits, funnel_limits
 from outcomekpi.profiling.standardization import StandardizedRates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from outcomekpi.profiling.classification import Classification
 
 __all__ = ["plot_funnel"]
 
@@ -30,7 +30,7 @@ DASHES = ((0, (5, 2)), "solid", (0, (1, 1.5)))
 def plot_funnel(
     rates: StandardizedRates,
     *,
-    flags: "Classification | None" = None,
+    flags: Classification | None = None,
     limits: FunnelLimits | None = None,
     levels: tuple[float, ...] = FUNNEL_LEVELS,
     labels: Labels = "none",
@@ -71,6 +71,11 @@ def plot_funnel(
     >>> ok.plot_funnel(ok.standardize(fit)).get_xlabel()
     'expected events'
     """
+    check_kind("rates", rates, StandardizedRates, "standardize(fit)")
+    if flags is not None:
+        check_kind("flags", flags, Classification, "classify(rates)")
+    if limits is not None:
+        check_kind("limits", limits, FunnelLimits, "funnel_limits(rates)")
     check_choice("labels", labels, ("auto", "all", "flagged", "none"))
     if limits is None:
         limits = funnel_limits(rates, levels=levels)

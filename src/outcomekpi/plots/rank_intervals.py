@@ -2,17 +2,18 @@
 
 from typing import TYPE_CHECKING
 
+from outcomekpi.declare.errors import check_kind
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import open_axes, quiet
 from outcomekpi.plots.rows import Labels, draw_rows, label_rows, rows_height
 from outcomekpi.plots.sides import draw_legend, flags_of, percent, sided
+from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.ranking import Ranks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from outcomekpi.profiling.classification import Classification
 
 __all__ = ["plot_rank_intervals"]
 
@@ -20,7 +21,7 @@ __all__ = ["plot_rank_intervals"]
 def plot_rank_intervals(
     ranks: Ranks,
     *,
-    flags: "Classification | None" = None,
+    flags: Classification | None = None,
     labels: Labels = "auto",
     level: float = DEFAULT_LEVEL,
     ax: "Axes | None" = None,
@@ -52,6 +53,9 @@ def plot_rank_intervals(
     rank, 95% intervals
     ← better          worse →
     """
+    check_kind("ranks", ranks, Ranks, "rank(rates)")
+    if flags is not None:
+        check_kind("flags", flags, Classification, "classify(rates)")
     from matplotlib.ticker import MaxNLocator
 
     frame = ranks.to_frame(level=level).sort_values("mean", kind="stable")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from outcomekpi.declare.errors import check_kind
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, MUTED, NEUTRAL, open_axes, quiet
@@ -50,6 +51,7 @@ def plot_reliability(
     >>> ok.plot_reliability(ok.reliability(fit)).get_xlabel()
     'cases (log scale)'
     """
+    check_kind("reliability", reliability, Reliability, "reliability(fit)")
     frame = reliability.to_frame(level=level)
     ax = open_axes(ax, width=6.4, height=4.2)
     quiet(ax)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from outcomekpi.declare.errors import check_kind
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, HOSPITAL, INK, open_axes, quiet
@@ -46,6 +47,7 @@ def plot_sd(fit: Fit, *, level: float = DEFAULT_LEVEL, ax: "Axes | None" = None)
     >>> ok.plot_sd(fit).get_ylabel()
     'density'
     """
+    check_kind("fit", fit, Fit, "fit(cases, spec)")
     ax = open_axes(ax, width=6.4, height=3.8)
     quiet(ax)
     shown = [("doctor", BETTER)]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from outcomekpi.declare.errors import check_kind
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, open_axes, quiet
@@ -62,6 +63,7 @@ def plot_shrinkage(
     >>> type(ok.plot_shrinkage(ok.standardize(fit))).__name__
     'Axes'
     """
+    check_kind("rates", rates, StandardizedRates, "standardize(fit)")
     frame = rates.to_frame(level=level)
     frame = frame.sort_values("mean", ascending=rates.direction != "higher", kind="stable")
     few = len(frame) <= FEW

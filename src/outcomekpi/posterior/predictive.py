@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.declare.errors import check_kind
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.engine.pymc_model import STUDENT_T_DF
@@ -61,6 +62,7 @@ def check_predictive(fit: Fit, *, seed: int = 20261, level: float = DEFAULT_LEVE
     >>> len(ok.check_predictive(fit).table[["observed", "lower", "upper"]])
     40
     """
+    check_kind("fit", fit, Fit, "fit(cases, spec)")
     from scipy.stats import binom
 
     model = fit.model

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.declare.errors import check_kind
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import flatten_draws
 from outcomekpi.engine.draws_tree import PosteriorSamples
@@ -53,6 +54,7 @@ def check_prior_sensitivity(fit: Fit, *, draws: int | None = None) -> CheckResul
     >>> ok.check_prior_sensitivity(fit, draws=400).name
     "Sensitivity to the prior of the doctors' spread"
     """
+    check_kind("fit", fit, Fit, "fit(cases, spec)")
     posterior = fit.draws["posterior"].to_dataset()
     hospitals = posterior.get("hospital_effect")
     base = _summarize(

@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import SpecError, percent_hint
+from outcomekpi.declare.errors import SpecError, check_kind, percent_hint
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval
 from outcomekpi.profiling.reliability import Reliability
 
@@ -92,6 +92,7 @@ def plan_caseload(
     >>> ok.plan_caseload(ok.reliability(fit)).to_frame()["cases"].is_monotonic_increasing
     True
     """
+    check_kind("reliability", reliability, Reliability, "reliability(fit)")
     if not targets:
         raise SpecError("targets must name at least one reliability, for example (0.7, 0.8).")
     for target in targets:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.errors import SpecError, check_choice, check_kind
 from outcomekpi.draws.intervals import flatten_draws
 from outcomekpi.engine.draws_tree import PosteriorSamples
 from outcomekpi.lineage.origins import Provenance
@@ -131,6 +131,7 @@ def divergence_test(
     >>> bool(ok.divergence_test(fit).to_frame()["p_cross"].between(0, 1).all())
     True
     """
+    check_kind("fit", fit, Fit, "fit(cases, spec)")
     check_choice("method", method, ("importance", "refit"))
     _check(fit, method)
     predictor, keep = _thinned(read_predictor(fit))

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.errors import SpecError, check_choice, check_kind
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.draws.memory import remembered
 from outcomekpi.lineage.origins import Provenance
@@ -136,6 +136,7 @@ def reliability(
     >>> bool(ok.reliability(fit).estimate.between(0, 1).all())
     True
     """
+    check_kind("fit", fit, Fit, "fit(cases, spec)")
     check_choice("method", method, get_args(ReliabilityMethod))
     if method == "latent":
         return _latent(fit)
