@@ -259,15 +259,15 @@ def test_doctors_with_no_events_one_case_and_only_events_get_finite_sensible_res
         [
             frame,
             pd.DataFrame({"doctor": "one", "age": [61.0], "sex": "F", "events": 1}),
-            pd.DataFrame({"doctor": "no events", "age": 60.0 + np.arange(30), "sex": "F", "events": 0}),
+            pd.DataFrame({"doctor": "zero", "age": 60.0 + np.arange(30), "sex": "F", "events": 0}),
             pd.DataFrame({"doctor": "all", "age": 60.0 + np.arange(10), "sex": "M", "events": 1}),
         ],
         ignore_index=True,
     )
     effects = summary_of_effects(fitted(frame, draws=1000))
     assert np.isfinite(effects).all(axis=None)
-    assert effects.loc["no events", "mean"] < 0 < effects.loc["one", "mean"] < effects.loc["all", "mean"]
-    assert effects.loc["one", "sd"] > effects["sd"].drop(["all", "one", "no events"]).max()
+    assert effects.loc["zero", "mean"] < 0 < effects.loc["one", "mean"] < effects.loc["all", "mean"]
+    assert effects.loc["one", "sd"] > effects["sd"].drop(["all", "one", "zero"]).max()
 
 
 @pytest.mark.parametrize("draws", [0, 99, -5, 1000.0, True, "1000"])

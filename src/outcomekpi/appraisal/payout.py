@@ -175,7 +175,7 @@ def pay(assessment: TierAssessment, *, budget: Mapping[str, float] | None = None
                 f"budget names {tier!r}, which is no tier of this assessment."
                 f"{did_you_mean(tier, per_patient)}"
             )
-        if not (isinstance(sum_, Real) and np.isfinite(float(sum_)) and sum_ >= 0):
+        if not (isinstance(sum_, Real) and np.isfinite(float(sum_)) and float(sum_) >= 0):
             raise SpecError(f"The budget of {tier!r} must be 0 or more; got {sum_!r}.")
         if reached[tier] == 0:
             raise SpecError(f"No patient reached {tier!r}: its budget of {sum_:g} has no payee.")

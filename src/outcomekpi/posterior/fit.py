@@ -10,13 +10,20 @@ from warnings import warn
 import pandas as pd
 import xarray as xr
 
-from outcomekpi.declare.errors import OutcomeKPIWarning, SpecError, check_choice, check_kind
+from outcomekpi.declare.errors import (
+    EngineError,
+    OutcomeKPIWarning,
+    SpecError,
+    check_choice,
+    check_kind,
+)
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, summarize_draws
 from outcomekpi.engine.draws_tree import PosteriorSamples, assemble_draws
 from outcomekpi.lineage.origins import Provenance, record_provenance
 from outcomekpi.model.design import Design, build_design
 from outcomekpi.model.likelihood_model import Model, build_model
 from outcomekpi.model.spec import ModelSpec
+from outcomekpi.posterior.information import check_doctors, explain_failure
 from outcomekpi.tables.cases import Cases
 
 __all__ = ["Engine", "Fit", "fit"]
@@ -141,8 +148,12 @@ def fit(
     began = perf_counter()
     design, cases = build_design(cases, spec)
     model = build_model(cases, spec, design)
+    check_doctors(cases, model)
     chosen = _choose_engine(engine, model)
-    samples = _sample(model, chosen, draws=draws, seed=seed)
+    try:
+        samples = _sample(model, chosen, draws=draws, seed=seed)
+    except EngineError as error:
+        raise explain_failure(error, cases, design, model) from error
     tree = assemble_draws(samples, cases=cases, design=design, model=model)
     return Fit(
         draws=tree,
