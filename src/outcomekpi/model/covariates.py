@@ -1,5 +1,6 @@
 """Covariates: columns read as numbers or categories, complete, finite and worth adjusting for."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +21,13 @@ from outcomekpi.tables.columns import (
     to_floats,
 )
 from outcomekpi.tables.labels import read_labels
+from outcomekpi.tables.missing_codes import describe_code
 from outcomekpi.tables.spoilt_numbers import describe_spoilt
 
 __all__ = [
     "Covariate",
     "check_categories",
+    "check_codes",
     "check_identifiers",
     "check_roles_of",
     "complete_covariates",
@@ -310,6 +313,34 @@ def check_identifiers(covariates: Iterable[Covariate], index: pd.Index) -> None:
                 f"Covariate {covariate.name!r} holds a different whole number in each of "
                 f"{count_of(values.size, 'row')}. Is it an identifier? Leave it out; if it is a "
                 f"measurement, say so by writing I(1.0 * {_quote(covariate.name)})."
+            )
+
+
+def check_codes(covariates: Iterable[Covariate], index: pd.Index, formula: str) -> None:
+    """Refuse numbers that stand for missing ones beside ordinary numbers.
+
+    Parameters
+    ----------
+    covariates : as read
+    index : labels of the rows
+    formula : a column that stands in it as ``1.0 * column`` is taken as it is
+
+    Raises
+    ------
+    FormulaError
+        Names the column, the code and its rows, and how to use it if it is a measurement.
+    """
+    for covariate in covariates:
+        name = covariate.name
+        if covariate.levels is not None or re.search(
+            rf"1\.0\s*\*\s*`?{re.escape(name)}\b", formula
+        ):
+            continue
+        found = describe_code(name, covariate.values, index)
+        if found is not None:
+            raise FormulaError(
+                f"Covariate {found} Then make those cells missing; if it was measured, say so by "
+                f"writing I(1.0 * {_quote(name)})."
             )
 
 

@@ -15,6 +15,7 @@ from outcomekpi.model.collinearity import find_collinear
 from outcomekpi.model.covariates import (
     Covariate,
     check_categories,
+    check_codes,
     check_identifiers,
     check_roles_of,
     complete_covariates,
@@ -268,6 +269,7 @@ def build_design(cases: Cases, spec: ModelSpec) -> tuple[Design, Cases]:
     traits = [name for name in doctor_level.columns if name != CASELOAD]
     cases, covariates = complete_covariates(cases, [*case_mix.columns, *traits])
     encoding, case_columns = _encode_case_mix(cases, case_mix, covariates)
+    check_codes([covariates[name] for name in traits], cases.frame.index, doctor_level.text)
     of_doctor = doctor_covariates(cases, {name: covariates[name] for name in traits})
     check_categories(of_doctor.values(), None, "doctor", None, made_classes(doctor_level.text))
     doctors, doctor_columns = encode(doctor_level, of_doctor, n_rows=len(cases.doctors))
@@ -315,6 +317,7 @@ def _encode_case_mix(
     check_categories(
         used.values(), cases.trials, "case", cases.frame.index, made_classes(case_mix.text)
     )
+    check_codes(used.values(), cases.frame.index, case_mix.text)
     if cases.trials is None:
         check_identifiers([used[name] for name in case_mix.bare], cases.frame.index)
     n_rows = len(cases.frame)

@@ -12,6 +12,7 @@ from outcomekpi.declare.errors import CasesError
 from outcomekpi.tables.columns import count_of, describe_row, spell
 from outcomekpi.tables.faults import Faults
 from outcomekpi.tables.labels import Labels, compact_labels
+from outcomekpi.tables.missing_codes import warn_of_code
 from outcomekpi.tables.roles import ReadColumns
 from outcomekpi.tables.totals import refuse_totals
 
@@ -183,6 +184,7 @@ def check_outcome(table: pd.DataFrame, roles: Mapping[str, str], read: ReadColum
                 f"{describe_row(table.index, wrong)}; values seen: {low:g}, {high:g}. "
                 f"Pass event={high:g} (or event={low:g}) to say which value is the event."
             )
+        warn_of_code(name, y, table.index)
 
 
 def check_duplicates(table: pd.DataFrame, roles: Mapping[str, str], read: ReadColumns) -> None:

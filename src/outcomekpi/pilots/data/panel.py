@@ -12,6 +12,7 @@ from outcomekpi.pilots.data.percent_check import check_percentages, is_percent
 from outcomekpi.pilots.data.selected_periods import leave_out_selected
 from outcomekpi.tables.columns import count_of, describe_row, list_values, read_numbers
 from outcomekpi.tables.labels import read_labels
+from outcomekpi.tables.missing_codes import warn_of_code
 
 __all__ = [
     "Control",
@@ -260,6 +261,7 @@ def _read_outcome(table: pd.DataFrame, columns: PanelColumns) -> tuple[np.ndarra
         return values, True
     if is_percent(columns.outcome_unit):
         check_percentages(values, index=table.index, column=columns.outcome)
+    warn_of_code(columns.outcome, values, table.index)
     return values, False
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from outcomekpi.declare.errors import CasesError, FormulaError, did_you_mean
 from outcomekpi.model.covariates import (
     check_categories,
+    check_codes,
     check_identifiers,
     check_roles_of,
     read_covariates,
@@ -20,6 +21,7 @@ from outcomekpi.pilots.data.series import PERCENT
 from outcomekpi.tables.columns import describe_row, list_values, read_numbers, spell
 from outcomekpi.tables.events import read_events
 from outcomekpi.tables.labels import Labels, compact_labels, read_labels
+from outcomekpi.tables.missing_codes import warn_of_code
 
 __all__ = ["PatientRows", "read_patients"]
 
@@ -163,6 +165,8 @@ def _read_outcome(data: pd.DataFrame, columns: PatientColumns) -> Floats:
             f"Outcome column {columns.outcome!r} must {wanted}. "
             f"{describe_row(data.index, wrong)} ({values[wrong.argmax()]:g}). {remedy}"
         )
+    if columns.family == "gaussian":
+        warn_of_code(columns.outcome, values, data.index)
     return values
 
 
@@ -221,6 +225,7 @@ def _read_case_mix(data: pd.DataFrame, columns: PatientColumns) -> tuple[Floats,
                 "the covariate out of the formula."
             )
     check_categories(covariates.values(), None, "case", data.index, made_classes(formula.text))
+    check_codes(covariates.values(), data.index, formula.text)
     check_identifiers([covariates[name] for name in formula.bare], data.index)
     encoding, made = encode(formula, covariates, n_rows=len(data))
     matrix = np.ones((len(data), len(encoding.names) + 1))

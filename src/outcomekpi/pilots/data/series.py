@@ -13,6 +13,7 @@ from outcomekpi.pilots.data.percent_check import PERCENT, check_percentages, is_
 from outcomekpi.pilots.data.series_interruptions import Interruption, ReadInterruption
 from outcomekpi.pilots.data.series_times import SeriesTimes, name_gaps, read_times
 from outcomekpi.tables.columns import count_of, list_values, read_numbers
+from outcomekpi.tables.missing_codes import warn_of_code
 from outcomekpi.tables.times import TimeUnit
 
 __all__ = ["PERCENT", "Family", "GapPolicy", "SeriesColumns", "SeriesData", "read_series"]
@@ -134,6 +135,8 @@ def read_series(data: object, columns: SeriesColumns) -> SeriesData:
         if role != "time"
     }
     present = _check_values(read, columns, times)
+    if columns.family == "gaussian":
+        warn_of_code(columns.outcome, read["outcome"], times.labels)
     count = times.row.size
     position = np.arange(count)
     ramp = (position >= times.start) & (position < times.start + columns.ramp_up)

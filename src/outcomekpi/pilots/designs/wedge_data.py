@@ -14,6 +14,7 @@ from outcomekpi.pilots.estimators.wedge_model import Sample
 from outcomekpi.tables.columns import count_of, describe_row, list_values, read_numbers
 from outcomekpi.tables.events import read_events
 from outcomekpi.tables.labels import read_labels
+from outcomekpi.tables.missing_codes import warn_of_code
 from outcomekpi.tables.time_columns import parse_like, parse_times
 
 __all__ = ["WedgeColumns", "WedgeFamily", "WedgeRows", "fill_periods", "read_moments", "read_wedge"]
@@ -370,6 +371,7 @@ def _read_outcome(
         check_percentages(
             outcome, index=table.index, column=columns.outcome, option="measured_in='%'"
         )
+    warn_of_code(columns.outcome, outcome, table.index)
     if columns.patients is not None:
         trials = _read_size(table, columns.patients, "patients")
     elif not single.all():
