@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 __all__ = [
     "CasesError",
@@ -23,7 +24,14 @@ class OutcomeKPIError(Exception):
 
 
 class CasesError(OutcomeKPIError, ValueError):
-    """The table of cases is not what was asked for."""
+    """The table of cases is not what was asked for.
+
+    Attributes
+    ----------
+    fault : what was found, as a record with a code, a column and rows, where there is one
+    """
+
+    fault: Any = None
 
 
 class FormulaError(OutcomeKPIError, ValueError):

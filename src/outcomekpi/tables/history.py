@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError, check_choice, did_you_mean
-from outcomekpi.tables.columns import count_of, holds_text, list_values, read_numbers
+from outcomekpi.declare.errors import CasesError, check_choice
+from outcomekpi.tables.columns import count_of, holds_text, read_numbers
 from outcomekpi.tables.completion import Reading
 from outcomekpi.tables.cycle_order import order_cycles
+from outcomekpi.tables.faults import refuse_rows
 from outcomekpi.tables.history_gaps import name_gaps
 from outcomekpi.tables.labels import read_labels
 from outcomekpi.tables.roles import open_table
+from outcomekpi.tables.schema import name_columns
 from outcomekpi.tables.times import TimeUnit
 from outcomekpi.tables.totals import refuse_totals
 
@@ -32,6 +34,7 @@ Array = NDArray[np.float64]
 
 # a completion printed with two decimals (or a whole percent) is off by half a unit at most
 ROUNDING = 0.005 + 1e-9
+FILL_IN = "Fill it in, or drop those rows: a missing cycle is then named as missing."
 
 
 def read_counts(
@@ -53,28 +56,32 @@ def read_counts(
     if "numerator" in roles:
         numerator = _whole(table, roles["numerator"], "numerator")
         column = roles["numerator"]
-        _refuse(
+        refuse_rows(
             numerator > denominator,
             table.index,
-            f"Numerators in {column!r} must not exceed their denominators in "
-            f"{roles['denominator']!r}.",
-            lambda i: f"{numerator[i]:g} of {denominator[i]:g}",
-            "Are the columns swapped?"
+            column=column,
+            role="numerator",
+            wanted=f"not exceed its denominator in {roles['denominator']!r}",
+            found=lambda i: f"{numerator[i]:g} of {denominator[i]:g}",
+            remedy="Are the columns swapped?"
             if (numerator >= denominator).all()
             else "Correct the table.",
+            code="numerator-above-denominator",
         )
         return {"numerator": numerator, "denominator": denominator}, []
     share = _share(table, roles["completion"], "completion", percent=percent)
     numerator = np.round(share * denominator)
     exact = np.divide(numerator, denominator, out=np.zeros_like(share), where=denominator > 0)
     gap = np.where(denominator > 0, np.abs(share - exact), 0.0)
-    _refuse(
+    refuse_rows(
         gap > ROUNDING,
         table.index,
-        f"Completions in {roles['completion']!r} must be shares of the denominators in "
-        f"{roles['denominator']!r}.",
-        lambda i: f"{share[i]:.4g} of {denominator[i]:g}, which no whole count gives",
-        "Pass the numerators instead.",
+        column=roles["completion"],
+        role="completion",
+        wanted=f"hold shares of the denominators in {roles['denominator']!r}",
+        found=lambda i: f"{share[i]:.4g} of {denominator[i]:g}, which no whole count gives",
+        remedy="Pass the numerators instead.",
+        code="no-whole-count",
     )
     return {"numerator": numerator, "denominator": denominator}, [
         "Numerators were worked out as completion x denominator, rounded to whole counts; "
@@ -88,43 +95,39 @@ def read_targets(table: pd.DataFrame, roles: dict[str, str], *, percent: bool) -
         return np.full(len(table), np.nan)
     column = roles["target"]
     target = _share(table, column, "target", percent=percent, may_miss=True)
-    _refuse(
+    refuse_rows(
         target <= 0,
         table.index,
-        f"Targets in {column!r} must lie above 0.",
-        lambda i: f"{target[i]:g}",
-        "Leave the cell empty where there is no target.",
+        column=column,
+        role="target",
+        wanted="lie above 0",
+        found=target,
+        remedy="Leave the cell empty where there is no target.",
     )
     return target
 
 
 def _whole(table: pd.DataFrame, column: str, role: str) -> Array:
+    """Read counts: present in every row, from 0, whole."""
     values = read_numbers(table[column], role)
-    index = table.index
-    _refuse(
-        ~np.isfinite(values),
-        index,
-        f"Column {column!r} ({role}) must hold a count in every row.",
-        lambda i: f"{values[i]}",
-        "Fill it in, or drop those rows: a missing cycle is then named as missing.",
-    )
-    _refuse(
-        values < 0,
-        index,
-        f"Column {column!r} ({role}) must hold counts from 0.",
-        lambda i: f"{values[i]:g}",
-        "Correct the table.",
-    )
     remedy = "Correct the table."
     if role == "numerator" and bool(((values >= 0) & (values <= 1)).all()):
         remedy = f"Is it a completion? Then pass completion={column!r} in place of numerator."
-    _refuse(
-        values != np.round(values),
-        index,
-        f"Column {column!r} ({role}) must hold whole counts.",
-        lambda i: f"{values[i]:g}",
-        remedy,
+    checks = (
+        (~np.isfinite(values), "hold a count in every row", FILL_IN),
+        (values < 0, "hold counts from 0", "Correct the table."),
+        (values != np.round(values), "hold whole counts", remedy),
     )
+    for wrong, wanted, advice in checks:
+        refuse_rows(
+            wrong,
+            table.index,
+            column=column,
+            role=role,
+            wanted=wanted,
+            found=values,
+            remedy=advice,
+        )
     return values
 
 
@@ -133,12 +136,14 @@ def _share(
 ) -> Array:
     values = read_numbers(_without_signs(table[column], role, percent=percent), role)
     if not may_miss:
-        _refuse(
+        refuse_rows(
             np.isnan(values),
             table.index,
-            f"Column {column!r} ({role}) must hold a share in every row.",
-            lambda i: "nothing",
-            "Fill it in, or drop those rows: a missing cycle is then named as missing.",
+            column=column,
+            role=role,
+            wanted="hold a share in every row",
+            remedy=FILL_IN,
+            code="empty-cell",
         )
     shares = values / 100 if percent else values
     seen = values[~np.isnan(values)]
@@ -150,12 +155,14 @@ def _share(
         if looks_percent
         else "Correct the table, or pass numerators."
     )
-    _refuse(
+    refuse_rows(
         (shares < 0) | (shares > 1),
         table.index,
-        f"Column {column!r} ({role}) must lie between 0 and {'100' if percent else '1'}.",
-        lambda i: f"{values[i]:g}",
-        remedy,
+        column=column,
+        role=role,
+        wanted=f"lie between 0 and {'100' if percent else '1'}",
+        found=values,
+        remedy=remedy,
     )
     if percent and seen.size and 0 < seen.max() <= 1:
         raise CasesError(
@@ -188,19 +195,6 @@ def _without_signs(column: pd.Series, role: str, *, percent: bool) -> pd.Series:
     bare = cells.str.rstrip("%％ ")
     numbers = pd.to_numeric(bare, errors="coerce")
     return numbers if (numbers.notna() | bare.isna()).all() else bare
-
-
-def _refuse(
-    wrong: NDArray[np.bool_], index: pd.Index, wanted: str, found: Any, remedy: str
-) -> None:
-    if not wrong.any():
-        return
-    position = int(wrong.argmax())
-    verb = "does" if wrong.sum() == 1 else "do"
-    raise CasesError(
-        f"{wanted} {int(wrong.sum()):,} of {count_of(wrong.size, 'row')} {verb} not, the first at "
-        f"index {index[position]!r}: {found(position)}. {remedy}"
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -354,34 +348,12 @@ def _check_columns(table: pd.DataFrame, named: dict[str, Any]) -> dict[str, str]
         raise CasesError(
             f"A history needs numerator=... or completion=..., one of the two; got {both}."
         )
-    roles: dict[str, str] = {}
-    for role, column in named.items():
-        if column is None and role in ("indicator", "cycle", "denominator"):
-            remedy = (
-                " A completion without its denominator says nothing about chance."
-                if role == "denominator"
-                else ""
-            )
-            raise CasesError(f"{role} must be the name of a column, as text; got None.{remedy}")
-        if column is None:
-            continue
-        if not isinstance(column, str):
-            raise CasesError(
-                f"{role} must be the name of a column, as text; got {type(column).__name__}."
-            )
-        if column not in table.columns:
-            raise CasesError(
-                f"Column {column!r} ({role}) is not in the table."
-                f"{did_you_mean(column, table.columns)} "
-                f"The columns are {list_values(table.columns, shown=30)}."
-            )
-        twin = next((other for other, name in roles.items() if name == column), None)
-        if twin is not None:
-            raise CasesError(
-                f"Each role needs a column of its own; {column!r} was named as {twin} and {role}."
-            )
-        roles[role] = column
-    return roles
+    if named["denominator"] is None:
+        raise CasesError(
+            "denominator must be the name of a column, as text; got None. A completion without "
+            "its denominator says nothing about chance."
+        )
+    return name_columns(table, named, required=("indicator", "cycle"))
 
 
 def _read_labels(table: pd.DataFrame, roles: dict[str, str]) -> dict[str, np.ndarray[Any, Any]]:
@@ -391,13 +363,15 @@ def _read_labels(table: pd.DataFrame, roles: dict[str, str]) -> dict[str, np.nda
             found[role] = np.full(len(table), ALL_UNITS, dtype=object)
             continue
         labels = read_labels(table[roles[role]], role)
-        missing = labels.code < 0
-        if missing.any():
-            first = table.index[int(missing.argmax())]
-            raise CasesError(
-                f"Column {roles[role]!r} ({role}) is empty in {count_of(int(missing.sum()), 'row')}"
-                f", the first at index {first!r}. Fill it in, or drop those rows."
-            )
+        refuse_rows(
+            labels.code < 0,
+            table.index,
+            column=roles[role],
+            role=role,
+            wanted=f"name the {role} in each row",
+            remedy="Fill it in, or drop those rows.",
+            code="empty-cell",
+        )
         found[role] = np.array(labels.names, dtype=object)[labels.code]
     return found
 

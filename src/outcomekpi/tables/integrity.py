@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.tables.columns import count_of, describe_row, spell
-from outcomekpi.tables.faults import Faults
+from outcomekpi.tables.faults import Faults, refuse_rows
 from outcomekpi.tables.labels import Labels, compact_labels
 from outcomekpi.tables.missing_codes import warn_of_code
 from outcomekpi.tables.roles import ReadColumns
+from outcomekpi.tables.schema import Role, check_numbers_of
 from outcomekpi.tables.totals import refuse_totals
 
 __all__ = ["check_table", "check_variation", "find_hospitals"]
+
+ROWS = "Correct or remove these rows."
 
 
 class HasOutcome(Protocol):
@@ -120,34 +123,39 @@ def _take_rows(read: ReadColumns, kept: NDArray[np.intp]) -> ReadColumns:
     return replace(read, **changes)
 
 
+SIZES = (
+    Role(
+        name="trials",
+        wanted="count the patients of each row: whole numbers, 1 or more",
+        lowest=1,
+        whole=True,
+        remedy=ROWS,
+    ),
+    Role(
+        name="exposure",
+        wanted="hold time or volume at risk, greater than 0",
+        lowest=0,
+        above=True,
+        remedy=ROWS,
+    ),
+    Role(name="outcome", remedy=ROWS),
+    Role(name="offset", remedy=ROWS),
+)
+COUNT = Role(
+    name="outcome",
+    wanted="hold whole numbers of events, 0 or more",
+    lowest=0,
+    whole=True,
+    remedy=ROWS,
+)
+
+
 def check_numbers(table: pd.DataFrame, roles: Mapping[str, str], read: ReadColumns) -> None:
     """Refuse infinite values, trials that count no patients and exposures that are not positive."""
-    for role in ("outcome", "trials", "exposure", "offset"):
-        values = getattr(read, role)
-        if values is not None:
-            _refuse(table, roles, role, ~np.isfinite(values), values, "hold finite numbers")
-    if read.trials is not None:
-        wrong = (read.trials < 1) | (read.trials != np.floor(read.trials))
-        wanted = "count the patients of each row: whole numbers, 1 or more"
-        _refuse(table, roles, "trials", wrong, read.trials, wanted)
-    if read.exposure is not None:
-        wanted = "hold time or volume at risk, greater than 0"
-        _refuse(table, roles, "exposure", read.exposure <= 0, read.exposure, wanted)
-
-
-def _refuse(
-    table: pd.DataFrame,
-    roles: Mapping[str, str],
-    role: str,
-    wrong: NDArray[np.bool_],
-    values: NDArray[np.float64],
-    wanted: str,
-) -> None:
-    if wrong.any():
-        raise CasesError(
-            f"Column {roles[role]!r} ({role}) must {wanted}. {describe_row(table.index, wrong)} "
-            f"({values[wrong.argmax()]:g}). Correct or remove these rows."
-        )
+    for role in SIZES:
+        values = getattr(read, role.name)
+        if values is not None and role.name in roles:
+            check_numbers_of(values, role, roles[role.name], table.index)
 
 
 def check_totals(table: pd.DataFrame, roles: Mapping[str, str], read: ReadColumns) -> None:
@@ -162,18 +170,19 @@ def check_outcome(table: pd.DataFrame, roles: Mapping[str, str], read: ReadColum
     """Refuse counts that are none, more events than trials, and two values other than 0 and 1."""
     y, name = read.outcome, roles["outcome"]
     if read.trials is not None or read.exposure is not None:
-        wrong = (y < 0) | (y != np.floor(y))
-        _refuse(table, roles, "outcome", wrong, y, "hold whole numbers of events, 0 or more")
+        check_numbers_of(y, COUNT, name, table.index)
     if read.trials is not None:
-        over = y > read.trials
-        if over.any():
-            first = over.argmax()
-            raise CasesError(
-                f"Column {name!r} (outcome) must hold at most as many events as there are "
-                f"{roles['trials']!r} (trials). {describe_row(table.index, over)} "
-                f"({y[first]:g} events, {read.trials[first]:g} trials). Correct these rows, or "
-                "check that the two columns were not swapped."
-            )
+        n = read.trials
+        refuse_rows(
+            y > n,
+            table.index,
+            column=name,
+            role="outcome",
+            wanted=f"hold at most as many events as there are {roles['trials']!r} (trials)",
+            found=lambda row: f"{y[row]:g} events, {n[row]:g} trials",
+            remedy="Correct these rows, or check that the two columns were not swapped.",
+            code="more-events-than-trials",
+        )
     elif read.exposure is None and not ((y == 0) | (y == 1)).all():
         values = pd.unique(y)
         if len(values) == 2:

@@ -36,7 +36,7 @@ def describe_code(name: str, values: NDArray[np.number], index: pd.Index) -> str
     A code is the largest value, all nines, from 99 on, and stands further above the next one than
     twice the range of all others; or it is -9, -99, ... and the only negative value of all.
     """
-    if values.size == 0 or values.dtype.kind not in "iuf":
+    if values.dtype.kind not in "iuf" or not np.isfinite(values).any():
         return None
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if high in HIGH:

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from outcomekpi.declare.errors import CasesError, SpecError, check_choice
-from outcomekpi.tables.columns import describe_row
+from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.tables.faults import refuse_rows
 from outcomekpi.tables.roles import ReadColumns
 
 __all__ = [
@@ -83,13 +83,15 @@ def read_offset(
         _refuse_certain(table, column, values)
         return np.asarray(logit(values))
     if scale == "expected_count":
-        _refuse(
-            table,
-            column,
+        refuse_rows(
             values <= 0,
-            values,
-            f"hold {OFFSET_SCALES[scale]}",
-            "Nothing can be expected of rows with a count of 0 or below: correct or remove them",
+            table.index,
+            column=column,
+            role="offset",
+            wanted=f"hold {OFFSET_SCALES[scale]}",
+            found=values,
+            remedy="Nothing can be expected of rows with a count of 0 or below: correct or remove "
+            "them.",
         )
         size = 1.0 if read.exposure is None else read.exposure
         return np.asarray(np.log(values) - np.log(size))
@@ -97,36 +99,27 @@ def read_offset(
 
 
 def _refuse_certain(table: pd.DataFrame, column: str, values: Array) -> None:
-    wanted = f"hold {OFFSET_SCALES['probability']}"
-    outside = (values < 0) | (values > 1)
-    remedy = "Correct them, or declare what the column holds with another offset_scale"
-    if outside.any() and values.min() >= 0 and values.max() <= 100:
-        remedy = "Divide the column by 100 if it is in percent"
-    _refuse(table, column, outside, values, wanted, remedy)
-    _refuse(
-        table,
-        column,
-        (values == 0) | (values == 1),
-        values,
-        wanted,
-        "0 and 1 have infinite log odds, which no outcome could move. Say how certain the "
-        "published risk may be, for example by clipping it to .0001 and .9999",
-    )
-
-
-def _refuse(
-    table: pd.DataFrame,
-    column: str,
-    wrong: NDArray[np.bool_],
-    values: Array,
-    wanted: str,
-    remedy: str,
-) -> None:
-    if wrong.any():
-        raise CasesError(
-            f"Column {column!r} (offset) must {wanted}. {describe_row(table.index, wrong)} "
-            f"({values[wrong.argmax()]:g}). {remedy}."
+    def refuse(wrong: NDArray[np.bool_], remedy: str) -> None:
+        refuse_rows(
+            wrong,
+            table.index,
+            column=column,
+            role="offset",
+            wanted=f"hold {OFFSET_SCALES['probability']}",
+            found=values,
+            remedy=remedy,
         )
+
+    outside = (values < 0) | (values > 1)
+    remedy = "Correct them, or declare what the column holds with another offset_scale."
+    if outside.any() and values.min() >= 0 and values.max() <= 100:
+        remedy = "Divide the column by 100 if it is in percent."
+    refuse(outside, remedy)
+    refuse(
+        (values == 0) | (values == 1),
+        "0 and 1 have infinite log odds, which no outcome could move. Say how certain the "
+        "published risk may be, for example by clipping it to .0001 and .9999.",
+    )
 
 
 def published(offset: Array, scale: OffsetScale, exposure: Array | None = None) -> Array:

@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError, did_you_mean
+from outcomekpi.declare.errors import CasesError
 from outcomekpi.tables.columns import count_of, holds_numbers, holds_text, list_values, read_numbers
 from outcomekpi.tables.events import read_events
 from outcomekpi.tables.faults import Faults
 from outcomekpi.tables.labels import Labels, read_labels
+from outcomekpi.tables.schema import name_columns
 
 __all__ = ["ReadColumns", "check_roles", "open_table", "read_roles"]
-
-SHOWN_COLUMNS = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,31 +106,7 @@ def check_roles(table: pd.DataFrame, named: Mapping[str, Any]) -> dict[str, str]
     CasesError
         A name that is no text or no column, or one column in two roles.
     """
-    roles = {role: column for role, column in named.items() if column is not None}
-    missing = []
-    for role, column in roles.items():
-        if not isinstance(column, str):
-            raise CasesError(
-                f"{role} must be the name of a column, as text; got {type(column).__name__}."
-            )
-        if column not in table.columns:
-            hint = did_you_mean(column, table.columns)
-            missing.append(f"{column!r} ({role}).{hint}")
-    for role in ("outcome", "doctor"):
-        if role not in roles:
-            raise CasesError(f"{role} must be the name of a column, as text; got None.")
-    if missing:
-        raise CasesError(
-            f"{count_of(len(missing), 'column')} not found in the table: {' '.join(missing)} "
-            f"The columns are {list_values(table.columns, shown=SHOWN_COLUMNS)}."
-        )
-    for column, count in Counter(roles.values()).items():
-        if count > 1:
-            twice = " and ".join(role for role, name in roles.items() if name == column)
-            raise CasesError(
-                f"Each role needs a column of its own; {column!r} was named as {twice}. "
-                "Name another column, or leave one role out."
-            )
+    roles = name_columns(table, named, required=("outcome", "doctor"))
     if "trials" in roles and "exposure" in roles:
         raise CasesError(
             "An outcome is counted either out of trials or over an exposure; got both, "

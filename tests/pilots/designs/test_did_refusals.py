@@ -41,7 +41,7 @@ def without_controls(frame):
         (without_controls(made_panel()), "use InterruptedSeries"),
         (pd.concat([made_panel(), made_panel().iloc[[5]]]), "rows='patients'"),
         (made_panel().drop(index=[3, 4]), "'w000' at '2004', '2005'"),
-        (made_panel().drop(columns="rate"), r"Column 'rate' \(outcome\) is not in the table"),
+        (made_panel().drop(columns="rate"), r"1 column not found in the table: 'rate' \(outcome\)"),
         (changed(ward=lambda f: f["ward"].where(f.index != 2)), "must name the unit"),
         (changed(year=lambda f: f["year"].where(f["year"] < 2006, 2009)), "evenly spaced"),
         (changed(year=2001), "holds one"),

@@ -64,7 +64,7 @@ def test_the_order_of_the_rows_does_not_matter():
 def test_percentages_outside_0_to_100_are_refused(bad):
     data = table()
     data.loc[3, "rate"] = bad
-    with pytest.raises(CasesError, match=r"percentages from 0 to 100.* at time 4"):
+    with pytest.raises(CasesError, match=r"percentages from 0 to 100.* at index '4'"):
         estimate(data, unit="%")
     estimate(data)
 

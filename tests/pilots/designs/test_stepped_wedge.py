@@ -312,7 +312,7 @@ def spoil(**change):
         (spoil(period="spring"), "order of such labels"),
         (spoil(y=np.nan), "must hold a value"),
         (spoil(site=lambda f: "c" + (f["start"] % 2).astype(str), start=1), "3 clusters"),
-        (make_patients().drop(columns="start"), "not in the table"),
+        (make_patients().drop(columns="start"), "not found in the table"),
         (spoil(y=1.0).groupby(["site", "period", "start"], as_index=False)["y"].mean(), "every"),
     ],
 )

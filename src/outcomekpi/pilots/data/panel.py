@@ -6,13 +6,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import CasesError, did_you_mean
+from outcomekpi.declare.errors import CasesError
 from outcomekpi.pilots.data.panel_times import PanelTimes, read_panel_times
 from outcomekpi.pilots.data.percent_check import check_percentages, is_percent
 from outcomekpi.pilots.data.selected_periods import leave_out_selected
-from outcomekpi.tables.columns import count_of, describe_row, list_values, read_numbers
-from outcomekpi.tables.labels import read_labels
+from outcomekpi.tables.columns import count_of, list_values, read_numbers
+from outcomekpi.tables.faults import refuse_rows
 from outcomekpi.tables.missing_codes import warn_of_code
+from outcomekpi.tables.schema import Role, name_columns, read_names, read_values
 
 __all__ = [
     "Control",
@@ -30,6 +31,16 @@ PanelGaps = Literal["error", "drop_units"]
 Weights = Literal["units", "patients"]
 Control = Literal["never_treated", "not_yet_treated"]
 HUNDRED = 100.0
+
+UNIT, CLUSTER = (Role(name=name, is_label=True) for name in ("unit", "cluster"))
+OUTCOME = Role(name="outcome", may_miss=True)
+EVENTS = Role(name="outcome", wanted="count events: numbers from 0", lowest=0, may_miss=True)
+TRIALS = Role(name="trials", wanted="hold numbers above 0", lowest=0, above=True)
+COVARIATE = Role(
+    name="covariate",
+    wanted="hold a finite number in each row",
+    remedy="Fill it in, or leave the covariate out.",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,42 +156,42 @@ def read_panel(data: object, columns: PanelColumns) -> PanelData:
         every period or at two different starts, nobody treated.
     """
     table = _check_columns(data, columns)
-    unit = _labels(table, columns.unit, "unit")
+    unit = read_names(table, columns.unit, UNIT)
     times = read_panel_times(
         table[columns.time], table[columns.start], selected=columns.selected_in
     )
     name = columns.cluster or columns.unit
-    cluster = unit if name == columns.unit else _labels(table, name, "cluster")
+    cluster = unit if name == columns.unit else read_names(table, name, CLUSTER)
     outcome, is_share = _read_outcome(table, columns)
     rows = pd.DataFrame(
         {
             "outcome": outcome,
-            "unit": unit[1],
-            "cluster": cluster[1],
+            "unit": unit.code,
+            "cluster": cluster.code,
             "time": times.time,
             "start": times.start,
             "patients": _patients(table, columns),
         }
     )
     for covariate in columns.covariates:
-        rows[covariate] = _covariate(table[covariate])
-    _check_constant(rows, unit[0], "start", columns.start, times.labels)
-    _check_constant(rows, unit[0], "cluster", name, ())
-    _check_every_period(rows, unit[0], columns, times)
+        rows[covariate] = read_values(table, covariate, COVARIATE)
+    _check_constant(rows, unit.names, "start", columns.start, times.labels)
+    _check_constant(rows, unit.names, "cluster", name, ())
+    _check_every_period(rows, unit.names, columns, times)
     rows, times, left_out = leave_out_selected(rows, times)
     missing = _count_missing(rows)
     if columns.fill is not None:
         lost = ~np.isfinite(rows["outcome"]) & (rows["start"] > 0) & (rows["time"] >= rows["start"])
         rows.loc[lost, "outcome"] = columns.fill
-    frame, notes = _one_row_each(rows, unit[0], times, columns)
+    frame, notes = _one_row_each(rows, unit.names, times, columns)
     frame = weigh_units(frame, columns.weights)
     frame["treated"] = (frame["start"] > 0).astype(int)
     frame["after"] = (frame["treated"] == 1) & (frame["time"] >= frame["start"])
     frame["after"] = frame["after"].astype(int)
     return PanelData(
         frame=frame,
-        units=unit[0],
-        clusters=cluster[0],
+        units=unit.names,
+        clusters=cluster.names,
         times=times.labels,
         is_share=is_share,
         word="percentage points" if is_share else _word(columns),
@@ -211,20 +222,7 @@ def _check_columns(data: object, columns: PanelColumns) -> pd.DataFrame:
             f"for each patient; got {type(data).__name__}. Published figures go with "
             "PublishedAggregates."
         )
-    named = columns.named()
-    for role, name in named.items():
-        if not isinstance(name, str):
-            raise CasesError(f"{role} must be the name of a column, as text; got {name!r}.")
-        if name not in data.columns:
-            raise CasesError(
-                f"Column {name!r} ({role}) is not in the table.{did_you_mean(name, data.columns)} "
-                f"The columns are {list_values(data.columns, shown=15)}."
-            )
-    values = list(named.values())
-    twice = [name for name in values if values.count(name) > 1]
-    if twice:
-        roles = " and ".join(role for role, name in named.items() if name == twice[0])
-        raise CasesError(f"Each role needs a column of its own; {twice[0]!r} was named as {roles}.")
+    name_columns(data, columns.named())
     reserved = {"outcome", "unit", "cluster", "time", "start", "patients", "weight"}
     reserved |= {"treated", "after"}
     taken = [name for name in columns.covariates if name in reserved or not name.isidentifier()]
@@ -236,25 +234,38 @@ def _check_columns(data: object, columns: PanelColumns) -> pd.DataFrame:
     return data
 
 
-def _labels(table: pd.DataFrame, name: str, role: str) -> tuple[list[str], np.ndarray]:
-    labels = read_labels(table[name], role)
-    wrong = labels.code < 0
-    if wrong.any():
-        raise CasesError(
-            f"Column {name!r} ({role}) must name the {role} in each row. "
-            f"{describe_row(table.index, wrong)}. Correct the table."
-        )
-    return labels.names, labels.code
-
-
 def _read_outcome(table: pd.DataFrame, columns: PanelColumns) -> tuple[np.ndarray, bool]:
     values = read_numbers(table[columns.outcome], "outcome")
-    _refuse(np.isinf(values), table, columns.outcome, "outcome", "hold finite numbers")
+    refuse_rows(
+        np.isinf(values),
+        table.index,
+        column=columns.outcome,
+        role="outcome",
+        wanted="hold finite numbers",
+    )
     if columns.trials is not None:
         trials = read_numbers(table[columns.trials], "trials")
-        _refuse(~(trials > 0), table, columns.trials, "trials", "hold numbers above 0")
-        _refuse(values < 0, table, columns.outcome, "outcome", "count events: numbers from 0")
-        _refuse(values > trials, table, columns.outcome, "outcome", "hold no more than trials")
+        refuse_rows(
+            ~(trials > 0),
+            table.index,
+            column=columns.trials,
+            role="trials",
+            wanted="hold numbers above 0",
+        )
+        refuse_rows(
+            values < 0,
+            table.index,
+            column=columns.outcome,
+            role="outcome",
+            wanted="count events: numbers from 0",
+        )
+        refuse_rows(
+            values > trials,
+            table.index,
+            column=columns.outcome,
+            role="outcome",
+            wanted="hold no more than trials",
+        )
         return values / trials, True
     binary = bool(np.isin(values[np.isfinite(values)], (0.0, 1.0)).all())
     if binary and columns.rows == "patients":
@@ -265,29 +276,10 @@ def _read_outcome(table: pd.DataFrame, columns: PanelColumns) -> tuple[np.ndarra
     return values, False
 
 
-def _refuse(wrong: np.ndarray, table: pd.DataFrame, name: str, role: str, wanted: str) -> None:
-    if wrong.any():
-        raise CasesError(
-            f"Column {name!r} ({role}) must {wanted}. {describe_row(table.index, wrong)}. "
-            "Correct the table."
-        )
-
-
 def _patients(table: pd.DataFrame, columns: PanelColumns) -> np.ndarray:
     if columns.trials is not None:
         return read_numbers(table[columns.trials], "trials")
     return np.ones(len(table))
-
-
-def _covariate(column: pd.Series) -> np.ndarray:
-    values = read_numbers(column, "covariate")
-    wrong = ~np.isfinite(values)
-    if wrong.any():
-        raise CasesError(
-            f"Column {column.name!r} (covariate) must hold a finite number in each row. "
-            f"{describe_row(column.index, wrong)}. Fill it in, or leave the covariate out."
-        )
-    return values
 
 
 def _check_constant(

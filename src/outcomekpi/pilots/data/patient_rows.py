@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError, FormulaError, did_you_mean
+from outcomekpi.declare.errors import CasesError, FormulaError
 from outcomekpi.model.covariates import (
     check_categories,
     check_codes,
@@ -18,10 +18,12 @@ from outcomekpi.model.encoding import encode, made_classes
 from outcomekpi.model.formulas import parse_formula
 from outcomekpi.pilots.data.patient_columns import PatientColumns, read_after
 from outcomekpi.pilots.data.series import PERCENT
-from outcomekpi.tables.columns import describe_row, list_values, read_numbers, spell
+from outcomekpi.tables.columns import describe_row, read_numbers, spell
 from outcomekpi.tables.events import read_events
+from outcomekpi.tables.faults import refuse_rows
 from outcomekpi.tables.labels import Labels, compact_labels, read_labels
 from outcomekpi.tables.missing_codes import warn_of_code
+from outcomekpi.tables.schema import name_columns
 
 __all__ = ["PatientRows", "read_patients"]
 
@@ -103,7 +105,7 @@ def read_patients(data: object, columns: PatientColumns) -> tuple[pd.DataFrame, 
             "Before and after on patients needs a table with one row for each patient and period; "
             f"got {type(data).__name__}. Published figures belong to PublishedAggregates."
         )
-    _check_columns(data, columns)
+    name_columns(data, columns.named())
     table = data.reset_index(drop=True)
     after, periods = read_after(data, columns)
     outcome = _read_outcome(data, columns)
@@ -125,24 +127,6 @@ def read_patients(data: object, columns: PatientColumns) -> tuple[pd.DataFrame, 
     )
     _check_sides(rows, columns)
     return table, rows
-
-
-def _check_columns(data: pd.DataFrame, columns: PatientColumns) -> None:
-    named = columns.named()
-    for role, name in named.items():
-        if name not in data.columns:
-            raise CasesError(
-                f"Column {name!r} ({role}) is not in the table.{did_you_mean(name, data.columns)} "
-                f"The columns are {list_values(data.columns, shown=15)}."
-            )
-    roles: dict[str, str] = {}
-    for role, name in named.items():
-        if name in roles:
-            raise CasesError(
-                f"Each role needs a column of its own; {name!r} was named as {roles[name]} and "
-                f"{role}. Name another column, or leave one role out."
-            )
-        roles[name] = role
 
 
 def _read_outcome(data: pd.DataFrame, columns: PatientColumns) -> Floats:
@@ -172,13 +156,15 @@ def _read_outcome(data: pd.DataFrame, columns: PatientColumns) -> Floats:
 
 def _read_unit(data: pd.DataFrame, name: str, role: str) -> Labels:
     labels = read_labels(data[name], role)
-    missing = labels.code < 0
-    if missing.any():
-        raise CasesError(
-            f"Column {name!r} ({role}) must name the {role} of each row. "
-            f"{describe_row(data.index, missing)}. Complete or remove these rows, or leave the "
-            "column out."
-        )
+    refuse_rows(
+        labels.code < 0,
+        data.index,
+        column=name,
+        role=role,
+        wanted=f"name the {role} of each row",
+        remedy="Complete or remove these rows, or leave the column out.",
+        code="empty-cell",
+    )
     return labels
 
 

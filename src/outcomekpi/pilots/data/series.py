@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError, OutcomeKPIWarning, did_you_mean
+from outcomekpi.declare.errors import CasesError, OutcomeKPIWarning
 from outcomekpi.pilots.data.percent_check import PERCENT, check_percentages, is_percent
 from outcomekpi.pilots.data.series_interruptions import Interruption, ReadInterruption
 from outcomekpi.pilots.data.series_times import SeriesTimes, name_gaps, read_times
 from outcomekpi.tables.columns import count_of, list_values, read_numbers
+from outcomekpi.tables.faults import refuse_rows
 from outcomekpi.tables.missing_codes import warn_of_code
+from outcomekpi.tables.schema import name_columns
 from outcomekpi.tables.times import TimeUnit
 
 __all__ = ["PERCENT", "Family", "GapPolicy", "SeriesColumns", "SeriesData", "read_series"]
@@ -188,19 +190,7 @@ def _check_columns(data: object, columns: SeriesColumns) -> pd.DataFrame:
             f"An interrupted series needs a table with one row for each period; got "
             f"{type(data).__name__}. Published figures go with PublishedAggregates."
         )
-    named = columns.named()
-    for role, name in named.items():
-        if not isinstance(name, str):
-            raise CasesError(f"{role} must be the name of a column, as text; got {name!r}.")
-        if name not in data.columns:
-            raise CasesError(
-                f"Column {name!r} ({role}) is not in the table.{did_you_mean(name, data.columns)} "
-                f"The columns are {list_values(data.columns, shown=15)}."
-            )
-    twice = [name for name in named.values() if list(named.values()).count(name) > 1]
-    if twice:
-        roles = " and ".join(role for role, name in named.items() if name == twice[0])
-        raise CasesError(f"Each role needs a column of its own; {twice[0]!r} was named as {roles}.")
+    name_columns(data, columns.named())
     return data
 
 
@@ -263,14 +253,8 @@ def _check_outcome(
 def _refuse(
     wrong: NDArray[np.bool_], times: SeriesTimes, name: str, role: str, wanted: str
 ) -> None:
-    if wrong.any():
-        first = times.labels[int(wrong.argmax())]
-        number = int(wrong.sum())
-        raise CasesError(
-            f"Column {name!r} ({role}) must {wanted}. {count_of(number, 'period')} of "
-            f"{wrong.size:,} {'does' if number == 1 else 'do'} not, the first at time "
-            f"{_label(first)}. Correct the table."
-        )
+    labels = pd.Index([_label(time) for time in times.labels])
+    refuse_rows(wrong, labels, column=name, role=role, wanted=wanted)
 
 
 def _label(value: object) -> str:

@@ -13,6 +13,7 @@ from outcomekpi.pilots.data.patient_rows import PatientRows
 from outcomekpi.pilots.designs.patient_change import Cluster, WhichPatients, cluster_rows
 from outcomekpi.tables.columns import describe_row, label_text, list_values
 from outcomekpi.tables.labels import read_labels
+from outcomekpi.tables.schema import name_columns
 
 __all__ = ["CELLS", "GroupRows", "cluster_groups", "keep_stayers", "read_groups"]
 
@@ -97,15 +98,7 @@ def read_groups(
 
 
 def _check_column(data: pd.DataFrame, columns: PatientColumns, group: str) -> None:
-    if group not in data.columns:
-        raise CasesError(
-            f"Column {group!r} (group) is not in the table.{did_you_mean(group, data.columns)}"
-        )
-    for role, name in columns.named().items():
-        if name == group:
-            raise CasesError(
-                f"Each role needs a column of its own; {group!r} was named as {role} and group."
-            )
+    name_columns(data, columns.named() | {"group": group})
     formula = parse_formula(columns.case_mix, list(data.columns), argument="case_mix")
     if group in formula.columns:
         raise FormulaError(

@@ -7,14 +7,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError, did_you_mean
+from outcomekpi.declare.errors import CasesError
 from outcomekpi.pilots.data.panel_times import find_never
 from outcomekpi.pilots.data.percent_check import check_percentages, is_percent
 from outcomekpi.pilots.estimators.wedge_model import Sample
-from outcomekpi.tables.columns import count_of, describe_row, list_values, read_numbers
+from outcomekpi.tables.columns import count_of, describe_row, read_numbers
 from outcomekpi.tables.events import read_events
+from outcomekpi.tables.faults import refuse_rows
 from outcomekpi.tables.labels import read_labels
 from outcomekpi.tables.missing_codes import warn_of_code
+from outcomekpi.tables.schema import Role, name_columns, read_values
 from outcomekpi.tables.time_columns import parse_like, parse_times
 
 __all__ = ["WedgeColumns", "WedgeFamily", "WedgeRows", "fill_periods", "read_moments", "read_wedge"]
@@ -114,6 +116,14 @@ def _step(values: Floats) -> float:
     return float(gaps.min())
 
 
+UNIT = Role(name="unit", is_label=True, wanted="name a cluster in each row")
+OUTCOME = Role(name="outcome", may_miss=True)
+TRIALS, PATIENTS = (
+    Role(name=name, wanted="hold numbers above 0", lowest=0, above=True)
+    for name in ("trials", "patients")
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WedgeColumns:
     """Which column is what."""
@@ -193,9 +203,21 @@ def read_wedge(data: object, columns: WedgeColumns) -> WedgeRows:
     """
     table = _check_table(data, columns)
     labels = read_labels(table[columns.unit], "unit")
-    _refuse(labels.code < 0, table, columns.unit, "unit", "name a cluster in each row")
+    refuse_rows(
+        labels.code < 0,
+        table.index,
+        column=columns.unit,
+        role="unit",
+        wanted="name a cluster in each row",
+    )
     moment = read_moments(table[columns.time], "time")
-    _refuse(moment.isna().to_numpy(), table, columns.time, "time", "hold a time in each row")
+    refuse_rows(
+        moment.isna().to_numpy(),
+        table.index,
+        column=columns.time,
+        role="time",
+        wanted="hold a time in each row",
+    )
     order = fill_periods(pd.Index(np.unique(moment.to_numpy())), columns.time)
     period = order.get_indexer(pd.Index(moment.to_numpy()))
     first = _first_periods(table, columns, labels.code, labels.names, order)
@@ -238,32 +260,10 @@ def _check_table(data: object, columns: WedgeColumns) -> pd.DataFrame:
             "A stepped wedge needs a table of patients, or of clusters and periods; got "
             f"{type(data).__name__}. Published figures go with PublishedAggregates."
         )
-    named = columns.named()
-    for role, name in named.items():
-        if not isinstance(name, str):
-            raise CasesError(f"{role} must be the name of a column, as text; got {name!r}.")
-        if name not in data.columns:
-            raise CasesError(
-                f"Column {name!r} ({role}) is not in the table.{did_you_mean(name, data.columns)} "
-                f"The columns are {list_values(data.columns, shown=15)}."
-            )
-    twice = [name for name in named.values() if list(named.values()).count(name) > 1]
-    if twice:
-        roles = " and ".join(role for role, name in named.items() if name == twice[0])
-        raise CasesError(f"Each role needs a column of its own; {twice[0]!r} was named as {roles}.")
+    name_columns(data, columns.named())
     if data.empty:
         raise CasesError("The table has no rows.")
     return data
-
-
-def _refuse(
-    wrong: NDArray[np.bool_], table: pd.DataFrame, name: str, role: str, wanted: str
-) -> None:
-    if wrong.any():
-        raise CasesError(
-            f"Column {name!r} ({role}) must {wanted}. {describe_row(table.index, wrong)}. "
-            "Correct the table."
-        )
 
 
 def read_moments(
@@ -353,19 +353,25 @@ def _read_outcome(
         outcome = read_events(column, columns.event)[0]
     else:
         outcome = read_numbers(column, "outcome")
-    _refuse(np.isinf(outcome), table, columns.outcome, "outcome", "hold finite numbers")
+    refuse_rows(
+        np.isinf(outcome),
+        table.index,
+        column=columns.outcome,
+        role="outcome",
+        wanted="hold finite numbers",
+    )
     single = ~pd.MultiIndex.from_arrays([code, period]).duplicated(keep=False)
     trials = np.ones(outcome.size)
     if columns.trials is not None:
-        trials = _read_size(table, columns.trials, "trials")
+        trials = read_values(table, columns.trials, TRIALS)
         wrong = (outcome < 0) | (outcome > trials) | (outcome % 1 > 0)
         wanted = "count events: whole numbers from 0 to the trials"
-        _refuse(wrong, table, columns.outcome, "outcome", wanted)
+        refuse_rows(wrong, table.index, column=columns.outcome, role="outcome", wanted=wanted)
         return outcome, trials, "events of trials"
     if columns.family == "binomial":
         wrong = np.isfinite(outcome) & (outcome != 0) & (outcome != 1)
         wanted = "hold 0 and 1 (or name trials=..., or family='gaussian' for means)"
-        _refuse(wrong, table, columns.outcome, "outcome", wanted)
+        refuse_rows(wrong, table.index, column=columns.outcome, role="outcome", wanted=wanted)
         return outcome, trials, "patients"
     if is_percent(columns.measured_in):
         check_percentages(
@@ -373,7 +379,7 @@ def _read_outcome(
         )
     warn_of_code(columns.outcome, outcome, table.index)
     if columns.patients is not None:
-        trials = _read_size(table, columns.patients, "patients")
+        trials = read_values(table, columns.patients, PATIENTS)
     elif not single.all():
         return outcome, trials, "patients"
     if not single.all():
@@ -383,12 +389,6 @@ def _read_outcome(
             f"{table.index[int((~single).argmax())]}. Leave out patients= if rows are patients."
         )
     return outcome, trials, "means"
-
-
-def _read_size(table: pd.DataFrame, name: str, role: str) -> Floats:
-    size = read_numbers(table[name], role)
-    _refuse(~(np.isfinite(size) & (size > 0)), table, name, role, "hold numbers above 0")
-    return size
 
 
 def _check_missing(known: NDArray[np.bool_], table: pd.DataFrame, columns: WedgeColumns) -> None:
