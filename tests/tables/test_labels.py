@@ -228,3 +228,32 @@ def test_all_faults_of_a_table_are_told_at_once():
 def test_what_readers_see_as_one_folds_to_one():
     assert fold_label(" Ｄ１ ") == fold_label("d1")
     assert fold_label("7.00") == "7" and fold_label("7.5") == "7.5"
+
+
+def test_identifiers_that_were_read_as_rounded_decimals_are_refused():
+    rounded = pd.DataFrame({"doctor": [4.40301e12, 4.40302e12, 4.40303e12] * 4, "died": [0, 1] * 6})
+    with pytest.raises(CasesError, match=r"12 of 12 rows do not.*'4\.40301E\+12'"):
+        ok.Cases.from_frame(rounded, outcome="died", doctor="doctor")
+    exact = rounded.assign(doctor=[440301198001.0, 440302198002.0, 440303198003.0] * 4)
+    assert len(ok.Cases.from_frame(exact, outcome="died", doctor="doctor").doctors) == 3
+
+
+@pytest.mark.parametrize("name", ["3E12", "1E1", "2e5"])
+def test_names_of_wards_are_no_rounded_numbers(name):
+    frame = pd.DataFrame({"doctor": [name, "B"] * 4, "died": [0, 1, 1, 0] * 2})
+    assert name in ok.Cases.from_frame(frame, outcome="died", doctor="doctor").doctors
+
+
+def test_an_indicator_may_be_an_overall_one():
+    frame = pd.DataFrame({"indicator": ["Overall"] * 2, "year": [2023, 2024], "n": 50, "hits": 40})
+    history = ok.CycleHistory.from_frame(
+        frame, indicator="indicator", cycle="year", denominator="n", numerator="hits",
+        counts="events",
+    )  # fmt: skip
+    assert history.indicators == ("Overall",)
+
+
+def test_a_label_that_no_screen_shows_names_nobody():
+    frame = pd.DataFrame({"doctor": ["\u200b", "B"] * 4, "died": [0, 1, 1, 0] * 2})
+    with pytest.raises(CasesError, match="must name somebody"):
+        ok.Cases.from_frame(frame, outcome="died", doctor="doctor")

@@ -1,6 +1,5 @@
 """One column at a time: what it holds, numbers read from any kind of it, and how to say so."""
 
-from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
@@ -9,7 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError
+from outcomekpi.tables.faults import fault_error
 from outcomekpi.tables.number_text import describe_two_readings
+from outcomekpi.tables.sentences import count_of, describe_row, list_values, spell
 
 __all__ = [
     "count_of",
@@ -25,32 +26,6 @@ __all__ = [
 
 LARGEST_NUMBER = 1e15
 """Of outcomes, trials and exposures: above it, decimal numbers no longer tell n from n + 1."""
-SHOWN_VALUES = 6
-
-
-def spell(value: object) -> str:
-    """Write a value in a message: text in quotes, numbers bare."""
-    return repr(value) if isinstance(value, str) else str(value)
-
-
-def list_values(values: Iterable[object], *, shown: int = SHOWN_VALUES) -> str:
-    """Write the first values of a list, and how many more there are."""
-    texts = [spell(value) for value in values]
-    more = f" and {len(texts) - shown:,} more" if len(texts) > shown else ""
-    return ", ".join(texts[:shown]) + more
-
-
-def count_of(number: int, noun: str) -> str:
-    """Write a count with its noun: ``"1 doctor"``, ``"12 doctors"``."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def describe_row(index: pd.Index, wrong: NDArray[np.bool_]) -> str:
-    """Say how many rows are wrong and where the first of them is."""
-    positions = np.flatnonzero(wrong)
-    verb = "rows does" if positions.size == 1 else "rows do"
-    first = index[positions[0]]
-    return f"{positions.size:,} of {wrong.size:,} {verb} not, the first at index {spell(first)}"
 
 
 def label_text(value: object) -> str:
@@ -124,16 +99,22 @@ def read_numbers(column: pd.Series, role: str) -> NDArray[np.float64]:
         column = column.astype(object)
         doubt = describe_two_readings(column, column.index) if _all_text(column) else None
         if doubt is not None:
-            raise CasesError(f"Column {column.name!r} ({role}) must hold numbers. {doubt}")
+            said = f"Column {column.name!r} ({role}) must hold numbers. {doubt}"
+            raise fault_error("two-readings", said, column=column.name)
         converted = pd.to_numeric(column, errors="coerce")
         wrong = (converted.isna() & column.notna()).to_numpy()
         if not wrong.any():
             return _check_size(np.asarray(converted, dtype=np.float64), column, role)
-        raise CasesError(
+        raise fault_error(
+            "no-number",
             f"Column {column.name!r} ({role}) must hold numbers. "
             f"{describe_row(column.index, wrong)}, which holds "
             f"{column.to_numpy()[wrong.argmax()]!r}. Correct the table"
             + (", or pass event=... to say which value is the event." if role == "outcome" else ".")
+            + " What stands for a missing value is declared a missing mark when the file is read.",
+            column=column.name,
+            first_row=column.index[int(wrong.argmax())],
+            count=int(wrong.sum()),
         )
     raise CasesError(
         f"Column {column.name!r} ({role}) must hold numbers; its type is {column.dtype}. "

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, did_you_mean
 from outcomekpi.tables.columns import count_of, holds_numbers, label_text, list_values
+from outcomekpi.tables.faults import fault_error
 from outcomekpi.tables.labels import Labels, fold_label, read_labels
 
 __all__ = ["read_events"]
@@ -61,10 +62,13 @@ def _check_others(
         counts = np.bincount(labels.code[labels.code >= 0], minlength=len(labels.names))
         each = ", ".join(f"{name!r} {counts[labels.names.index(name)]:,}" for name in others[:6])
         more = f" and {len(others) - 6:,} more" if len(others) > 6 else ""
-        raise CasesError(
+        raise fault_error(
+            "unnamed-outcome",
             f"Outcome column {column.name!r} holds {count_of(len(others), 'value')} beside the "
             f"event: {each}{more} (rows). Say which of them are no event: no_event={others[:2]!r}; "
-            "leave those cells empty where it is not known."
+            "leave those cells empty where it is not known.",
+            column=column.name,
+            count=len(others),
         )
     matched = [_match(value, labels.names, is_number=is_number) for value in named]
     unknown = [value for value, name in zip(named, matched, strict=True) if name is None]
@@ -76,9 +80,12 @@ def _check_others(
         )
     left = [name for name in others if name not in matched]
     if left:
-        raise CasesError(
+        raise fault_error(
+            "unnamed-outcome",
             f"Outcome column {column.name!r} holds {count_of(len(left), 'value')} that no_event "
-            f"does not name: {list_values(left)}. Name them too, or leave those cells empty."
+            f"does not name: {list_values(left)}. Name them too, or leave those cells empty.",
+            column=column.name,
+            count=len(left),
         )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError
-from outcomekpi.tables.columns import describe_row
+from outcomekpi.tables.sentences import describe_row
 
 __all__ = ["Fault", "Faults", "TableFaults", "fault_error", "faults_of", "refuse_rows"]
 

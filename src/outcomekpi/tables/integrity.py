@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.tables.columns import count_of, describe_row, spell
-from outcomekpi.tables.faults import Faults, refuse_rows
+from outcomekpi.tables.faults import Faults, fault_error, refuse_rows
 from outcomekpi.tables.labels import Labels, compact_labels
 from outcomekpi.tables.missing_codes import warn_of_code
 from outcomekpi.tables.roles import ReadColumns
@@ -92,11 +92,14 @@ def check_missing(
     rows = np.logical_or.reduce(list(gaps.values()))
     listed = ", ".join(f"{n:,} in {roles[role]!r} ({role})" for role, n in counts.items() if n)
     if policy == "error":
-        raise CasesError(
+        raise fault_error(
+            "empty-cell",
             f"Every case needs its outcome, its doctor and whatever role is named. "
             f"{int(rows.sum()):,} of {rows.size:,} rows have missing or blank values: {listed}; "
             f"the first at index {spell(table.index[rows.argmax()])}. "
-            "Complete them, or pass missing='drop' to exclude these rows."
+            "Complete them, or pass missing='drop' to exclude these rows.",
+            first_row=table.index[int(rows.argmax())],
+            count=int(rows.sum()),
         )
     sentence = (
         f"Excluded {int(rows.sum()):,} of {rows.size:,} rows with missing or blank values: "
@@ -212,11 +215,15 @@ def check_duplicates(table: pd.DataFrame, roles: Mapping[str, str], read: ReadCo
         f"{roles[role]!r}" for role in ("doctor", "hospital", "period") if role in roles
     )
     patient = read.patient.names[read.patient.code[first]]
-    raise CasesError(
+    raise fault_error(
+        "repeated-patient",
         f"Each patient ({roles['patient']!r}) may appear once for the same {names}. "
         f"{int(again.sum()):,} of {again.size:,} rows repeat an earlier one, the first at index "
         f"{spell(table.index[first])} (patient {patient!r}). Remove the copies; if they are "
-        "separate episodes, name a period, or leave patient out."
+        "separate episodes, name a period, or leave patient out.",
+        column=roles["patient"],
+        first_row=table.index[first],
+        count=int(again.sum()),
     )
 
 
@@ -242,14 +249,18 @@ def find_hospitals(
         row = elsewhere.argmax()
         doctor = doctors.code[row]
         one, two = hospitals.names[of_doctor[doctor]], hospitals.names[hospitals.code[row]]
-        raise CasesError(
+        raise fault_error(
+            "doctor-in-two-hospitals",
             f"Each doctor must belong to one hospital. {moving.size:,} of "
             f"{count_of(len(doctors.names), 'doctor')} have cases in more than one, the first "
             f"{doctors.names[doctor]!r} (in {one!r} and, at index {spell(table.index[row])}, in "
             f"{two!r}). If different people share an identifier, or one person should be judged in "
             f"each hospital, combine the two columns: table['doctor_in_hospital'] = "
             f"table[{roles['hospital']!r}].astype(str) + '/' + "
-            f"table[{roles['doctor']!r}].astype(str)."
+            f"table[{roles['doctor']!r}].astype(str).",
+            column=roles["hospital"],
+            first_row=table.index[int(row)],
+            count=int(moving.size),
         )
     return pd.Index(hospitals.names, name="hospital"), of_doctor
 

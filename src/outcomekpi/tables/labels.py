@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.tables.columns import (
-    count_of,
     describe_row,
     label_text,
     list_values,
-    spell,
     to_floats,
 )
+from outcomekpi.tables.faults import fault_error
 
 __all__ = ["Labels", "compact_labels", "fold_label", "is_no_label", "is_total", "read_labels"]
 
@@ -47,7 +46,9 @@ TOTALS = frozenset(
 )
 """Folded: what the last row of an export is called."""
 WHOLE = re.compile(r"(\d+)\.0+")
-SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+?\d{1,3}")
+SCIENTIFIC = re.compile(r"\d(?:[.,]\d+[eE]\+?|[eE]\+)\d{1,3}")
+SPREADSHEET_ROUNDS, SPREADSHEET_DECIMALS = 1e11, 5
+"""A cell of general format shows whole numbers from here on as 4.40301E+12."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,7 +86,8 @@ def fold_label(text: str) -> str:
 
 def is_no_label(text: str) -> bool:
     """Tell whether a text says that a name or a value is not known."""
-    return fold_label(text) in NO_LABELS
+    folded = fold_label(text)
+    return not folded or folded in NO_LABELS
 
 
 def is_total(text: str) -> bool:
@@ -186,44 +188,70 @@ def _check_spellings(names: list[str], column: object, role: str) -> None:
             if blanks
             else "Write each in one way; if they are different ones, give them different names."
         )
-        raise CasesError(
+        raise fault_error(
+            "one-label-several-spellings",
             f"Column {column!r} ({role}) has {len(pairs):,} label(s) that differ from another one "
-            f"only {what}, the first {first!r} and {second!r}. {remedy}"
+            f"only {what}, the first {first!r} and {second!r}. {remedy}",
+            column=column,
+            count=len(pairs),
         )
 
 
 def _refuse_rounded(column: pd.Series, labels: Labels, role: str) -> None:
     """Refuse identifiers that a spreadsheet rounded: different ones have become one."""
-    odd = [name for name in labels.names if SCIENTIFIC.fullmatch(name.strip())]
-    if odd:
-        wrong = np.isin(labels.code, [labels.names.index(name) for name in odd])
-        raise CasesError(
-            f"Column {column.name!r} ({role}) must hold whole identifiers. "
-            f"{describe_row(column.index, wrong)} ({odd[0]!r}): a spreadsheet has rounded long "
-            "numbers, so that different ones look alike. Format that column as text in the "
-            "spreadsheet, and export it again."
-        )
+    signed = [name for name in labels.names if "+" in name or "." in name or "," in name]
+    odd = [name for name in signed if SCIENTIFIC.fullmatch(name.strip())]
+    wrong = np.isin(labels.code, [labels.names.index(name) for name in odd])
+    example = odd[0] if odd else ""
+    if pd.api.types.is_float_dtype(column.dtype):
+        values = np.nan_to_num(np.abs(to_floats(column)))
+        wrong = values >= SPREADSHEET_ROUNDS
+        long = np.unique(values[wrong])
+        step = 10.0 ** (np.floor(np.log10(long)) - SPREADSHEET_DECIMALS)
+        if len(long) < 2 or (long % step != 0).any():
+            return
+        example = f"{long[0]:.{SPREADSHEET_DECIMALS}E}"
+    _refuse_labels(
+        column,
+        wrong,
+        "rounded-label",
+        f"Column {column.name!r} ({role}) must hold whole identifiers. {{rows}} ({example!r}): a "
+        "spreadsheet has rounded long numbers, so that different ones look alike. Format that "
+        "column as text in the spreadsheet, and export it again.",
+    )
 
 
 def _refuse_nobody(column: pd.Series, labels: Labels, role: str) -> None:
     nobody = [place for place, name in enumerate(labels.names) if is_no_label(name)]
-    if nobody:
-        wrong = np.isin(labels.code, nobody)
-        named = list_values(labels.names[place] for place in nobody)
-        raise CasesError(
-            f"Column {column.name!r} ({role}) must name somebody in every row. "
-            f"{describe_row(column.index, wrong)}: {named} would be judged as one {role}. Declare "
-            "it a missing mark when the file is read, or leave those cells empty or those rows out."
-        )
+    named = list_values(labels.names[place] for place in nobody)
+    _refuse_labels(
+        column,
+        np.isin(labels.code, nobody),
+        "placeholder-label",
+        f"Column {column.name!r} ({role}) must name somebody in every row. {{rows}}: {named} would "
+        f"be judged as one {role}. Declare it a missing mark when the file is read, or leave those "
+        "cells empty or those rows out.",
+    )
     totals = [place for place, name in enumerate(labels.names) if is_total(name)]
-    if totals:
-        wrong = np.isin(labels.code, totals)
-        raise CasesError(
-            f"Column {column.name!r} ({role}) must name one {role} in every row; "
-            f"{count_of(int(wrong.sum()), 'row')} of {wrong.size:,}, the first at index "
-            f"{spell(column.index[int(wrong.argmax())])}, "
-            f"{'is' if wrong.sum() == 1 else 'are'} named {labels.names[totals[0]]!r}, as sums of "
-            "other rows are. Leave rows of sums out."
+    if totals and role != "indicator":  # "Overall" may well be an indicator
+        _refuse_labels(
+            column,
+            np.isin(labels.code, totals),
+            "row-of-sums",
+            f"Column {column.name!r} ({role}) must name one {role} in every row. {{rows}}: "
+            f"{labels.names[totals[0]]!r} is what sums of other rows are named. Leave them out.",
+        )
+
+
+def _refuse_labels(column: pd.Series, wrong: NDArray[np.bool_], code: str, text: str) -> None:
+    """Refuse some rows; ``{rows}`` says how many and where first."""
+    if wrong.any():
+        raise fault_error(
+            code,
+            text.replace("{rows}", describe_row(column.index, wrong)),
+            column=column.name,
+            first_row=column.index[int(wrong.argmax())],
+            count=int(wrong.sum()),
         )
 
 

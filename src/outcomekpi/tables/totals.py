@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError
 from outcomekpi.tables.columns import spell
+from outcomekpi.tables.faults import fault_error
 
 __all__ = ["refuse_totals"]
 
@@ -53,8 +53,10 @@ def refuse_totals(
                 for name, values in counted.items()
             ):
                 listed = " and ".join(f"{sums[name]:,.10g} of {name!r}" for name in counted)
-                raise CasesError(
+                raise fault_error(
+                    "row-of-sums",
                     f"Each row must be about one doctor or unit. The {place} row (index "
                     f"{spell(index[row])}) holds the sums of {int(others.sum()):,} other rows: "
-                    f"{listed}. Leave the row of sums out."
+                    f"{listed}. Leave the row of sums out.",
+                    first_row=index[row],
                 )
