@@ -308,15 +308,15 @@ def test_a_link_to_a_folder_stays_a_link(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"results", "disk"}
 
 
-def test_a_damaged_note_of_files_means_that_all_files_stay(tmp_path):
+def test_a_folder_whose_note_of_files_is_damaged_is_left_alone(tmp_path):
     out = tmp_path / "results"
     write(out, "1")
     for text in ("{", "[]", '{"files": 3}', "\x00", '{"files": [[1]]}'):
         (out / "provenance.json").write_text(text)
         (out / "mine.txt").write_text("mine")
-        write(out, "2", (*FILES[:1], "provenance.json"))
-        assert content(out)["mine.txt"] == "mine"
-        assert content(out)["report.html"] == "2"
+        with pytest.raises(StorageError, match="must be new, empty, or hold the results"):
+            folders.check_folder(out)
+        assert (out / "mine.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

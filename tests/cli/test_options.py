@@ -262,6 +262,26 @@ PILOT = {
     "--title": ["figures: --title 'A pilot'"],
     "--out": ["figures: "],
 }  # fmt: skip
+EVALUATED = (
+    "--outcome", "--doctor", "--trials", "--exposure", "--hospital", "--patient", "--period",
+    "--adjust", "--event", "--no-event", "--offset", "--decimal", "--thousands",
+    "--missing-marks",
+)  # fmt: skip
+REVIEWED = (
+    "--indicator", "--cycle", "--numerator", "--denominator", "--completion", "--unit", "--target",
+    "--counts", "--percent", "--cycle-order", "--cycle-unit",
+)  # fmt: skip
+CHECK = {
+    "--as": ["check: --as cases", "check_history: --as history"],
+    **{name: [f"check: {EVALUATE[name][0]}"] for name in EVALUATED},
+    **{
+        name: [f"check_history: {THRESHOLDS[name][0].partition(' --reading')[0]}"]
+        for name in REVIEWED
+    },
+    "--missing": ["check: --missing error", "check: --missing drop"],
+    "--offset-scale": ["check: --offset log_odds --offset-scale linear_predictor"],
+    "--out": ["check: "],
+}
 OPTIONS = {
     "evaluate": {name: [f"evaluate: {a}" for a in added] for name, added in EVALUATE.items()},
     "thresholds": {
@@ -269,6 +289,7 @@ OPTIONS = {
         for name, added in THRESHOLDS.items()
     },
     "pilot": PILOT,
+    "check": CHECK,
     "demo": {"--suppress-below": [], "--private-dir": []},  # in test_suppression_cli.py
 }
 SLOW = {("evaluate", "--engine", "nuts"), ("pilot", "--engine", "nuts")}

@@ -154,6 +154,11 @@ TABLES = {
 }  # fmt: skip
 
 COMMANDS = {
+    "check": ("check", "cases", "--outcome died --doctor surgeon --adjust age"),
+    "check_history": (
+        "check", "history",
+        "--indicator indicator --cycle year --unit unit --numerator reached --denominator patients",
+    ),
     "evaluate": (
         "evaluate", "cases",
         "--outcome died --doctor surgeon --direction lower --draws 100 --adjust age",

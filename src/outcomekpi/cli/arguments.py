@@ -14,6 +14,7 @@ __all__ = [
     "ROLES",
     "Parser",
     "ShowVersion",
+    "add_check",
     "add_demo",
     "add_evaluate",
     "add_publishing",
@@ -26,7 +27,7 @@ __all__ = [
     "read_seed",
 ]
 
-Run = Callable[[argparse.Namespace], None]
+Run = Callable[[argparse.Namespace], int | None]
 
 PROGRAM = "outcomekpi"
 ROLES = {
@@ -221,6 +222,42 @@ def _add_review_judgment(group: "argparse._ArgumentGroup") -> None:
     add("--level", metavar="P", type=read_number, default=0.95, help="of intervals (.95)")
     add("--draws", metavar="N", type=read_count, default=2000, help="posterior draws (2000)")
     add("--seed", metavar="N", type=read_seed, default=20261, help="random seed (20261)")
+
+
+def add_check(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
+    """Add the check of a table."""
+    parser = commands.add_parser(
+        "check",
+        help="find every fault of a table, and compute nothing",
+        description="Read a table as evaluate or thresholds would, and print all of its faults at "
+        "once; with --out, also as faults.csv. The exit code is 0 where there are none, else 2.",
+        epilog="Without any column named, only the file itself is checked.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "data", metavar="TABLE", type=read_path, help="CSV (UTF-8 or GB18030) or Parquet file"
+    )
+    add = parser.add_argument
+    add("--as", dest="kind", metavar="cases|history", help="what it is; the columns named tell")
+    cases = parser.add_argument_group("cases, as for evaluate").add_argument
+    for role, meaning in ROLES.items():
+        cases(f"--{role}", metavar="COLUMN", help=meaning)
+    cases("--offset-scale", metavar="SCALE", help="what the column of the offset holds")
+    cases("--event", metavar="VALUE", help="value of the outcome column that is the event")
+    cases("--no-event", metavar="VALUE", nargs="+", help="its other values")
+    cases("--missing", metavar="error|drop", default="error", help="missing values (error)")
+    cases("--adjust", metavar="FORMULA", help="case mix, whose columns are checked too")
+    history = parser.add_argument_group("a history, as for thresholds").add_argument
+    for role, meaning in HISTORY_ROLES.items():
+        history(f"--{role}", metavar="COLUMN", help=meaning)
+    history("--target", metavar="COLUMN", help="what each unit is held to")
+    history("--counts", metavar="events|doctors", help="what is counted (events)")
+    history("--percent", action="store_true", help="completions and targets are in percent")
+    history("--cycle-order", metavar="CYCLE", nargs="+", help="oldest first")
+    history("--cycle-unit", metavar="NAME", help="what 2024-1 names: half-year, quarter or month")
+    add_reading(parser)
+    parser.add_argument("--out", metavar="DIR", type=read_path, help="folder for faults.csv")
+    parser.set_defaults(command=run)
 
 
 def add_demo(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:

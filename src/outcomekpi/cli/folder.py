@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
-from outcomekpi.cli.folder_swap import carry_over, note_files, replace_folder, settle
+from outcomekpi.cli.folder_swap import (
+    carry_over,
+    list_files,
+    note_files,
+    noted_files,
+    replace_folder,
+    settle,
+)
 from outcomekpi.declare.errors import StorageError
 
 __all__ = ["Claim", "check_folder", "claim_folder", "locked", "write_folder"]
@@ -131,10 +138,12 @@ class Claim:
     ----------
     folder : the folder, in full
     staged : device and inode of the new folder, once it is about to be put in place
+    has_replaced : whether results of an earlier run were there
     """
 
     folder: Path
     staged: tuple[int, int] | None = None
+    has_replaced: bool = False
 
     @property
     def is_published(self) -> bool:
@@ -152,7 +161,8 @@ def check_folder(folder: Path) -> None:
     ------
     StorageError
         The folder is a file, has no name of its own or one that is too long, holds the folder in
-        which the program runs, or neither it nor the nearest existing folder above it is writable.
+        which the program runs or files of somebody else, or neither it nor the nearest existing
+        folder above it is writable.
     """
     full = _in_full(folder)
     if folder.exists() and not folder.is_dir():
@@ -168,6 +178,13 @@ def check_folder(folder: Path) -> None:
                 f"The output folder {str(folder)!r} cannot be written: no permission in "
                 f"{str(needed)!r}. Choose another one with --out."
             )
+    found = list_files(full) if full.is_dir() else []
+    if found and not noted_files(full) & set(found):
+        raise StorageError(
+            f"The output folder {str(folder)!r} must be new, empty, or hold the results of an "
+            f"earlier run; it holds {len(found):,} other file{'' if len(found) == 1 else 's'}, the "
+            f"first {found[0]!r}. Choose another one with --out."
+        )
 
 
 def _in_full(folder: Path) -> Path:
@@ -286,6 +303,7 @@ def _publish(staging: Path, claim: Claim) -> None:
         claim.staged = _identity(staging)
         staging.rename(folder)
         return
+    claim.has_replaced = bool(noted_files(folder))
     foreign = carry_over(folder, staging)
     claim.staged = _identity(staging)
     aside = folder.with_name(f".{folder.name}.aside-{secrets.token_hex(4)}")

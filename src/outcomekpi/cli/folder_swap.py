@@ -12,7 +12,15 @@ from typing import Any
 
 from outcomekpi.declare.errors import StorageError
 
-__all__ = ["PROVENANCE", "carry_over", "list_files", "note_files", "replace_folder", "settle"]
+__all__ = [
+    "PROVENANCE",
+    "carry_over",
+    "list_files",
+    "note_files",
+    "noted_files",
+    "replace_folder",
+    "settle",
+]
 
 PROVENANCE = "provenance.json"
 """File of every run that also lists what the run wrote."""
@@ -39,7 +47,7 @@ def note_files(folder: Path) -> None:
         record.write_text(json.dumps(document, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
-def _noted_files(folder: Path) -> set[str]:
+def noted_files(folder: Path) -> set[str]:
     """Files that an earlier run wrote into a folder, as it noted."""
     try:
         document: Any = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
@@ -60,7 +68,7 @@ def carry_over(old: Path, new: Path) -> list[str]:
     StorageError
         A file stands where the new results need a folder, or the other way round.
     """
-    foreign = sorted(set(list_files(old)) - _noted_files(old) - set(list_files(new)))
+    foreign = sorted(set(list_files(old)) - noted_files(old) - set(list_files(new)))
     for name in foreign:
         target = new / name
         try:

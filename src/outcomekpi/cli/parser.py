@@ -7,7 +7,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -16,6 +16,7 @@ from outcomekpi.cli.arguments import (
     ROLES,
     Parser,
     ShowVersion,
+    add_check,
     add_demo,
     add_evaluate,
     add_thresholds,
@@ -45,10 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = build_parser().parse_args(argv)
         data = getattr(options, "data", None)
-        command: Callable[[argparse.Namespace], None] = options.command
+        command: Callable[[argparse.Namespace], int | None] = options.command
         with _notes_on_screen(), _ended_by_signal(), _claimed(options.out) as claim:
-            command(options)
+            code = command(options)
+            if claim is not None and claim.has_replaced:
+                _show_note(f"the results that were in {str(options.out)!r} have been replaced.")
             sys.stdout.flush()
+            return code or 0
     except BrokenPipeError:
         # whoever read our output has seen enough; Python would complain when it closes the stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -80,6 +84,7 @@ def build_parser() -> Parser:
     add_evaluate(commands, _evaluate)
     add_thresholds(commands, _thresholds)
     add_pilot(commands, _pilot)
+    add_check(commands, _check)
     add_demo(commands, _demo)
     return parser
 
@@ -144,6 +149,12 @@ def _pilot(options: argparse.Namespace) -> None:
     print_pilot(results, options.out)
 
 
+def _check(options: argparse.Namespace) -> int:
+    from outcomekpi.cli.check import check_file
+
+    return EXIT_ERROR if check_file(options) else 0
+
+
 def _demo(options: argparse.Namespace) -> None:
     from outcomekpi.cli.demonstration import demonstrate
     from outcomekpi.cli.publishing import find_publishing
@@ -152,7 +163,9 @@ def _demo(options: argparse.Namespace) -> None:
     demonstrate(options.out, publishing=publishing)
 
 
-def _claimed(out: Path) -> "AbstractContextManager[Claim]":
+def _claimed(out: Path | None) -> "AbstractContextManager[Claim | None]":
+    if out is None:
+        return nullcontext()
     from outcomekpi.cli.folder import claim_folder
 
     return claim_folder(out)

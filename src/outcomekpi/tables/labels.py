@@ -17,7 +17,7 @@ from outcomekpi.tables.columns import (
     list_values,
     to_floats,
 )
-from outcomekpi.tables.faults import fault_error
+from outcomekpi.tables.faults import Faults, fault_error
 
 __all__ = ["Labels", "compact_labels", "fold_label", "is_no_label", "is_total", "read_labels"]
 
@@ -122,14 +122,17 @@ def read_labels(column: pd.Series, role: str) -> Labels:
     _check_exact(column, uniques, role)
     texts = [label_text(value) for value in uniques.tolist()]
     names = sorted({text for text in texts if text.strip()})
-    _check_spellings(names, column.name, role)
+    faults = Faults()
+    faults.attempt(_check_spellings, names, column.name, role)
     position = {name: number for number, name in enumerate(names)}
     lookup = np.fromiter((position.get(text, -1) for text in [*texts, ""]), np.intp)
     labels = Labels(names=names, code=lookup[raw])
     if role in IDENTIFIERS:
-        _refuse_rounded(column, labels, role)
+        faults.attempt(_refuse_rounded, column, labels, role)
     if role in JUDGED:
-        _refuse_nobody(column, labels, role)
+        faults.attempt(_refuse_nobody, column, labels, role)
+        faults.attempt(_refuse_sums, column, labels, role)
+    faults.raise_all()
     return labels
 
 
@@ -232,6 +235,9 @@ def _refuse_nobody(column: pd.Series, labels: Labels, role: str) -> None:
         f"be judged as one {role}. Declare it a missing mark when the file is read, or leave those "
         "cells empty or those rows out.",
     )
+
+
+def _refuse_sums(column: pd.Series, labels: Labels, role: str) -> None:
     totals = [place for place, name in enumerate(labels.names) if is_total(name)]
     if totals and role != "indicator":  # "Overall" may well be an indicator
         _refuse_labels(

@@ -15,6 +15,7 @@ from outcomekpi.tables.events import read_events
 from outcomekpi.tables.faults import Faults
 from outcomekpi.tables.labels import Labels, read_labels
 from outcomekpi.tables.schema import name_columns
+from outcomekpi.tables.spoilt_numbers import NUMBER
 
 __all__ = ["ReadColumns", "check_roles", "open_table", "read_roles"]
 
@@ -181,6 +182,8 @@ def _read_outcome(
         return events, label, [f"The event is {label!r} in column {column.name!r}{rest}."]
     if holds_text(column) and not {"trials", "exposure"} & set(roles):
         names = read_labels(column, "outcome").names
+        if len(names) > 2 and sum(NUMBER.fullmatch(name) is not None for name in names) > 1:
+            return read_numbers(column, "outcome"), None, []  # refuses the cells that are none
         remedy = f"Pass event={names[-1]!r} or another of these values to say which is the event."
         if any(str(name).rstrip().endswith(("%", "％")) for name in names):
             remedy = (

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from outcomekpi.tables.columns import count_of, list_values, spell
 from outcomekpi.tables.labels import is_no_label
 
-__all__ = ["describe_spoilt"]
+__all__ = ["NUMBER", "describe_spoilt"]
 
 FEW = 5
 """Classes may be numbered; more different numbers than this were measured or counted."""
