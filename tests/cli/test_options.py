@@ -114,7 +114,8 @@ PILOT = {
     "--source": ["figures: --source 'a report'"],
     # tables
     "--design": [
-        f"{name}: --design {name}" for name in list(COMMANDS)[4:] if name != "stepped-means"
+        f"{name}: --design {name}" for name, (command, *_) in COMMANDS.items()
+        if command == "pilot" and name not in ("figures", "stepped-means")
     ],
     "--outcome": ["before-after: --outcome a1c --family gaussian"],
     "--time": ["before-after: --time period"],
@@ -269,7 +270,7 @@ EVALUATED = (
 )  # fmt: skip
 REVIEWED = (
     "--indicator", "--cycle", "--numerator", "--denominator", "--completion", "--unit", "--target",
-    "--counts", "--percent", "--cycle-order", "--cycle-unit",
+    "--percent", "--cycle-order", "--cycle-unit",
 )  # fmt: skip
 CHECK = {
     "--as": ["check: --as cases", "check_history: --as history"],
@@ -280,6 +281,7 @@ CHECK = {
     },
     "--missing": ["check: --missing error", "check: --missing drop"],
     "--offset-scale": ["check: --offset log_odds --offset-scale linear_predictor"],
+    "--counts": ["check_history: --counts events", "check_history: --counts doctors"],
     "--out": ["check: "],
 }
 OPTIONS = {

@@ -230,7 +230,9 @@ def add_check(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
         "check",
         help="find every fault of a table, and compute nothing",
         description="Read a table as evaluate or thresholds would, and print all of its faults at "
-        "once; with --out, also as faults.csv. The exit code is 0 where there are none, else 2.",
+        "once; with --out, also as faults.csv. The exit code is 0 where there are none, 1 where "
+        "there are some, and 2 where the file "
+        "cannot be read.",
         epilog="Without any column named, only the file itself is checked.",
         allow_abbrev=False,
     )

@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+EXIT_FAULTS = 1
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code: 0, 2 after an error, 130 after Ctrl-C.
+    """Run the command line and return the exit code.
+
+    It is 0, 1 where a check found faults, 2 after an error, 130 after Ctrl-C.
 
     Parameters
     ----------
@@ -152,7 +155,7 @@ def _pilot(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> int:
     from outcomekpi.cli.check import check_file
 
-    return EXIT_ERROR if check_file(options) else 0
+    return EXIT_FAULTS if check_file(options) else 0
 
 
 def _demo(options: argparse.Namespace) -> None:
