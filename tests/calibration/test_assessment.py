@@ -131,6 +131,7 @@ def test_perfect_predictions_never_lose_to_treating_all_or_none():
     assert frame["gain"].max() > 0.02
 
 
+@pytest.mark.slow
 def test_subgroups_add_up_to_all_cases(assessed):
     groups = assessed.groups
     for name in ("age", "ses", "hospital"):
@@ -178,6 +179,7 @@ def test_doctors_who_differ_make_wider_intervals_than_their_cases_say():
     assert (ratio[[MEASURES.index(k) for k in ("in_the_large", "brier")]] > 1.3).all()
 
 
+@pytest.mark.slow
 def test_the_interval_of_oe_is_that_of_a_cluster_robust_poisson_regression():
     """log O/E is the intercept with offset log E; the sandwich of statsmodels clusters it."""
     rate, outcome, doctor = make_world(n=8000, n_doctors=200, sd=0.5, shift=0.2)

@@ -216,6 +216,7 @@ def fit_of(family, *, formula="age + frailty", n_cases=3000, seed=1, **world):
     return fit(cases, ModelSpec(case_mix=formula, family=family), draws=400, seed=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bernoulli", "binomial", "poisson"])
 def test_the_true_model_is_calibrated(family):
     result = check_calibration(fit_of(family))
@@ -228,6 +229,7 @@ def test_the_true_model_is_calibrated(family):
     )
 
 
+@pytest.mark.slow
 def test_the_slope_by_doctor_is_one_over_many_worlds():
     """Posterior mean predictions would give about 1.1 here; draws give 1 (mean of 12 worlds)."""
     slopes = []
@@ -239,6 +241,7 @@ def test_the_slope_by_doctor_is_one_over_many_worlds():
     assert error < 0.05
 
 
+@pytest.mark.slow
 def test_a_bend_that_the_model_leaves_out_fails():
     cases, covariates, _ = make_cases(n_cases=8000, n_doctors=30)
     rng = np.random.default_rng(3)
@@ -261,6 +264,7 @@ def test_the_table_has_both_predictions_overall_and_by_decile():
         assert ((part["lower"] < part["observed"]) & (part["observed"] < part["upper"])).all()
 
 
+@pytest.mark.slow
 def test_a_wider_level_gives_wider_intervals_and_the_same_rates():
     given = fit_of("bernoulli")
     narrow, wide = (check_calibration(given, level=level).table for level in (0.5, 0.95))

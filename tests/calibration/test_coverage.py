@@ -62,6 +62,7 @@ def test_a_distance_within_chance_reaches_down_to_zero_and_never_below():
     assert 2.0 < beyond[0] < 3.0 < beyond[1]
 
 
+@pytest.mark.slow
 def test_predictions_of_a_calibrated_world_are_calibrated(coverage):
     truth = coverage.find_truth(coverage.WORLDS[0], seed=1)
     # 40,000 doctors with an SD of .5: standard error of O/E about .002

@@ -52,6 +52,7 @@ PILOTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", PILOTS)
 def test_pilots_have_the_effect_that_was_worked_out(run, file):
     arguments, (effect, tolerance), wrong = PILOTS[file]
@@ -63,6 +64,7 @@ def test_pilots_have_the_effect_that_was_worked_out(run, file):
     assert wrong is None or not found["lower"] < wrong < found["upper"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "effect"),
     [("", 0.427), ("--weights units", 0.427), ("--weights patients --estimator 2x2", -5.197)],
@@ -110,6 +112,7 @@ def test_visits_with_offsets_are_days_of_one_time_zone(run):
     assert code == 0, err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("draws", "seed"), [(4000, 7), (20_000, 20261)])
 def test_doctors_without_events_keep_finite_effects(draws, seed):
     frame = pd.read_csv(CASES / "poisson_without_events.csv")
@@ -121,6 +124,7 @@ def test_doctors_without_events_keep_finite_effects(draws, seed):
     assert effects.max() < 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draws", [1000, 2000, 4000, 20_000])
 def test_separation_by_a_rare_covariate_has_the_posterior_of_nuts(draws):
     frame = pd.read_csv(CASES / "separated_by_rare_covariate.csv")
@@ -133,6 +137,7 @@ def test_separation_by_a_rare_covariate_has_the_posterior_of_nuts(draws):
     assert x2.std() == pytest.approx(3.15, abs=0.08 * 3.15 + 2.4 * error)
 
 
+@pytest.mark.slow
 def test_rare_binary_counts_have_the_posterior_of_nuts():
     frame = pd.read_csv(CASES / "rare_binary_counts.csv")
     cases = ok.Cases.from_frame(frame, outcome="y", doctor="d", exposure="e")

@@ -173,6 +173,7 @@ def test_patient_data_of_a_killed_first_run_is_removed_by_the_next(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"results", other.name}
 
 
+@pytest.mark.slow
 @posix
 def test_readers_see_the_old_results_or_the_new_at_any_time(tmp_path):
     write(tmp_path / "results", "0")

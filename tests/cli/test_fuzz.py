@@ -65,6 +65,7 @@ def run_all(seeds, tmp_path):
     assert not failures, "\n".join(failures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, FEW, BLOCK))
 def test_no_input_breaks_the_command_line(first, no_pages, tmp_path):
     run_all(range(first, first + BLOCK), tmp_path)
@@ -91,6 +92,7 @@ KNOWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", KNOWN)
 @pytest.mark.parametrize("name", [name for name in COMMANDS if COMMANDS[name][1]])
 def test_numbers_and_names_that_broke_it_give_one_message_or_a_result(
@@ -109,6 +111,7 @@ def test_numbers_and_names_that_broke_it_give_one_message_or_a_result(
     assert not failures, "\n".join(failures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in COMMANDS if COMMANDS[name][1]])
 def test_categories_in_parquet_are_read_like_their_values(name, no_pages, tmp_path):
     import pyarrow as pa

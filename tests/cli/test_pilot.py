@@ -83,6 +83,7 @@ def test_two_numbers_become_an_honest_page(run):
     assert (folder / "figures" / "frontier.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_the_tables_of_two_numbers_hold_the_numbers_of_the_note(run):
     folder = run(FIGURES)[3]
     effect = pd.read_csv(folder / "effect.csv").set_index("estimate")
@@ -101,6 +102,7 @@ def test_the_tables_of_two_numbers_hold_the_numbers_of_the_note(run):
     assert record["seed"] == 20261
 
 
+@pytest.mark.slow
 def test_a_table_of_patients_with_controls_becomes_effect_checks_and_checklist(run):
     pytest.importorskip("diff_diff", reason="the extra 'did' is not installed")
     code, out, _, folder = run(
@@ -120,6 +122,7 @@ def test_a_table_of_patients_with_controls_becomes_effect_checks_and_checklist(r
     assert {"threat", "bounds"} <= kinds
 
 
+@pytest.mark.slow
 def test_patients_before_and_after_are_split_and_single_doctors_left_out(run):
     table = patients(mix_shift=0.4)
     arguments = PATIENTS.replace(" --quick", "") + " --adjust 'age + severity'"
@@ -173,6 +176,7 @@ def test_more_missing_after_than_before_stands_first_with_its_bounds(run):
     assert names.str.startswith("bounds").any()
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_tables(run):
     first = run(FIGURES)[3]
     before = {name: (first / name).read_bytes() for name in ("effect.csv", "sensitivity.csv")}
@@ -403,6 +407,7 @@ def test_a_pilot_with_small_cells_is_not_published(run, arguments, table, words)
     assert "suppress_below" not in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "table"),
     [

@@ -29,6 +29,7 @@ def run(tmp_path, capsys):
     return evaluate
 
 
+@pytest.mark.slow
 def test_a_program_that_chose_by_the_baseline_needs_its_periods(run):
     code, said, folder = run(f"{PANEL} --selected-on-baseline", made_panel())
     assert code == 2 and not folder.exists()
@@ -49,6 +50,7 @@ def test_denying_the_choice_and_naming_its_periods_is_refused(run):
     assert "the program says --selected-on-baseline no" in said
 
 
+@pytest.mark.slow
 def test_patients_may_count_alike_instead_of_units(run):
     frame = made_panel().assign(n=lambda f: np.where(f["ward"] < "w004", 900, 50))
     frame["rate"] = (frame["rate"] / 100 * frame["n"]).round()

@@ -82,6 +82,7 @@ def results(tmp_path_factory):
     return folder / "out"
 
 
+@pytest.mark.slow
 def test_a_review_writes_the_files_of_the_contract(results):
     assert {path.name for path in results.iterdir()} == FILES
     assert {path.name for path in (results / "figures").iterdir()} == {
@@ -156,6 +157,7 @@ def test_losses_move_the_verdict(run):
         assert pd.read_csv(out / "review.csv")["verdict"].tolist() == [wanted]
 
 
+@pytest.mark.slow
 def test_a_target_may_be_a_column_or_one_share(run):
     share = ("share_of_doctors", "--counts", "events")
     found = {}

@@ -31,6 +31,7 @@ def rows_of(*, trials: bool, offset: bool = False) -> Rows:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [False, True])
 @pytest.mark.parametrize("trials", [False, True])
 @pytest.mark.parametrize("level", [-1.0, 30.0])  # at 30 products of odds would overflow

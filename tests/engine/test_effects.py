@@ -41,6 +41,7 @@ def errors_of_draws(model, n_doctors=8, n_checked=30):
     return errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HARD_CASES)
 def test_draws_equal_the_patient_level_quantiles_in_every_hard_case(name):
     errors = errors_of_draws(hard_case(name))
@@ -49,6 +50,7 @@ def test_draws_equal_the_patient_level_quantiles_in_every_hard_case(name):
     assert np.abs(errors.mean(axis=1)).max() < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["binomial", "poisson"])
 def test_draws_equal_the_patient_level_quantiles_in_every_family(family):
     errors = errors_of_draws(simulate(family, counts=gamma_counts(1500, 30), sigma=0.5, seed=4))
@@ -162,6 +164,7 @@ def test_draws_do_not_depend_on_how_doctors_are_split_up():
     np.testing.assert_allclose(every[:70], first, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_compiled_draws_have_the_quantiles_of_the_array_draws(monkeypatch):
     model = simulate(counts=gamma_counts(3000, 60), sigma=0.5, seed=4)
     target, mode, anchor = prepared(model)
@@ -194,6 +197,7 @@ def test_no_doctor_shares_his_scores_with_a_hospital():
     assert len(orders) == 60
 
 
+@pytest.mark.slow
 def test_fits_of_few_cases_compile_nothing_however_many_doctors():
     import subprocess
     import sys

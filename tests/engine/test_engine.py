@@ -97,6 +97,7 @@ def test_the_surgical_hospitals_agree_with_the_published_bugs_table():
     assert samples.sd_doctor.mean() == pytest.approx(0.4077, abs=4 * 0.0041)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HARD_CASES)
 def test_hard_cases_pass_the_engines_own_checks(name):
     samples = sample_quadrature(hard_case(name), draws=1000, seed=1)
@@ -146,6 +147,7 @@ def test_the_intercept_plus_mean_effect_is_known_as_well_as_nuts_would_find():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sd_prior",
     [

@@ -47,6 +47,7 @@ def compare(name, **sizes):
         return agreement.compare_engines(name, **sizes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["surgical", "few doctors"])
 def test_the_engines_agree_on_quick_sets(name):
     found = compare(name, draws=8000, nuts_draws=6000, sampler="pymc")

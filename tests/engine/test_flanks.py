@@ -46,6 +46,7 @@ def brute_quantile(events, log_partition, sigma, probability):
     return np.interp(1 - probability, above, u[::-1]), sd
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("draws", "seed"), [(4000, 7), (20_000, 20261)])
 def test_effects_of_doctors_without_events_are_quantiles_of_their_conditionals(draws, seed):
     samples = sample_quadrature(one_event_in_ten(), draws=draws, seed=seed)
@@ -85,6 +86,7 @@ def small_table(seed):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draws", [4000, 20_000])
 def test_no_small_table_of_counts_has_a_broken_effect(draws):
     for seed in range(8):
@@ -93,6 +95,7 @@ def test_no_small_table_of_counts_has_a_broken_effect(draws):
         assert np.abs(samples.doctor_effect / samples.sd_doctor).max() < 9, seed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["all or nothing, 6 doctors", "all or nothing, 30 doctors"])
 def test_doctors_all_of_whose_cases_have_the_event_mirror_those_without(name):
     data = make_set(name)

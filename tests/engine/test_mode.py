@@ -62,6 +62,7 @@ def test_the_gradient_is_that_of_the_dense_log_posterior(family, theta):
         assert abs(error) < 5e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_information_is_that_of_the_dense_log_posterior(family):
     model, step = world(family), 3e-3

@@ -77,6 +77,7 @@ def prepared(model):
     return _nest(model, flat, mode), _base(flat, mode, anchor), mode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bernoulli", "poisson"])
 def test_the_log_posterior_is_that_of_brute_force(family):
     model = nested(family)
@@ -106,6 +107,7 @@ def test_the_conditional_mode_is_where_the_log_posterior_is_highest():
     np.testing.assert_allclose(top - around, 0.045, atol=0.02)
 
 
+@pytest.mark.slow
 def test_hospital_and_doctor_draws_are_quantiles_of_their_conditionals():
     model = nested()
     samples = sample_quadrature(model, draws=DRAWS, seed=SEED)
@@ -155,6 +157,7 @@ def test_a_doctor_alone_in_his_hospital_trades_his_effect_against_the_hospitals(
     assert apart < -0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hospitals", [1, 2, 18])
 def test_any_number_of_hospitals_gives_finite_draws(hospitals):
     samples = sample_quadrature(nested(hospitals=hospitals), draws=400, seed=SEED)
@@ -164,6 +167,7 @@ def test_any_number_of_hospitals_gives_finite_draws(hospitals):
     assert samples.diagnostics["efficiency"] > 0.5
 
 
+@pytest.mark.slow
 def test_the_posterior_fits_the_data_as_well_as_the_truth_does():
     model = nested(n=2000, doctors=40, hospitals=8)
     samples = sample_quadrature(model, draws=400, seed=SEED)

@@ -47,6 +47,7 @@ def samples():
     return sample_short(sampler="pymc")
 
 
+@pytest.mark.slow
 def test_draws_come_chain_after_chain_for_every_quantity(samples):
     assert samples.n_chains == 2
     assert samples.intercept.shape == samples.sd_doctor.shape == (400,)
@@ -69,6 +70,7 @@ def test_diagnostics_name_the_sampler_and_how_it_mixed(samples):
     assert found["divergences"] == samples.stats["diverging"].sum()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_draws(samples):
     again = sample_short(sampler="pymc")
     np.testing.assert_array_equal(again.doctor_effect, samples.doctor_effect)
@@ -80,6 +82,7 @@ def test_doctors_and_parameters_are_recovered(samples):
     assert samples.coefficient.mean(axis=0) == pytest.approx([0.6, -0.3], abs=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("nutpie") is None, reason="nutpie is not installed")
 def test_nutpie_reports_the_same_names_and_is_chosen_where_installed():
     found = sample_short()

@@ -73,6 +73,7 @@ def test_the_grid_follows_the_exact_density_of_sigma_for_twelve_hospitals():
     assert abs(drawn.std() / sd - 1) < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in HARD_CASES if n not in ("separated covariate",)])
 def test_one_of_the_grids_is_efficient_in_every_hard_case(name):
     model = hard_case(name)

@@ -21,6 +21,7 @@ from outcomekpi.model.priors import (
 FAMILIES = ["bernoulli", "binomial", "poisson", "negative_binomial", "gaussian"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "nested"), [(family, False) for family in FAMILIES] + [("poisson", True)]
 )

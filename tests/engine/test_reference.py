@@ -15,6 +15,8 @@ from worlds import make_model
 from outcomekpi.engine.engine import sample_quadrature
 from outcomekpi.model.priors import HalfNormal, Normal, Priors
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = json.loads(
     (Path(__file__).parents[1] / "factories" / "reference_sets.json").read_text(encoding="utf-8")
 )

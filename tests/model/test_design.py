@@ -210,6 +210,7 @@ def test_the_representation_is_one_line():
 # laws
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1))
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def same_effects(one, other, *, rtol=1e-6, atol=1e-6):
 # laws
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_constant_offset_shifts_the_intercept_and_nothing_else(family, nested):
@@ -210,6 +211,7 @@ def brute_force(frame, family, *, sd_prior=1.0, prior=(0.0, 2.5)):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bernoulli", "binomial", "poisson"])
 def test_posterior_moments_are_those_of_a_plain_grid(family):
     frame, _, _ = world(family, n=400, n_doctors=12, level=0.3)
@@ -242,6 +244,7 @@ def test_without_doctors_it_is_the_regression_of_statsmodels_with_an_offset(fami
         assert table.loc[term, "sd"] == pytest.approx(error, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [*FAMILIES, "negative_binomial"])
 def test_pymc_adds_the_offset_to_the_likelihood_of_every_family(family):
     from pymc_points import density_and_effects, make_point, outcome_log_density
@@ -257,6 +260,7 @@ def test_pymc_adds_the_offset_to_the_likelihood_of_every_family(family):
     assert logps["outcome"] == pytest.approx(wanted, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_both_engines_agree_with_an_offset_and_hospitals():
     from engine_agreement import agreement
 
@@ -273,6 +277,7 @@ def test_both_engines_agree_with_an_offset_and_hospitals():
 # large data: compiled kernels, single precision, the start at a part of the doctors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bernoulli", "poisson"])
 def test_large_data_give_what_a_known_coefficient_gives(family):
     frame, _, _ = world(family, n=60_000, n_doctors=60)
@@ -303,6 +308,7 @@ def test_the_part_that_the_search_begins_with_keeps_its_offset(monkeypatch):
 # doctors relative to a published risk
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "scale"),
     [("bernoulli", "probability"), ("poisson", "expected_count"), ("gaussian", "expected_value")],

@@ -60,6 +60,7 @@ def test_exact_and_simulated_judgments_of_doctors_agree_within_monte_carlo_error
     assert_standard_normal(z)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("icc", "persistence"), [(0.0, 1.0), (0.1, 1.0), (0.1, 0.0)])
 def test_exact_and_simulated_times_to_fire_agree_within_monte_carlo_error(icc, persistence):
     setting = Setting(
@@ -134,6 +135,7 @@ def test_true_rates_keep_their_distribution_and_correlate_as_asked(icc, persiste
         assert abs(products.mean() - persistence**lag) < FOUR * error
 
 
+@pytest.mark.slow
 def test_errors_are_those_between_replicates_where_units_share_a_bar():
     """Decisions about 20 units that compete are not 20 independent ones."""
     setting = Setting(

@@ -8,6 +8,8 @@ from report_pages import HOSTILE, judged, made_fit
 from outcomekpi.pages.document import report
 from outcomekpi.pages.review_document import report_review
 
+pytestmark = pytest.mark.slow
+
 if CHROMIUM is None:
     pytest.skip("Debian's chromium is not installed", allow_module_level=True)
 

@@ -84,6 +84,7 @@ def test_the_table_has_every_doctor_once_with_the_numbers_of_doctors_csv(tmp_pat
         assert (f'class="{wanted["flag"]}"' in row) == bool(wanted["flag"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("direction", "word"), [("lower", "above"), ("higher", "below")])
 def test_the_worse_side_follows_the_direction(tmp_path, direction, word):
     fit = made_fit(direction=direction)
@@ -124,6 +125,7 @@ def test_a_failed_check_is_named_before_the_verdicts(tmp_path):
     assert '<li class="failed"><strong>Bends &lt; badly: failed.</strong> p &lt; .01' in page
 
 
+@pytest.mark.slow
 def test_quick_checks_run_by_themselves_on_a_small_table(tmp_path):
     fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(case_mix="age"), draws=400)
     page = report(*judged(fit), path=tmp_path / "r.html").read_text("utf-8")
@@ -132,6 +134,7 @@ def test_quick_checks_run_by_themselves_on_a_small_table(tmp_path):
     assert 'id="figure-predictive"' in page
 
 
+@pytest.mark.slow
 def test_all_priors_that_were_used_are_printed(tmp_path):
     fit = ok.fit(ok.datasets.load_synthetic_cases(), ok.ModelSpec(case_mix="age"), draws=400)
     page = written(fit, tmp_path)
@@ -143,6 +146,7 @@ def test_all_priors_that_were_used_are_printed(tmp_path):
         assert str(prior) in page
 
 
+@pytest.mark.slow
 def test_a_prior_that_looks_at_the_data_is_not_called_one_from_before(tmp_path):
     cases = ok.datasets.load_synthetic_cases()
     page = written(ok.fit(cases, ok.ModelSpec(), draws=400), tmp_path)
@@ -153,6 +157,7 @@ def test_a_prior_that_looks_at_the_data_is_not_called_one_from_before(tmp_path):
     assert "is centered at" not in page
 
 
+@pytest.mark.slow
 def test_what_was_excluded_is_told(tmp_path):
     frame = ok.datasets.load_synthetic_cases().frame.copy()
     frame.loc[frame.index[:7], "died"] = np.nan
@@ -166,6 +171,7 @@ def test_what_was_excluded_is_told(tmp_path):
     assert "Nothing was excluded" not in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "column", "unit"),
     [
@@ -211,6 +217,7 @@ def test_one_event_is_one_event(tmp_path):
     assert not re.search(r"\b1 (events|cases|flags|places)\b", page)
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes(tmp_path):
     results = judged(made_fit())
     first = report(*results, path=tmp_path / "a.html", checks=()).read_bytes()
@@ -254,6 +261,7 @@ def test_a_threshold_of_the_flags_is_never_called_the_benchmark(tmp_path):
     assert "worse than the threshold of 40.0%" in hints
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("benchmark", [None, 0.4])
 def test_a_benchmark_is_never_called_a_threshold(tmp_path, benchmark):
     rule = ok.FlagRule(threshold=benchmark)
@@ -284,6 +292,7 @@ def test_doctors_with_small_counts_are_withheld_and_two_more():
     assert hidden.tolist() == [False, True, True, False, False, True]
 
 
+@pytest.mark.slow
 def test_a_published_report_shows_no_small_count_anywhere(tmp_path):
     fit = made_fit(n_doctors=20)
     mask = mask_counts(ok.standardize(fit), below=11)
@@ -325,6 +334,7 @@ def test_a_very_long_list_keeps_everyone_who_stands_out(monkeypatch):
     assert "30 doctors" in listing.notes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("average", ["population", "median"])
 def test_the_report_names_what_doctors_are_compared_with_and_shows_the_sums(tmp_path, average):
     fit = made_fit(n_doctors=20)
@@ -365,6 +375,7 @@ def test_a_level_outside_zero_and_one_is_refused_before_any_work(tmp_path):
         report(*judged(made_fit()), path=tmp_path / "r.html", level=95)
 
 
+@pytest.mark.slow
 def test_the_callers_matplotlib_settings_neither_change_nor_matter(tmp_path):
     import matplotlib
 

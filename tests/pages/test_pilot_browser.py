@@ -6,6 +6,8 @@ from made_pilot_effects import EVERY_TABLE, SCRIPT, failed_check, made_effect
 
 import outcomekpi as ok
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):

@@ -28,6 +28,7 @@ def fit():
     )
 
 
+@pytest.mark.slow
 def test_the_report_names_the_published_risk_wherever_adjustment_is_told(fit, tmp_path):
     page = page_of(fit, tmp_path / "report.html")
     assert "Adjusted for x, and risk, a published probability that enters with slope 1" in page
@@ -35,6 +36,7 @@ def test_the_report_names_the_published_risk_wherever_adjustment_is_told(fit, tm
     assert "is adjusted for (x, and risk, a published probability that" in page
 
 
+@pytest.mark.slow
 def test_without_case_mix_nothing_is_not_what_was_adjusted_for(tmp_path):
     frame, _, _ = world(n=1500)
     page = page_of(ok.fit(read(frame), ok.ModelSpec(), draws=400), tmp_path / "report.html")
@@ -69,6 +71,7 @@ def test_a_published_risk_is_called_high_or_right(level, verdict):
     assert f"For an average doctor it is {verdict}:" in sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "scale", "expected"),
     [
@@ -87,6 +90,7 @@ def test_every_family_has_its_words(family, scale, expected, tmp_path):
         assert f"{total:,.1f} events" in page
 
 
+@pytest.mark.slow
 def test_without_a_published_risk_nothing_is_said(tmp_path):
     frame, _, _ = world(n=900)
     cases = read(frame, offset=None, offset_scale=None)

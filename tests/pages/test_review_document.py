@@ -157,6 +157,7 @@ def test_what_the_rule_misses_is_counted():
     assert "would change none. It would miss 2." in _context(table)
 
 
+@pytest.mark.slow
 def test_one_cycle_leaves_the_rule_silent_and_says_so(tmp_path):
     page = written(made_review(made_table(cycles=(2025,))), tmp_path)
     words = words_of_page(page)

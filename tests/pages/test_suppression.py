@@ -32,6 +32,8 @@ from outcomekpi.pages.masking import mask_counts
 from outcomekpi.pages.publication import publish, published_table
 from outcomekpi.pages.suppression import choose_withheld
 
+pytestmark = pytest.mark.slow
+
 DESIGNS = [
     ("patients", False),
     ("patients", True),

@@ -63,6 +63,7 @@ def test_every_picture_draws_few_and_many_doctors(plot, direction, n_doctors):
     assert draw(ax).has_data()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", [*PICTURES_OF_RATES, plot_rank_intervals])
 def test_a_picture_draws_on_the_axes_it_is_given_and_changes_no_setting(plot):
     _, ax = plt.subplots()

@@ -233,6 +233,7 @@ def scipy_log_density(model, eta, draws):
     return stats.nbinom.logpmf(y, size, size / (size + mean))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("effects", ["normal", "student_t"])
 @pytest.mark.parametrize("family", ["bernoulli", "poisson", "gaussian"])
 def test_log_likelihood_of_a_doctor_integrates_his_effect_out(family, effects):
@@ -295,6 +296,7 @@ def test_arviz_summarizes_and_plots_the_draws():
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_arviz_loo_prefers_the_model_with_the_right_covariates():
     import arviz as az
 

@@ -67,6 +67,7 @@ def summary_of_effects(result):
     return pd.DataFrame({"mean": rows.mean(axis=1), "sd": rows.std(axis=1)}, index=index)
 
 
+@pytest.mark.slow
 @FEW
 @given(seed=SEEDS)
 def test_relabelling_doctors_permutes_their_results(seed):
@@ -87,6 +88,7 @@ def test_relabelling_doctors_permutes_their_results(seed):
     np.testing.assert_allclose(before["sd"].to_numpy(), after["sd"].to_numpy(), rtol=0.09)
 
 
+@pytest.mark.slow
 @FEW
 @given(seed=SEEDS, family=st.sampled_from(["bernoulli", "binomial", "poisson"]))
 def test_the_order_of_the_rows_does_not_matter(seed, family):
@@ -98,6 +100,7 @@ def test_the_order_of_the_rows_does_not_matter(seed, family):
         )
 
 
+@pytest.mark.slow
 @FEW
 @given(seed=SEEDS)
 def test_splitting_binomial_rows_into_patients_changes_nothing(seed):
@@ -172,6 +175,7 @@ def test_the_unit_of_a_covariate_changes_its_slope_alone(seed, factor, shift):
     )
 
 
+@pytest.mark.slow
 @FEW
 @given(seed=SEEDS)
 def test_counting_the_other_event_changes_every_sign(seed):

@@ -44,6 +44,7 @@ def assert_same_records(found, wanted, *, but=()):
             assert_same(getattr(found, field.name), getattr(wanted, field.name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_saved_fit_comes_back_as_it_was(tmp_path, family, nested):

@@ -117,6 +117,7 @@ def test_sums_agree_in_simulated_sets(sd, seed):
     assert by_cases == pytest.approx(rates.reference_rate, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hospital", ["within", "population"])
 def test_sums_agree_with_nested_hospitals(hospital):
     frame, _ = ok.datasets.simulate_cases(

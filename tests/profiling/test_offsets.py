@@ -49,6 +49,7 @@ def flat(array):
     return array.transpose("doctor", "chain", "draw").to_numpy().reshape(array.sizes["doctor"], -1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_expected_and_predicted_events_are_sums_with_the_published_risk(family, nested):
@@ -142,6 +143,7 @@ def test_calibration_sees_the_published_risk():
     assert overall["concordance"] > 0.7  # without the offset it would be near .5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bernoulli", "poisson", "gaussian"])
 def test_both_ways_of_leaving_a_doctor_out_agree(family):
     fit, _ = fitted(family, n=300, n_doctors=8, draws=2000, case_mix=None)
@@ -178,6 +180,7 @@ def test_cases_that_go_take_their_published_risk_with_them():
     assert np.isfinite(found.summary().to_numpy(dtype=float)).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "scale"),
     [

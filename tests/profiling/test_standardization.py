@@ -93,6 +93,7 @@ def test_expected_and_predicted_are_the_sums_over_cases(family, hospital):
     np.testing.assert_allclose(flatten_draws(rates.predicted), predicted, rtol=1e-6)  # f4 effects
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("hospital", ["within", "population"])
 def test_the_population_average_adds_up_to_what_is_predicted(family, hospital):
@@ -310,6 +311,7 @@ def test_duplicated_cases_leave_the_rates():
     )
 
 
+@pytest.mark.slow
 @given(st.permutations(range(6)))
 def test_relabelling_doctors_permutes_the_rates(order):
     fit = make_fit("bernoulli", n_cases=120, n_doctors=6, draws=20)

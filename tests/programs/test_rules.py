@@ -294,6 +294,7 @@ def test_more_events_make_a_flag_likelier_and_more_expected_ones_less(observed, 
     assert programs.srtr_flag(observed, expected + 1) <= programs.srtr_flag(observed, expected)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0.2, 3), min_size=12, max_size=12), st.floats(0.01, 100))
 def test_hrrp_factors_do_not_depend_on_the_currency_or_the_order(ratio, money):
     ratio = np.array(ratio)[:, None]

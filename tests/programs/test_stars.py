@@ -205,6 +205,7 @@ def test_a_change_of_unit_changes_cuts_by_the_same_factor(values, factor):
     np.testing.assert_allclose(found, factor * programs.star_cut_points(scores, scale="free").cuts)
 
 
+@pytest.mark.slow
 @given(finite_scores)
 def test_cuts_ascend_inside_the_scores_and_everyone_gets_one_to_five_stars(values):
     scores = np.array(values, dtype=float)

@@ -34,6 +34,7 @@ def share_below(population, month=0):
     return (frame["hba1c"] < 7)[frame["hba1c"].notna()].mean()
 
 
+@pytest.mark.slow
 def test_43_percent_of_diabetics_are_below_7_at_month_0(tertiary):
     # standard error over 100,000 diabetics of 4,000 doctors: .2 points
     assert abs(share_below(tertiary) - 0.43) < HALF_A_POINT

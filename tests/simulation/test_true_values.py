@@ -78,6 +78,7 @@ def again(population):
     return {name: pd.concat(frames) for name, frames in tables.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("goal", GOALS, ids=str)
 def test_predicted_rates_are_those_of_the_same_patients_again_and_again(goal, population, again):
     rates = ok.true_rates(population, goal)

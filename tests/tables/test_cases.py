@@ -233,6 +233,7 @@ def test_row_order_does_not_matter(order):
     assert cases.observed.equals(moved.observed)
 
 
+@pytest.mark.slow
 @given(names=st.lists(st.text(min_size=1).filter(str.strip), min_size=4, max_size=4, unique=True))
 def test_relabelling_doctors_permutes_them(names):
     try:

@@ -54,6 +54,7 @@ def test_a_drop_of_0_8_is_reached_by_chance_as_often_as_the_inventory_says(withi
     np.testing.assert_allclose(found, norm.cdf(-0.8 / (within_sd * np.sqrt(2))), atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("autocorrelation", [0.2, 0.7, 0.95])
 def test_runs_of_autocorrelated_readings_agree_with_the_multivariate_normal(autocorrelation):
     z = np.array([-1.0, 0.3, 1.5])

@@ -113,6 +113,7 @@ def test_the_clustered_error_is_that_of_statsmodels():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["callaway_santanna", "etwfe", "event_study"])
 def test_estimators_agree_where_they_estimate_the_same(estimator):
     frame = made_panel(start=6)
@@ -125,6 +126,7 @@ def test_estimators_agree_where_they_estimate_the_same(estimator):
     assert effect.main.value == pytest.approx(wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["callaway_santanna", "etwfe", "event_study"])
 def test_a_staggered_effect_is_found_by_each_estimator(estimator):
     effect = compare_pilot(early_panel(), design(estimator=estimator))
@@ -276,6 +278,7 @@ def test_without_the_libraries_the_message_says_how_to_install_them(monkeypatch,
         compare_pilot(made_panel(), design(estimator="event_study" if "fix" in library else "2x2"))
 
 
+@pytest.mark.slow
 def test_relabeling_units_changes_nothing():
     frame = early_panel()
     renamed = frame.assign(ward=frame["ward"].map(lambda one: f"z{999 - int(one[1:])}"))

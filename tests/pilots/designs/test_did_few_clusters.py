@@ -72,6 +72,7 @@ def test_one_treated_cluster_is_compared_with_every_control():
     assert "bounds" not in effect.findings.tables
 
 
+@pytest.mark.slow
 def test_the_randomization_effect_is_that_of_the_regression():
     frame = made_panel()
     plain = compare_pilot(frame, design()).main.value
@@ -80,6 +81,7 @@ def test_the_randomization_effect_is_that_of_the_regression():
     )
 
 
+@pytest.mark.slow
 def test_the_wild_bootstrap_repeats_itself_and_is_wider_than_the_t_interval():
     frame = made_panel(n_treated=4, n_controls=4)
     chosen = design(inference="wild_bootstrap")

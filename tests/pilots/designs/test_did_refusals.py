@@ -283,6 +283,7 @@ def across_zero(**changes):
     return frame.assign(**changes)
 
 
+@pytest.mark.slow
 def test_a_start_of_zero_is_a_time_where_the_times_run_across_it():
     wanted = compare_pilot(made_panel(n_times=6, start=4), design()).main
     for start in (lambda f: f["start"], lambda f: f["start"].map({0.0: "0"}).fillna("never")):

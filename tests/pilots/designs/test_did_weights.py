@@ -49,6 +49,7 @@ def by_hand(frame, *, weight):
     return total / pairs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [made_panel, staggered_panel])
 def test_patients_alike_are_the_weighted_mean_of_changes(make):
     frame = unequal(make(effect=0.0))
@@ -63,6 +64,7 @@ def test_patients_alike_are_the_weighted_mean_of_changes(make):
         assert beside.name == other.main.name
 
 
+@pytest.mark.slow
 def test_the_weights_are_named_and_a_difference_fails_the_check():
     effect = compare_pilot(unequal(), design(), program=NOT_CHOSEN)
     assert "unit-weighted average effect on the treated" in effect.verdict()
@@ -74,6 +76,7 @@ def test_the_weights_are_named_and_a_difference_fails_the_check():
     assert {one.name: one for one in same.findings.checks}[CHECK].passed is True
 
 
+@pytest.mark.slow
 def test_units_of_one_size_have_one_effect():
     frame = unequal().assign(n=100, x=lambda f: f["x"] % 100)
     found = [compare_pilot(frame, design(weights=one)) for one in ("units", "patients")]
@@ -82,6 +85,7 @@ def test_units_of_one_size_have_one_effect():
     assert CHECK not in {one.name for one in found[0].findings.checks}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["2x2", "callaway_santanna", "etwfe", "event_study"])
 def test_almost_equal_sizes_give_almost_the_error_of_equal_ones(estimator):
     frame = unequal().assign(n=100_000, x=lambda f: f["x"] * 10)
@@ -112,6 +116,7 @@ def test_the_error_of_patients_alike_is_that_of_a_weighted_regression():
     assert found.se == pytest.approx(fit.bse["treated:late"])
 
 
+@pytest.mark.slow
 def test_rows_of_patients_count_as_their_numbers_do():
     rng = np.random.default_rng(8)
     wards = unequal(seed=4).assign(n=lambda f: np.where(f["n"] > 100, 60, 10))
@@ -128,6 +133,7 @@ def test_rows_of_patients_count_as_their_numbers_do():
     assert listed.se == pytest.approx(counted.se)
 
 
+@pytest.mark.slow
 def test_randomization_weighs_changes_by_patients():
     frame = unequal()
     effect = compare_pilot(

@@ -46,6 +46,7 @@ def effect():
     )
 
 
+@pytest.mark.slow
 def test_the_average_change_and_its_spread_are_recovered(effect):
     # 3,000 patients a period: the posterior SD of the average is about 1.3 points
     assert effect.main.value == pytest.approx(100 * TRUTH.risk_difference, abs=4)
@@ -135,6 +136,7 @@ def test_a_measurement_is_changed_by_the_coefficient_and_the_doctors_departures(
     assert "for the better" in effect.verdict()
 
 
+@pytest.mark.slow
 def test_a_doctor_without_patients_after_has_the_change_of_the_others_and_more_doubt():
     frame = PILOT[~((PILOT["doctor"] == "D01") & (PILOT["period"] == "after"))]
     table = compare(frame).findings.tables["doctor_effects"].set_index("doctor")
@@ -144,6 +146,7 @@ def test_a_doctor_without_patients_after_has_the_change_of_the_others_and_more_d
     assert width["D01"] > 1.3 * width.drop("D01").mean()
 
 
+@pytest.mark.slow
 def test_the_level_of_a_doctor_and_his_change_go_as_the_restriction_says():
     draws = sample_by_quadrature(change_data(PILOT), draws=400, rng=np.random.default_rng(1))
     change = draws.level[1] - draws.level[0]
@@ -152,6 +155,7 @@ def test_the_level_of_a_doctor_and_his_change_go_as_the_restriction_says():
     assert (draws.correlation < 0).all()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_draws():
     frame, _ = ok.datasets.simulate_pilot(n_doctors=6, n_patients=30)
     one, other = compare(frame).main, compare(frame).main
@@ -167,6 +171,7 @@ def test_every_item_of_the_checklist_that_data_can_answer_is_answered(effect):
     assert status["seasonality"] == "not applicable"
 
 
+@pytest.mark.slow
 def test_the_worst_doctors_are_corrected_for_having_been_picked():
     frame, _ = ok.datasets.simulate_pilot(
         n_doctors=60, n_patients=25, effect=0.0, sd_effect=0.0, seed=7
@@ -223,6 +228,7 @@ def test_both_engines_give_the_same_average_and_the_same_doctors():
     assert np.abs(doctors[0] - doctors[1]).max() < 0.6 * typical
 
 
+@pytest.mark.slow
 def test_doctors_changes_are_said_to_be_adjusted_only_where_they_were():
     frame, _ = ok.datasets.simulate_pilot(n_doctors=8)
     shared = {"outcome": "controlled", "period": "period", "after": "after", "doctor": "doctor"}

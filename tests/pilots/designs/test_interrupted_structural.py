@@ -93,6 +93,7 @@ def seatbelts():
 
 # statsmodels UnobservedComponents("llevel") with 11 month dummies, log petrol price and the law,
 # maximum likelihood: -21.0, -28.5 and +2.3 %; Harvey & Durbin 1986: -23, -30 and +3 %
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seat", "percent", "is_clear"), [("drivers", -21.0, True), ("front", -28.5, True),
                                       ("rear", 2.3, False)]

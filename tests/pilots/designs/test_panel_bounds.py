@@ -24,6 +24,7 @@ def near_the_floor(n_treated=8, noise=3.0):
     return frame
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["2x2", "callaway_santanna"])
 def test_an_effect_cannot_leave_less_than_nothing(estimator):
     frame = near_the_floor()

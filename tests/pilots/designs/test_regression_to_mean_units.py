@@ -82,6 +82,7 @@ def test_impossible_worst_units_are_refused(more, message):
         ok.expect_worst_units(setting.pop("n_units"), setting.pop("n_chosen"), **setting)
 
 
+@pytest.mark.slow
 def test_worst_rates_that_come_back_by_themselves_are_no_effect():
     found = correct_counts(*counts(200, worst=50))
     lower, upper = found.effect.interval(level=0.95)
@@ -109,6 +110,7 @@ def test_a_program_that_works_on_the_worst_units_is_found():
     assert means.expected == pytest.approx(found.expected, abs=0.5)
 
 
+@pytest.mark.slow
 def test_units_that_were_not_chosen_show_a_trend():
     before, after, chosen, trials = counts(n=200, cases=200)
     trend = correct_counts(before, np.minimum(after + 12, 200), chosen, trials)
@@ -170,6 +172,7 @@ def made_results(seed):
     return truth + rng.normal(0, 4, (400, 5)) + np.array([0, 0.5, 1.0, 1.5, 5.0]), rng
 
 
+@pytest.mark.slow
 def test_the_same_pick_in_earlier_windows_tells_what_would_have_happened():
     found = []
     for seed in range(30):
@@ -218,6 +221,7 @@ def leaves_out_nil(found):
     return not lower <= 0 <= upper
 
 
+@pytest.mark.slow
 def test_a_winter_that_all_units_share_is_no_effect():
     mistakes = {"shrinkage": 0, "replay": 0, "shrinkage, alone": 0, "replay, alone": 0}
     seen = 0
@@ -299,6 +303,7 @@ def test_units_that_move_by_themselves_widen_the_interval_and_are_noticed():
     assert loud.corrected.std() > 1.3 * quiet.corrected.std()
 
 
+@pytest.mark.slow
 def test_units_that_come_back_further_than_chance_are_sent_to_the_replay():
     rng = np.random.default_rng(2)
     truth = rng.beta(24, 36, 300)

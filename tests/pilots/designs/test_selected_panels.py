@@ -77,6 +77,7 @@ def test_the_only_period_before_cannot_be_left_out():
         compare_pilot(noise_alone(), did(selected_in=(1,)), program=SELECTED)
 
 
+@pytest.mark.slow
 def test_without_the_periods_that_chose_them_nothing_is_left_of_noise():
     frame = noise_alone(visits=4, chosen_by=2, count=2000)
     plain = compare_pilot(frame, did())

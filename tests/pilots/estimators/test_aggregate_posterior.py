@@ -157,6 +157,7 @@ def test_the_unknown_that_moves_the_answer_most_comes_first():
     assert "regression to the mean" not in unknowns.index
 
 
+@pytest.mark.slow
 def test_variance_shares_are_those_of_an_additive_world():
     """Trend and regression normal, the rest known: the shares are those of their variances."""
     priors = AggregatePriors(
@@ -269,6 +270,7 @@ def assert_calibrated(module, name, pilots, draws, seed):
     assert np.abs(places.mean(axis=0) - 0.5).max() < 4 * np.sqrt(1 / 12 / pilots) + 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["numbers of patients published", "lower is better"])
 def test_intervals_hold_the_truth_of_simulated_pilots_in_small(coverage, name):
     assert_calibrated(coverage, name, pilots=150, draws=200, seed=11)

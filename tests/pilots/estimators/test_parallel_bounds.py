@@ -69,6 +69,7 @@ def test_relative_magnitudes_agree_with_r_to_a_step_of_its_grid(magnitude, wante
 
 
 # HonestDiD::createSensitivityResults(betahat, sigma, 4, 4, Mvec = c(0, .01, .02, .03))
+@pytest.mark.slow
 def test_smoothness_agrees_with_r_to_the_noise_of_its_simulated_quantile():
     table = bound_parallel_trends(
         benzarti_carloni(), method="smoothness", magnitudes=(0, 0.01, 0.02, 0.03), target=FIRST

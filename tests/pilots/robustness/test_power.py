@@ -158,6 +158,7 @@ def test_a_difference_of_differences_has_the_variance_of_its_matrices():
 # --- a simulation beside each formula ------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANS)
 def test_the_formula_agrees_with_simulated_pilots(name):
     plan, effect = PLANS[name]

@@ -61,6 +61,7 @@ def test_without_effect_the_program_changes_nothing():
     assert truth.cells["with_program"].equals(truth.cells["without"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joining", ["better", "improving"])
 def test_hospitals_that_choose_are_not_those_that_a_lot_would_have_drawn(joining):
     gaps = {}
