@@ -173,6 +173,8 @@ from outcomekpi.profiling.classification import classify as classify
 from outcomekpi.profiling.divergence import Divergence as Divergence
 from outcomekpi.profiling.divergence import divergence_test as divergence_test
 from outcomekpi.profiling.doctor_table import doctor_table as doctor_table
+from outcomekpi.profiling.evaluation import Evaluation as Evaluation
+from outcomekpi.profiling.evaluation import evaluate as evaluate
 from outcomekpi.profiling.exact import ExactTest as ExactTest
 from outcomekpi.profiling.exact import exact_test as exact_test
 from outcomekpi.profiling.funnel import FunnelLimits as FunnelLimits

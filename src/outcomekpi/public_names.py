@@ -112,6 +112,7 @@ ROOMS = {
     "profiling.classification": "Classification FlagRule classify",
     "profiling.divergence": "Divergence divergence_test",
     "profiling.doctor_table": "doctor_table",
+    "profiling.evaluation": "Evaluation evaluate",
     "profiling.exact": "ExactTest exact_test",
     "profiling.funnel": "FunnelLimits count_limits funnel_limits",
     "profiling.r_values": "RValues r_values",

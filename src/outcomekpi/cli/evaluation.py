@@ -18,19 +18,16 @@ from outcomekpi.model.likelihood_model import choose_family
 from outcomekpi.model.spec import ModelSpec, check_rate
 from outcomekpi.pages.document import write_report
 from outcomekpi.pages.publication import Publication, publish, published_table
-from outcomekpi.posterior.fit import Engine, Fit, fit
+from outcomekpi.posterior.fit import Engine, fit
 from outcomekpi.posterior.storage import save_fit
-from outcomekpi.profiling.classification import Classification, FlagRule, classify
+from outcomekpi.profiling.classification import FlagRule, classify
 from outcomekpi.profiling.doctor_population import AverageDoctor
-from outcomekpi.profiling.doctor_table import doctor_table
-from outcomekpi.profiling.ranking import Ranks, rank
-from outcomekpi.profiling.reliability import Reliability, reliability
-from outcomekpi.profiling.standardization import StandardizedRates, standardize
+from outcomekpi.profiling.evaluation import Evaluation, evaluate
 from outcomekpi.tables.cases import Cases
 from outcomekpi.tables.file_marks import FileMarks
 from outcomekpi.tables.files import read_table, write_csv
 
-__all__ = ["Choices", "Judgment", "evaluate_cases", "evaluate_file"]
+__all__ = ["Choices", "evaluate_cases", "evaluate_file"]
 
 N_STEPS = 5
 
@@ -68,24 +65,6 @@ class Choices:
             raise SpecError(f"benchmark must be a finite rate; got {self.benchmark!r}.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Judgment:
-    """Everything that is written, from one fit.
-
-    Attributes
-    ----------
-    fit, rates, ranks, flags, reliabilities : the results
-    table : one row per doctor, with the columns of ``doctors.csv``
-    """
-
-    fit: Fit
-    rates: StandardizedRates
-    ranks: Ranks
-    flags: Classification
-    reliabilities: Reliability
-    table: pd.DataFrame
-
-
 def evaluate_file(
     path: Path,
     *,
@@ -95,7 +74,7 @@ def evaluate_file(
     choices: Choices,
     out: Path,
     marks: FileMarks | None = None,
-) -> Judgment:
+) -> Evaluation:
     """Evaluate the cases in a CSV or Parquet file and write a folder of results.
 
     Parameters
@@ -121,7 +100,7 @@ def evaluate_file(
 
 def evaluate_cases(
     cases: Cases, spec: ModelSpec, *, choices: Choices, out: Path, step: Step
-) -> Judgment:
+) -> Evaluation:
     """Fit, judge and write; the folder appears only when everything in it is complete."""
     for name, rate in (("benchmark", choices.benchmark), ("threshold", choices.rule.threshold)):
         if rate is not None:
@@ -129,7 +108,12 @@ def evaluate_cases(
     step("Fitting")
     posterior = fit(cases, spec, engine=choices.engine, draws=choices.draws, seed=choices.seed)
     step("Judging")
-    judgment = _judge(posterior, choices)
+    judgment = evaluate(
+        posterior,
+        choices.rule,
+        benchmark=choices.benchmark,
+        average_doctor=choices.average_doctor,
+    )
     publication, table = _publish(judgment, choices)
     with write_folder(out) as folder:
         step("Drawing")
@@ -148,38 +132,11 @@ def evaluate_cases(
             save_fit(judgment.fit, folder / "fit.nc")
         else:
             refuse_leftovers(folder, out)
-            _write_private(judgment, choices.publishing.private)
+            _write_private(judgment, choices.publishing.private, level=choices.level)
     return judgment
 
 
-def _judge(posterior: Fit, choices: Choices) -> Judgment:
-    rates = standardize(posterior, average_doctor=choices.average_doctor)
-    ranks = rank(rates)
-    against_benchmark = classify(rates, replace(choices.rule, threshold=choices.benchmark))
-    reliabilities = reliability(posterior)
-    table = doctor_table(
-        posterior,
-        rates,
-        ranks,
-        against_benchmark,
-        level=choices.level,
-        reliabilities=reliabilities,
-    )
-    flags = against_benchmark
-    if choices.rule.threshold is not None:
-        flags = classify(rates, choices.rule)
-        table["flag"] = flags.flag.to_numpy()
-    return Judgment(
-        fit=posterior,
-        rates=rates,
-        ranks=ranks,
-        flags=flags,
-        reliabilities=reliabilities,
-        table=table,
-    )
-
-
-def _publish(judgment: Judgment, choices: Choices) -> tuple[Publication, pd.DataFrame]:
+def _publish(judgment: Evaluation, choices: Choices) -> tuple[Publication, pd.DataFrame]:
     """Return what may be shown, and its table of doctors; all of it where nothing is withheld."""
     publication = publish(
         judgment.fit,
@@ -189,7 +146,7 @@ def _publish(judgment: Judgment, choices: Choices) -> tuple[Publication, pd.Data
         below=choices.publishing.below,
     )
     if publication.mask.shown.all():
-        return publication, judgment.table
+        return publication, judgment.to_frame(level=choices.level)
     rule = replace(choices.rule, threshold=choices.benchmark)
     against_benchmark = classify(publication.rates, rule)
     table = published_table(publication, against_benchmark, level=choices.level)
@@ -213,8 +170,8 @@ def _write_files(
     (folder / "provenance.json").write_text(record, encoding="utf-8")
 
 
-def _write_private(judgment: Judgment, private: Path) -> None:
+def _write_private(judgment: Evaluation, private: Path, *, level: float) -> None:
     """Write what is about single patients, or about doctors with few, where it stays."""
     with write_folder(private) as folder:
         save_fit(judgment.fit, folder / "fit.nc")
-        write_csv(judgment.table, folder / "doctors.csv")
+        write_csv(judgment.to_frame(level=level), folder / "doctors.csv")

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from outcomekpi.cli.evaluation import Judgment
 from outcomekpi.cli.pilot import PilotResults
 from outcomekpi.cli.review import ReviewResults
 from outcomekpi.cli.wording import reword
 from outcomekpi.pages.pilot_answer import answer_pilot_in_one_paragraph
 from outcomekpi.pages.review_answer import answer_review_in_one_line
+from outcomekpi.profiling.evaluation import Evaluation
 
 __all__ = ["print_judgment", "print_pilot", "print_review"]
 
@@ -37,7 +37,7 @@ def print_pilot(results: PilotResults, out: Path) -> None:
     print(f"Report: {out / 'report.html'}")
 
 
-def print_judgment(judgment: Judgment, out: Path, *, private: Path | None = None) -> None:
+def print_judgment(judgment: Evaluation, out: Path, *, private: Path | None = None) -> None:
     """Print the cases, what was excluded, the flags in one line, and where the report is.
 
     What is printed is about all doctors, for the eyes of the house.
@@ -46,7 +46,7 @@ def print_judgment(judgment: Judgment, out: Path, *, private: Path | None = None
     for sentence in judgment.fit.cases.log:
         print(f"  {sentence}")
     print(repr(judgment.flags))
-    benchmark, threshold = judgment.table.attrs["threshold"], judgment.flags.threshold
+    benchmark, threshold = judgment.against_benchmark.threshold, judgment.flags.threshold
     if benchmark != threshold:
         print(
             f"  Flags, and the whole report, are about {threshold:.4g}; p_worse and p_better in "

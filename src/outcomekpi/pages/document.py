@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -36,6 +36,7 @@ from outcomekpi.posterior.fit import Fit
 from outcomekpi.posterior.predictive import check_predictive
 from outcomekpi.posterior.sensitivity import check_prior_sensitivity
 from outcomekpi.profiling.classification import Classification
+from outcomekpi.profiling.evaluation import Evaluation
 from outcomekpi.profiling.funnel import funnel_limits
 from outcomekpi.profiling.ranking import Ranks
 from outcomekpi.profiling.standardization import StandardizedRates
@@ -227,10 +228,10 @@ def state_limits(fit: Fit, rates: StandardizedRates) -> list[str]:
 
 
 def report(
-    fit: Fit,
-    rates: StandardizedRates,
-    ranks: Ranks,
-    flags: Classification,
+    fit: Fit | Evaluation,
+    rates: StandardizedRates | None = None,
+    ranks: Ranks | None = None,
+    flags: Classification | None = None,
     *,
     path: str | Path,
     checks: Sequence[CheckResult] | None = None,
@@ -247,7 +248,7 @@ def report(
 
     Parameters
     ----------
-    fit, rates, ranks, flags : one chain of results
+    fit, rates, ranks, flags : one chain of results; or an evaluation alone, which holds all four
     path : HTML file to write or replace; its folder is made if need be
     checks : results of ``check_*``; None runs the quick ones, an empty list runs none, and the
         report says so
@@ -279,10 +280,10 @@ def report(
     >>> results = fit, rates, ok.rank(rates), ok.classify(rates)
     >>> ok.report(*results, path="2026-surgery.html", checks=[])  # doctest: +SKIP
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
-    check_kind("rates", rates, StandardizedRates, "standardize(fit)")
-    check_kind("ranks", ranks, Ranks, "rank(rates)")
-    check_kind("flags", flags, Classification, "classify(rates)")
+    if isinstance(fit, Evaluation) and benchmark is None:
+        own = fit.flags is not fit.against_benchmark
+        benchmark = fit.against_benchmark.threshold if own else None
+    results = _chain(fit, rates, ranks, flags)
     check_level(level)
     target = check_target(path)
     if suppress_below is not None and checks:
@@ -290,10 +291,28 @@ def report(
             "With suppress_below the model is fitted anew, and checks of the first fit would give "
             "counts away. Pass checks=None, which runs the quick ones, or checks=[]."
         )
-    publication = publish(fit, rates, ranks, flags, below=suppress_below)
+    publication = publish(*results, below=suppress_below)
     return write_report(
         publication, path=target, checks=checks, title=title, level=level, benchmark=benchmark
     )
+
+
+def _chain(
+    fit: object, rates: object, ranks: object, flags: object
+) -> tuple[Fit, StandardizedRates, Ranks, Classification]:
+    """Return the four results that a report is written from, as they came or out of one."""
+    if isinstance(fit, Evaluation):
+        if (rates, ranks, flags) != (None, None, None):
+            raise SpecError(
+                "report takes an evaluation alone, or fit, rates, ranks and flags; got an "
+                "evaluation and more. Leave the others out."
+            )
+        return fit.fit, fit.rates, fit.ranks, fit.flags
+    check_kind("fit", fit, Fit, "fit(cases, spec)")
+    check_kind("rates", rates, StandardizedRates, "standardize(fit)")
+    check_kind("ranks", ranks, Ranks, "rank(rates)")
+    check_kind("flags", flags, Classification, "classify(rates)")
+    return cast("tuple[Fit, StandardizedRates, Ranks, Classification]", (fit, rates, ranks, flags))
 
 
 def write_report(
