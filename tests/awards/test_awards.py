@@ -22,7 +22,7 @@ from outcomekpi.awards.beta_posteriors import (
     probability_among_best,
     probability_beyond,
 )
-from outcomekpi.awards.kernels import best_places
+from outcomekpi.awards.kernels import best_places, enough_cases
 from outcomekpi.awards.rules import CycleResults, Rule
 from outcomekpi.declare.errors import SpecError
 
@@ -208,6 +208,11 @@ def test_the_best_places_are_shared_by_all_or_none_of_those_at_the_edge():
     assert withheld.tolist() == [[True, False, False, False], [True, True, False, False]]
     for ties in ("award", "withhold"):
         assert best_places(score, np.array([0, 4]), ties=ties).sum(axis=1).tolist() == [0, 4]
+
+
+def test_a_single_case_is_enough_where_no_more_are_asked_for():
+    assert enough_cases(np.array([0, 1, 2]), 0).tolist() == [False, True, True]
+    assert enough_cases(np.array([0, 1, 2]), 2).tolist() == [False, False, True]
 
 
 # posterior probability ------------------------------------------------------------------------

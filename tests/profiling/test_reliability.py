@@ -303,3 +303,20 @@ def test_halves_that_are_all_alike_do_not_correlate():
     a = np.array([0.1, -0.2, 0.4])
     assert _correlation(a, -2 * a) == pytest.approx(-1, rel=1e-12)
     assert _correlation(a, np.zeros(3)) == 0
+
+
+@pytest.mark.parametrize("trials", [1.0, 4.0])
+def test_two_halves_hold_the_residual_of_the_doctor_together(trials, rng):
+    mean = np.array([0.1, 0.2, 0.4, 0.5, 0.7, 0.9])
+    events = trials * np.array([0.0, 1, 0, 1, 1, 0])
+    rows = _Residuals(
+        events=events,
+        trials=np.full(6, trials),
+        mean=mean,
+        doctor=np.zeros(6, dtype=np.intp),
+        n_doctors=1,
+        proportions=True,
+    )
+    first, second = (half[0] for half in _split(rows, rng, np.array([0])))
+    # three cases, or half the trials, each: their means times 3, or 12
+    assert 3 * trials * (first + second) == pytest.approx((events - trials * mean).sum(), rel=1e-12)

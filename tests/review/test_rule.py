@@ -219,6 +219,9 @@ def test_a_unit_without_cases_is_nobody_and_one_at_its_target_reaches_it():
     assert share[0, 0] == pytest.approx(1 / 2, rel=1e-15)
     mean = completion_by_cycle(events, trials, reading="mean_achievement", target=0.8)
     assert mean[0, 0] == pytest.approx((1 + 0.75) / 2, rel=1e-15)
+    # events without cases are none of the pool's either
+    pooled = completion_by_cycle([[[8], [5], [6]]], trials, reading="raw_rate")
+    assert pooled[0, 0] == pytest.approx(14 / 20, rel=1e-15)
     # .1 + .2 is not .3 in doubles: 3 of 10 reach it all the same
     tie = completion_by_cycle([[[3]]], [[[10]]], reading="share_of_doctors", target=0.1 + 0.2)
     assert tie[0, 0] == 1
