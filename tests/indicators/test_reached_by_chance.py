@@ -57,9 +57,12 @@ def test_a_fall_by_chance_is_that_of_the_criterion_over_the_population(rng):
     assert abs(found["reached"] - found["expected"]) < 4.5 * found["sd"]
 
 
-def test_the_chance_of_each_patient_comes_true_as_often_as_it_says(rng):
+@pytest.mark.parametrize(
+    "goal", [HBA1C, DropGoal(measure="hba1c", drop=0.05, relative=True)], ids=["points", "share"]
+)
+def test_the_chance_of_each_patient_comes_true_as_often_as_it_says(goal, rng):
     records, _ = unchanged(rng, mean={"hba1c": 7.6}, sd={"hba1c": 1.0}, within={"hba1c": 0.4})
-    table = reached_by_chance(HBA1C, records, within_sd={"hba1c": 0.4}).verdicts
+    table = reached_by_chance(goal, records, within_sd={"hba1c": 0.4}).verdicts
     for _, group in table.groupby(pd.qcut(table["chance"], 5)):
         assert agrees(group["chance"].mean(), group["reached"])
 
@@ -131,8 +134,11 @@ def test_what_cannot_be_computed_is_refused():
         reached_by_chance(HBA1C, records, within_sd={"hba1c": 3.0})
     with pytest.raises(SpecError, match="judged by the last reading"):
         reached_by_chance(replace(HBA1C, judged="any"), records, within_sd={"hba1c": 0.3})
-    with pytest.raises(CasesError, match="Only 3 patients"):
-        reached_by_chance(HBA1C, made_records([{0: 7.0, 12: 6.0}] * 3), within_sd={"hba1c": 0.3})
+    readings = [{0: 7.0 + 0.1 * k, 12: 7.0} for k in range(10)]
+    with pytest.raises(CasesError, match="Only 9 patients"):
+        reached_by_chance(HBA1C, made_records(readings[:9]), within_sd={"hba1c": 0.1})
+    ten = reached_by_chance(HBA1C, made_records(readings), within_sd={"hba1c": 0.1}).to_frame()
+    assert ten["patients"].iloc[0] == 10
     for edge in (-1.0, 1.0):
         with pytest.raises(SpecError, match="between -1 and 1"):
             reached_by_chance(HBA1C, records, within_sd={"hba1c": 0.3}, correlation=edge)
