@@ -241,6 +241,14 @@ def test_spiegelhalter_by_hand():
     assert found.p_clustered == pytest.approx(2 * stats.t.cdf(t, 2))
 
 
+def test_the_cases_of_a_single_doctor_have_no_t_between_doctors():
+    rate, outcome = np.array([0.2, 0.7, 0.9]), np.array([1.0, 1.0, 0.0])
+    found = spiegelhalter(rate, outcome, np.ones(3), np.zeros(3, dtype=np.intp))
+    assert np.isfinite(found.z)
+    assert np.isnan(found.t_clustered)
+    assert np.isnan(found.p_clustered)
+
+
 def test_spiegelhalter_is_the_standardized_brier_score():
     """The same z from the Brier score, its mean and variance if the predictions are right."""
     given = make_given()
