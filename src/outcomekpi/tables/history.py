@@ -13,11 +13,10 @@ from outcomekpi.declare.errors import CasesError, check_choice
 from outcomekpi.tables.columns import count_of, holds_text, read_numbers
 from outcomekpi.tables.completion import Reading
 from outcomekpi.tables.cycle_order import order_cycles
-from outcomekpi.tables.faults import refuse_rows
+from outcomekpi.tables.faults import Faults, refuse_rows
 from outcomekpi.tables.history_gaps import name_gaps
-from outcomekpi.tables.labels import read_labels
 from outcomekpi.tables.roles import open_table
-from outcomekpi.tables.schema import name_columns
+from outcomekpi.tables.schema import Role, name_columns, read_names
 from outcomekpi.tables.times import TimeUnit
 from outcomekpi.tables.totals import refuse_totals
 
@@ -291,11 +290,20 @@ class CycleHistory:
             "target": target,
         }
         roles = _check_columns(table, named)
-        labels = _read_labels(table, roles)
-        cycles = order_cycles(table[roles["cycle"]], labels["cycle"], cycle_order, cycle_unit)
-        numbers, sentences = read_counts(table, roles, percent=percent)
-        checked = pd.DataFrame({**labels, **numbers})
-        checked["target"] = read_targets(table, roles, percent=percent)
+        faults = Faults()
+        labels = {
+            role: faults.attempt(_read_labels, table, roles, role)
+            for role in ("indicator", "unit", "cycle")
+        }
+        cycles: Any = None
+        if labels["cycle"] is not None:
+            column = table[roles["cycle"]]
+            cycles = faults.attempt(order_cycles, column, labels["cycle"], cycle_order, cycle_unit)
+        counted_log = faults.attempt(read_counts, table, roles, percent=percent)
+        targets = faults.attempt(read_targets, table, roles, percent=percent)
+        faults.raise_all()
+        numbers, sentences = counted_log
+        checked = pd.DataFrame({**labels, **numbers, "target": targets})
         counted = {
             roles.get(role, role): numbers[role].astype(np.float64)
             for role in ("numerator", "denominator")
@@ -356,24 +364,13 @@ def _check_columns(table: pd.DataFrame, named: dict[str, Any]) -> dict[str, str]
     return name_columns(table, named, required=("indicator", "cycle"))
 
 
-def _read_labels(table: pd.DataFrame, roles: dict[str, str]) -> dict[str, np.ndarray[Any, Any]]:
-    found = {}
-    for role in ("indicator", "unit", "cycle"):
-        if role not in roles:
-            found[role] = np.full(len(table), ALL_UNITS, dtype=object)
-            continue
-        labels = read_labels(table[roles[role]], role)
-        refuse_rows(
-            labels.code < 0,
-            table.index,
-            column=roles[role],
-            role=role,
-            wanted=f"name the {role} in each row",
-            remedy="Fill it in, or drop those rows.",
-            code="empty-cell",
-        )
-        found[role] = np.array(labels.names, dtype=object)[labels.code]
-    return found
+def _read_labels(table: pd.DataFrame, roles: dict[str, str], role: str) -> NDArray[np.object_]:
+    """Read the label of each row as text; one label for all where no column was named."""
+    if role not in roles:
+        return np.full(len(table), ALL_UNITS, dtype=object)
+    wanted = Role(name=role, is_label=True, remedy="Fill it in, or drop those rows.")
+    labels = read_names(table, roles[role], wanted)
+    return np.array(labels.names, dtype=object)[labels.code]
 
 
 def _check_doubled(checked: pd.DataFrame, index: pd.Index, roles: dict[str, str]) -> None:

@@ -10,10 +10,11 @@ from outcomekpi.declare.errors import CasesError
 from outcomekpi.pilots.data.panel_times import PanelTimes, read_panel_times
 from outcomekpi.pilots.data.percent_check import check_percentages, is_percent
 from outcomekpi.pilots.data.selected_periods import leave_out_selected
-from outcomekpi.tables.columns import count_of, list_values, read_numbers
-from outcomekpi.tables.faults import refuse_rows
+from outcomekpi.tables.columns import count_of, list_values
+from outcomekpi.tables.faults import Faults, refuse_rows
 from outcomekpi.tables.missing_codes import warn_of_code
 from outcomekpi.tables.schema import Role, name_columns, read_names, read_values
+from outcomekpi.tables.totals import refuse_totals
 
 __all__ = [
     "Control",
@@ -156,13 +157,19 @@ def read_panel(data: object, columns: PanelColumns) -> PanelData:
         every period or at two different starts, nobody treated.
     """
     table = _check_columns(data, columns)
-    unit = read_names(table, columns.unit, UNIT)
-    times = read_panel_times(
-        table[columns.time], table[columns.start], selected=columns.selected_in
+    faults = Faults()
+    unit = faults.attempt(read_names, table, columns.unit, UNIT)
+    times = faults.attempt(
+        read_panel_times, table[columns.time], table[columns.start], selected=columns.selected_in
     )
     name = columns.cluster or columns.unit
-    cluster = unit if name == columns.unit else read_names(table, name, CLUSTER)
-    outcome, is_share = _read_outcome(table, columns)
+    cluster = unit if name == columns.unit else faults.attempt(read_names, table, name, CLUSTER)
+    measured = faults.attempt(_read_outcome, table, columns)
+    covariates = {
+        one: faults.attempt(read_values, table, one, COVARIATE) for one in columns.covariates
+    }
+    faults.raise_all()
+    outcome, patients, is_share = measured
     rows = pd.DataFrame(
         {
             "outcome": outcome,
@@ -170,11 +177,13 @@ def read_panel(data: object, columns: PanelColumns) -> PanelData:
             "cluster": cluster.code,
             "time": times.time,
             "start": times.start,
-            "patients": _patients(table, columns),
+            "patients": patients,
+            **covariates,
         }
     )
-    for covariate in columns.covariates:
-        rows[covariate] = read_values(table, covariate, COVARIATE)
+    if columns.trials is not None:
+        counted = {columns.outcome: outcome * patients, columns.trials: patients}
+        refuse_totals(counted, table.index, group=times.time)
     _check_constant(rows, unit.names, "start", columns.start, times.labels)
     _check_constant(rows, unit.names, "cluster", name, ())
     _check_every_period(rows, unit.names, columns, times)
@@ -234,52 +243,26 @@ def _check_columns(data: object, columns: PanelColumns) -> pd.DataFrame:
     return data
 
 
-def _read_outcome(table: pd.DataFrame, columns: PanelColumns) -> tuple[np.ndarray, bool]:
-    values = read_numbers(table[columns.outcome], "outcome")
-    refuse_rows(
-        np.isinf(values),
-        table.index,
-        column=columns.outcome,
-        role="outcome",
-        wanted="hold finite numbers",
-    )
+def _read_outcome(
+    table: pd.DataFrame, columns: PanelColumns
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Outcome and patients of each row, and whether the outcome is a share of them."""
+    name = columns.outcome
     if columns.trials is not None:
-        trials = read_numbers(table[columns.trials], "trials")
-        refuse_rows(
-            ~(trials > 0),
-            table.index,
-            column=columns.trials,
-            role="trials",
-            wanted="hold numbers above 0",
-        )
-        refuse_rows(
-            values < 0,
-            table.index,
-            column=columns.outcome,
-            role="outcome",
-            wanted="count events: numbers from 0",
-        )
-        refuse_rows(
-            values > trials,
-            table.index,
-            column=columns.outcome,
-            role="outcome",
-            wanted="hold no more than trials",
-        )
-        return values / trials, True
+        events = read_values(table, name, EVENTS)
+        trials = read_values(table, columns.trials, TRIALS)
+        wanted = "hold no more than trials"
+        refuse_rows(events > trials, table.index, column=name, role="outcome", wanted=wanted)
+        return events / trials, trials, True
+    values = read_values(table, name, OUTCOME)
+    one = np.ones(len(table))
     binary = bool(np.isin(values[np.isfinite(values)], (0.0, 1.0)).all())
     if binary and columns.rows == "patients":
-        return values, True
+        return values, one, True
     if is_percent(columns.outcome_unit):
         check_percentages(values, index=table.index, column=columns.outcome)
     warn_of_code(columns.outcome, values, table.index)
-    return values, False
-
-
-def _patients(table: pd.DataFrame, columns: PanelColumns) -> np.ndarray:
-    if columns.trials is not None:
-        return read_numbers(table[columns.trials], "trials")
-    return np.ones(len(table))
+    return values, one, False
 
 
 def _check_constant(

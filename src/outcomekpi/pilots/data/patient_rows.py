@@ -20,7 +20,7 @@ from outcomekpi.pilots.data.patient_columns import PatientColumns, read_after
 from outcomekpi.pilots.data.series import PERCENT
 from outcomekpi.tables.columns import describe_row, read_numbers, spell
 from outcomekpi.tables.events import read_events
-from outcomekpi.tables.faults import refuse_rows
+from outcomekpi.tables.faults import Faults, refuse_rows
 from outcomekpi.tables.labels import Labels, compact_labels, read_labels
 from outcomekpi.tables.missing_codes import warn_of_code
 from outcomekpi.tables.schema import name_columns
@@ -107,13 +107,17 @@ def read_patients(data: object, columns: PatientColumns) -> tuple[pd.DataFrame, 
         )
     name_columns(data, columns.named())
     table = data.reset_index(drop=True)
-    after, periods = read_after(data, columns)
-    outcome = _read_outcome(data, columns)
-    labels = {}
-    for role in UNITS:
-        name = getattr(columns, role)
-        if name is not None:
-            labels[role] = _read_unit(data, name, role)
+    faults = Faults()
+    sides = faults.attempt(read_after, data, columns)
+    outcome = faults.attempt(_read_outcome, data, columns)
+    named = {role: getattr(columns, role) for role in UNITS}
+    labels = {
+        role: faults.attempt(_read_unit, data, name, role)
+        for role, name in named.items()
+        if name is not None
+    }
+    faults.raise_all()
+    after, periods = sides
     _check_repeated(data, columns, labels, after)
     matrix, terms = _read_case_mix(data, columns)
     rows = PatientRows(

@@ -13,7 +13,7 @@ from outcomekpi.pilots.data.percent_check import PERCENT, check_percentages, is_
 from outcomekpi.pilots.data.series_interruptions import Interruption, ReadInterruption
 from outcomekpi.pilots.data.series_times import SeriesTimes, name_gaps, read_times
 from outcomekpi.tables.columns import count_of, list_values, read_numbers
-from outcomekpi.tables.faults import refuse_rows
+from outcomekpi.tables.faults import Faults, refuse_rows
 from outcomekpi.tables.missing_codes import warn_of_code
 from outcomekpi.tables.schema import name_columns
 from outcomekpi.tables.times import TimeUnit
@@ -124,18 +124,22 @@ def read_series(data: object, columns: SeriesColumns) -> SeriesData:
         Fewer than 8 points before or after the start.
     """
     table = _check_columns(data, columns)
-    times = read_times(
+    faults = Faults()
+    times = faults.attempt(
+        read_times,
         table[columns.time],
         columns.start,
         [other.start for other in columns.others],
         unit=columns.time_unit,
         zone=columns.time_zone,
     )
-    read = {
-        role: _spread(read_numbers(table[name], role), times)
+    numbers = {
+        role: faults.attempt(read_numbers, table[name], role)
         for role, name in columns.named().items()
         if role != "time"
     }
+    faults.raise_all()
+    read = {role: _spread(values, times) for role, values in numbers.items()}
     present = _check_values(read, columns, times)
     if columns.family == "gaussian":
         warn_of_code(columns.outcome, read["outcome"], times.labels)

@@ -11,13 +11,13 @@ from outcomekpi.declare.errors import CasesError
 from outcomekpi.pilots.data.panel_times import find_never
 from outcomekpi.pilots.data.percent_check import check_percentages, is_percent
 from outcomekpi.pilots.estimators.wedge_model import Sample
-from outcomekpi.tables.columns import count_of, describe_row, read_numbers
+from outcomekpi.tables.columns import count_of, describe_row
 from outcomekpi.tables.events import read_events
-from outcomekpi.tables.faults import refuse_rows
-from outcomekpi.tables.labels import read_labels
+from outcomekpi.tables.faults import Faults, refuse_rows
 from outcomekpi.tables.missing_codes import warn_of_code
-from outcomekpi.tables.schema import Role, name_columns, read_values
+from outcomekpi.tables.schema import Role, name_columns, read_names, read_values
 from outcomekpi.tables.time_columns import parse_like, parse_times
+from outcomekpi.tables.totals import refuse_totals
 
 __all__ = ["WedgeColumns", "WedgeFamily", "WedgeRows", "fill_periods", "read_moments", "read_wedge"]
 
@@ -202,26 +202,21 @@ def read_wedge(data: object, columns: WedgeColumns) -> WedgeRows:
         never without the program, one start for all, too few clusters.
     """
     table = _check_table(data, columns)
-    labels = read_labels(table[columns.unit], "unit")
-    refuse_rows(
-        labels.code < 0,
-        table.index,
-        column=columns.unit,
-        role="unit",
-        wanted="name a cluster in each row",
-    )
-    moment = read_moments(table[columns.time], "time")
-    refuse_rows(
-        moment.isna().to_numpy(),
-        table.index,
-        column=columns.time,
-        role="time",
-        wanted="hold a time in each row",
-    )
+    faults = Faults()
+    labels = faults.attempt(read_names, table, columns.unit, UNIT)
+    moment = faults.attempt(_read_times, table, columns.time)
+    for name, role in ((columns.trials, TRIALS), (columns.patients, PATIENTS)):
+        if name is not None:
+            faults.attempt(read_values, table, name, role)
+    faults.raise_all()
     order = fill_periods(pd.Index(np.unique(moment.to_numpy())), columns.time)
     period = order.get_indexer(pd.Index(moment.to_numpy()))
     first = _first_periods(table, columns, labels.code, labels.names, order)
     outcome, trials, rows = _read_outcome(table, columns, labels.code, period)
+    if rows == "events of trials":
+        refuse_totals(
+            {columns.outcome: outcome, str(columns.trials): trials}, table.index, group=period
+        )
     known = np.isfinite(outcome)
     after = period >= first[labels.code]
     _check_missing(known, table, columns)
@@ -252,6 +247,14 @@ def read_wedge(data: object, columns: WedgeColumns) -> WedgeRows:
     )
     _check_design(wedge)
     return wedge
+
+
+def _read_times(table: pd.DataFrame, column: str) -> pd.Series:
+    moment = read_moments(table[column], "time")
+    empty = moment.isna().to_numpy()
+    wanted = "hold a time in each row"
+    refuse_rows(empty, table.index, column=column, role="time", wanted=wanted)
+    return moment
 
 
 def _check_table(data: object, columns: WedgeColumns) -> pd.DataFrame:
@@ -352,14 +355,7 @@ def _read_outcome(
     if columns.event is not None:
         outcome = read_events(column, columns.event)[0]
     else:
-        outcome = read_numbers(column, "outcome")
-    refuse_rows(
-        np.isinf(outcome),
-        table.index,
-        column=columns.outcome,
-        role="outcome",
-        wanted="hold finite numbers",
-    )
+        outcome = read_values(table, columns.outcome, OUTCOME)
     single = ~pd.MultiIndex.from_arrays([code, period]).duplicated(keep=False)
     trials = np.ones(outcome.size)
     if columns.trials is not None:
