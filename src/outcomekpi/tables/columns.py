@@ -1,5 +1,6 @@
 """One column at a time: what it holds, numbers read from any kind of it, and how to say so."""
 
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
@@ -97,14 +98,17 @@ def read_numbers(column: pd.Series, role: str) -> NDArray[np.float64]:
         return _check_size(to_floats(column), column, role)
     if holds_text(column):
         column = column.astype(object)
-        doubt = describe_two_readings(column, column.index) if _all_text(column) else None
+        code, texts = pd.factorize(column)
+        signed = any(sign in text for text in texts if isinstance(text, str) for sign in ",.")
+        doubt = describe_two_readings(column, column.index) if signed and _all_text(texts) else None
         if doubt is not None:
             said = f"Column {column.name!r} ({role}) must hold numbers. {doubt}"
             raise fault_error("two-readings", said, column=column.name)
-        converted = pd.to_numeric(column, errors="coerce")
-        wrong = (converted.isna() & column.notna()).to_numpy()
+        numbers = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy()
+        values = np.append(np.asarray(numbers, dtype=np.float64), np.nan)[code]
+        wrong = np.append(pd.isna(numbers), False)[code]
         if not wrong.any():
-            return _check_size(np.asarray(converted, dtype=np.float64), column, role)
+            return _check_size(values, column, role)
         raise fault_error(
             "no-number",
             f"Column {column.name!r} ({role}) must hold numbers. "
@@ -122,8 +126,8 @@ def read_numbers(column: pd.Series, role: str) -> NDArray[np.float64]:
     )
 
 
-def _all_text(column: pd.Series) -> bool:
-    return pd.api.types.infer_dtype(column, skipna=True) == "string"
+def _all_text(cells: Iterable[object]) -> bool:
+    return all(isinstance(cell, str) for cell in cells)
 
 
 def _check_size(values: NDArray[np.float64], column: pd.Series, role: str) -> NDArray[np.float64]:

@@ -7,15 +7,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, did_you_mean
-from outcomekpi.tables.columns import count_of, holds_numbers, label_text, list_values
+from outcomekpi.tables.columns import count_of, holds_numbers, list_values
 from outcomekpi.tables.faults import fault_error
-from outcomekpi.tables.labels import Labels, fold_label, read_labels
+from outcomekpi.tables.labels import Labels, find_label, read_labels
 
 __all__ = ["read_events"]
 
 
 def read_events(
-    column: pd.Series, event: object, no_event: object = None
+    column: pd.Series, event: object, no_event: object = None, *, names_others: bool = True
 ) -> tuple[NDArray[np.float64], str, list[str]]:
     """Count one value of the outcome column as the event: 1 there, 0 elsewhere, NaN if missing.
 
@@ -24,6 +24,7 @@ def read_events(
     column : values of any kind
     event : the value that is the event
     no_event : the other value, or a list of the others; needed where there are several
+    names_others : whether the caller can be told ``no_event``; else the column has to be rewritten
 
     Returns
     -------
@@ -37,14 +38,17 @@ def read_events(
     """
     labels = read_labels(column, "outcome")
     is_number = holds_numbers(column)
-    wanted = _match(event, labels.names, is_number=is_number)
+    wanted = find_label(event, labels.names, is_number=is_number)
     if wanted is None:
         raise CasesError(
             f"event={event!r} is not a value of the outcome column {column.name!r}. "
             f"Values seen: {list_values(labels.names)}.{did_you_mean(str(event), labels.names)}"
         )
     others = [name for name in labels.names if name != wanted]
-    _check_others(column, labels, others, no_event, is_number=is_number)
+    if no_event is None and len(others) > 1:
+        raise _several(column, labels, others, names_others=names_others)
+    if no_event is not None:
+        _check_others(column, labels, others, no_event, is_number=is_number)
     events = (labels.code == labels.names.index(wanted)).astype(np.float64)
     events[labels.code < 0] = np.nan
     return events, wanted, others
@@ -56,21 +60,7 @@ def _check_others(
     named = [no_event]
     if isinstance(no_event, Iterable) and not isinstance(no_event, str | bytes):
         named = list(no_event)
-    if no_event is None:
-        if len(others) < 2:
-            return
-        counts = np.bincount(labels.code[labels.code >= 0], minlength=len(labels.names))
-        each = ", ".join(f"{name!r} {counts[labels.names.index(name)]:,}" for name in others[:6])
-        more = f" and {len(others) - 6:,} more" if len(others) > 6 else ""
-        raise fault_error(
-            "unnamed-outcome",
-            f"Outcome column {column.name!r} holds {count_of(len(others), 'value')} beside the "
-            f"event: {each}{more} (rows). Say which of them are no event: no_event={others[:2]!r}; "
-            "leave those cells empty where it is not known.",
-            column=column.name,
-            count=len(others),
-        )
-    matched = [_match(value, labels.names, is_number=is_number) for value in named]
+    matched = [find_label(value, labels.names, is_number=is_number) for value in named]
     unknown = [value for value, name in zip(named, matched, strict=True) if name is None]
     if unknown:
         raise CasesError(
@@ -89,21 +79,24 @@ def _check_others(
         )
 
 
-def _match(value: object, names: list[str], *, is_number: bool) -> str | None:
-    """Return the label that a value names, whatever its case and width."""
-    text = label_text(value)
-    if text in names:
-        return text
-    alike = [name for name in names if fold_label(name) == fold_label(text)]
-    if len(alike) == 1:
-        return alike[0]
-    if not is_number:
-        return None
-    # 1, "1.0", "true" and True name the same event of a column of numbers or booleans
-    truth = {"true": "1", "false": "0"}.get(text.strip().lower(), text.strip())
-    try:
-        number = float(truth)
-    except ValueError:
-        return None
-    spoken = {0.0: "False", 1.0: "True"}.get(number, "")
-    return next((name for name in (label_text(number), spoken) if name in names), None)
+def _several(
+    column: pd.Series, labels: Labels, others: list[str], *, names_others: bool
+) -> CasesError:
+    """Build the error of several values beside the event that nobody named."""
+    counts = np.bincount(labels.code[labels.code >= 0], minlength=len(labels.names))
+    each = ", ".join(f"{name!r} {counts[labels.names.index(name)]:,}" for name in others[:6])
+    more = f" and {len(others) - 6:,} more" if len(others) > 6 else ""
+    remedy = (
+        f"Say which of them are no event: no_event={others[:2]!r}; leave those cells empty where "
+        "it is not known."
+        if names_others
+        else "Write 1 for the event and 0 for what is none, and leave cells empty where it is not "
+        "known."
+    )
+    return fault_error(
+        "unnamed-outcome",
+        f"Outcome column {column.name!r} holds {count_of(len(others), 'value')} beside the event: "
+        f"{each}{more} (rows). {remedy}",
+        column=column.name,
+        count=len(others),
+    )

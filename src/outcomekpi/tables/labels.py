@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,7 +18,15 @@ from outcomekpi.tables.columns import (
 )
 from outcomekpi.tables.faults import Faults, fault_error
 
-__all__ = ["Labels", "compact_labels", "fold_label", "is_no_label", "is_total", "read_labels"]
+__all__ = [
+    "Labels",
+    "compact_labels",
+    "find_label",
+    "fold_label",
+    "is_no_label",
+    "is_total",
+    "read_labels",
+]
 
 IDENTIFIERS = ("doctor", "hospital", "patient", "unit", "indicator", "cluster")
 """Roles of columns that tell people, places or indicators apart."""
@@ -82,6 +89,32 @@ def fold_label(text: str) -> str:
     text = " ".join(text.split()).casefold()
     whole = WHOLE.fullmatch(text)
     return whole[1] if whole else text
+
+
+def find_label(value: object, names: list[str], *, is_number: bool) -> str | None:
+    """Return the label that a value names, whatever its case and width; None where none is.
+
+    Parameters
+    ----------
+    value : as a user typed it
+    names : labels of a column
+    is_number : whether the column holds numbers or truth values: 1, "1.0" and True are one label
+    """
+    text = label_text(value)
+    if text in names:
+        return text
+    alike = [name for name in names if fold_label(name) == fold_label(text)]
+    if len(alike) == 1:
+        return alike[0]
+    if not is_number:
+        return None
+    truth = {"true": "1", "false": "0"}.get(text.strip().lower(), text.strip())
+    try:
+        number = float(truth)
+    except ValueError:
+        return None
+    spoken = {0.0: "False", 1.0: "True"}.get(number, "")
+    return next((name for name in (label_text(number), spoken) if name in names), None)
 
 
 def is_no_label(text: str) -> bool:
@@ -172,10 +205,9 @@ def _check_exact(column: pd.Series, uniques: pd.Index, role: str) -> None:
 
 def _check_spellings(names: list[str], column: object, role: str) -> None:
     """Refuse one label in several spellings; identifiers of patients may differ in case."""
-    if role == "patient":
-        folded: Iterable[str] = map(str.strip, names)
-    else:
-        folded = map(fold_label, names)
+    folded = list(map(str.strip if role == "patient" else fold_label, names))
+    if len(set(folded)) == len(names):
+        return
     seen: dict[str, str] = {}
     pairs = []
     for name, key in zip(names, folded, strict=True):
@@ -202,8 +234,9 @@ def _check_spellings(names: list[str], column: object, role: str) -> None:
 
 def _refuse_rounded(column: pd.Series, labels: Labels, role: str) -> None:
     """Refuse identifiers that a spreadsheet rounded: different ones have become one."""
-    signed = [name for name in labels.names if "+" in name or "." in name or "," in name]
-    odd = [name for name in signed if SCIENTIFIC.fullmatch(name.strip())]
+    every = "\n".join(labels.names)  # one look at a million names
+    signed = any(sign in every for sign in "+.,")
+    odd = [name for name in labels.names if signed and SCIENTIFIC.fullmatch(name.strip())]
     wrong = np.isin(labels.code, [labels.names.index(name) for name in odd])
     example = odd[0] if odd else ""
     if pd.api.types.is_float_dtype(column.dtype):

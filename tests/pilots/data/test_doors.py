@@ -81,3 +81,23 @@ def test_a_unit_of_sums_is_refused(design, name):
         frame["start"] = frame["ward"].str[1].astype(int) // 2 + 2.0
     with pytest.raises(CasesError, match="sums of"):
         ok.compare_pilot(with_total(frame, name), design)
+
+
+def test_the_value_with_the_program_is_found_in_any_case_and_width():
+    table = patients()
+    straight = ok.compare_pilot(table, PATIENTS).findings.estimates[0].value
+    words = table.assign(when=table["when"].map({"before": "Before", "after": "Ａfter "}))
+    assert ok.compare_pilot(words, PATIENTS).findings.estimates[0].value == straight
+    twice = table.assign(when=[["before", "after", "After", "before"][k % 4] for k in range(200)])
+    with pytest.raises(CasesError, match="only in case, width"):
+        ok.compare_pilot(twice, PATIENTS)
+
+
+def test_several_values_beside_the_event_have_to_be_written_as_0_and_1():
+    table = patients().assign(died=["alive", "dead", "moved", "alive"] * 50)
+    design = ok.BeforeAfter(
+        outcome="died", event="dead", period="when", after="after", doctor="doctor",
+        direction="lower",
+    )  # fmt: skip
+    with pytest.raises(CasesError, match=r"'alive' 100, 'moved' 50 \(rows\)\. Write 1 for"):
+        ok.compare_pilot(table, design)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from outcomekpi.declare.errors import CasesError, SpecError, check_choice, did_you_mean
 from outcomekpi.pilots.data.series import PERCENT
 from outcomekpi.tables.columns import describe_row, holds_numbers, list_values
-from outcomekpi.tables.labels import read_labels
+from outcomekpi.tables.labels import find_label, read_labels
 from outcomekpi.tables.time_columns import check_zone, parse_like, parse_times
 from outcomekpi.tables.times import TIME_UNITS, TimeUnit
 
@@ -113,14 +113,12 @@ def read_after(
     if columns.start is not None:
         return _split_times(column, columns)
     labels = read_labels(column, "period")
-    wanted = str(columns.after)
-    if holds_numbers(column):
-        wanted = _number_text(columns.after, labels.names)
-    if wanted not in labels.names:
+    wanted = find_label(columns.after, labels.names, is_number=holds_numbers(column))
+    if wanted is None:
         raise CasesError(
             f"after={columns.after!r} is not a value of the period column {columns.period!r}: no "
             f"row is after the start. Values seen: {list_values(labels.names)}."
-            f"{did_you_mean(wanted, labels.names)}"
+            f"{did_you_mean(str(columns.after), labels.names)}"
         )
     if len(labels.names) == 1:
         raise CasesError(
@@ -137,14 +135,6 @@ def read_after(
         )
     before = next(name for name in labels.names if name != wanted)
     return labels.code == labels.names.index(wanted), (before, wanted)
-
-
-def _number_text(value: object, names: list[str]) -> str:
-    try:
-        number = float(str(value))
-    except ValueError:
-        return str(value)
-    return next((name for name in names if float(name) == number), str(value))
 
 
 def _split_times(

@@ -136,7 +136,7 @@ def read_patients(data: object, columns: PatientColumns) -> tuple[pd.DataFrame, 
 def _read_outcome(data: pd.DataFrame, columns: PatientColumns) -> Floats:
     column = data[columns.outcome]
     if columns.event is not None:
-        return read_events(column, columns.event)[0]
+        return read_events(column, columns.event, names_others=False)[0]
     values = read_numbers(column, "outcome")
     wrong = np.isinf(values)
     wanted = "hold finite numbers"

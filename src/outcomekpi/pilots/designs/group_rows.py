@@ -11,8 +11,8 @@ from outcomekpi.model.formulas import parse_formula
 from outcomekpi.pilots.data.patient_columns import PatientColumns
 from outcomekpi.pilots.data.patient_rows import PatientRows
 from outcomekpi.pilots.designs.patient_change import Cluster, WhichPatients, cluster_rows
-from outcomekpi.tables.columns import describe_row, label_text, list_values
-from outcomekpi.tables.labels import read_labels
+from outcomekpi.tables.columns import describe_row, holds_numbers, list_values
+from outcomekpi.tables.labels import find_label, read_labels
 from outcomekpi.tables.schema import name_columns
 
 __all__ = ["CELLS", "GroupRows", "cluster_groups", "keep_stayers", "read_groups"]
@@ -77,7 +77,7 @@ def read_groups(
             f"Column {group!r} (group) must say for each row which group it is of. "
             f"{describe_row(data.index, missing)}. Complete or remove these rows."
         )
-    name = _find_label(treated, labels.names)
+    name = find_label(treated, labels.names, is_number=holds_numbers(data[group]))
     if name is None:
         raise CasesError(
             f"treated={treated!r} is not a value of the group column {group!r}. Values seen: "
@@ -105,17 +105,6 @@ def _check_column(data: pd.DataFrame, columns: PatientColumns, group: str) -> No
             f"case_mix must not adjust for {group!r}, the group column: its groups are what is "
             "compared. Leave it out of the formula."
         )
-
-
-def _find_label(value: object, names: list[str]) -> str | None:
-    text = label_text(value)
-    if text in names:
-        return text
-    try:
-        number = float(text)
-        return next((name for name in names if float(name) == number), None)
-    except ValueError:
-        return None
 
 
 def _not_two(group: str, treated: str, names: list[str]) -> str:

@@ -353,7 +353,7 @@ def _read_outcome(
     """Outcome and size of each row, and what a row is."""
     column = table[columns.outcome]
     if columns.event is not None:
-        outcome = read_events(column, columns.event)[0]
+        outcome = read_events(column, columns.event, names_others=False)[0]
     else:
         outcome = read_values(table, columns.outcome, OUTCOME)
     single = ~pd.MultiIndex.from_arrays([code, period]).duplicated(keep=False)
