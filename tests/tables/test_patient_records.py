@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 from made_records import made_records
 
+import outcomekpi as ok
 from outcomekpi.appraisal.rate_pay import RatePayRule
 from outcomekpi.declare.errors import CasesError, OutcomeKPIWarning, SpecError
 from outcomekpi.indicators.drop_goals import DropGoal
 from outcomekpi.indicators.event_goals import NoEventGoal
+from outcomekpi.tables.faults import faults_of
 from outcomekpi.tables.patient_records import PatientRecords
 
 YEAR = NoEventGoal(kind="hf_admission")
@@ -119,3 +121,40 @@ def test_an_event_on_the_last_day_of_a_window_is_within_it(length):
 def test_a_window_of_days_is_named_in_days():
     goal = NoEventGoal(kind="hf_admission", days=28)
     assert "within 28 days of month 0" in str(goal)
+
+
+def records(**changes):
+    tables = {
+        "patients": pd.DataFrame({"patient": [1, 2, 3], "doctor": ["A", "B", "B"]}),
+        "measurements": pd.DataFrame(
+            {"patient": [1, 1, 2, 2, 3, 3], "month": [0, 12] * 3, "hba1c": [8.1, 6.9] * 3}
+        ),
+    }
+    return PatientRecords(**{**tables, **changes}, months=12)
+
+
+def test_all_faults_of_the_tables_are_told_at_once():
+    with pytest.raises(CasesError, match="The table has 3 faults") as caught:
+        records(
+            patients=pd.DataFrame({"patient": [1, 2, 2]}),
+            measurements=pd.DataFrame({"patient": [1, 7], "month": [0.5, 12], "hba1c": 7.0}),
+        )
+    found = faults_of(caught.value)
+    assert [one.code for one in found] == ["repeated-patient", "unknown-patient", "wrong-value"]
+    assert [one.first_row for one in found] == [2, 1, 0]
+
+
+def test_nobody_is_paid_under_two_names_or_none():
+    goal = DropGoal(measure="hba1c", drop=0.8, below=7)
+    rule = ok.TierRule(name="HbA1c", goal=goal, payee="doctor")
+    for doctors, words in ((["A", "B", "b"], "differ"), (["A", "B", "Unknown"], "somebody")):
+        patients = pd.DataFrame({"patient": [1, 2, 3], "doctor": doctors})
+        with pytest.raises(CasesError, match=words):
+            ok.assess_tiers(records(patients=patients), [rule])
+
+
+def test_a_code_among_readings_is_named():
+    table = records().measurements.assign(weight=[92.0, 84.0, 88.0, 999.0, 79.0, 70.0])
+    rule = ok.TierRule(name="weight", goal=DropGoal(measure="weight", drop=5.0), payee="doctor")
+    with pytest.warns(OutcomeKPIWarning, match="Measure 'weight' holds 999 in 1 of 6 rows"):
+        ok.assess_tiers(records(measurements=table), [rule])

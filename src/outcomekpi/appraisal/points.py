@@ -13,6 +13,7 @@ from outcomekpi.indicators.coverage_goals import CoverageGoal
 from outcomekpi.indicators.drop_goals import DropGoal
 from outcomekpi.indicators.goal_verdicts import REACHED, Goal, check_goal, check_names
 from outcomekpi.indicators.run_goals import RunGoal
+from outcomekpi.tables.labels import read_labels
 from outcomekpi.tables.patient_records import PatientRecords, require_columns
 
 __all__ = ["PointLedger", "PointRule", "earn_points", "health_points", "redeem_points"]
@@ -237,6 +238,7 @@ def earn_points(
     check_kind("records", records, PatientRecords, "PatientRecords(patients=...)")
     check_names("rules", rules, PointRule)
     require_columns(records.patients, (team,), "patients")
+    read_labels(records.patients[team], "team")
     teams = records.patients.set_index("patient")[team]
     parts = [_earned(rule, rule.goal.judge(records), teams) for rule in rules]
     entries = pd.concat(parts, ignore_index=True)

@@ -21,6 +21,7 @@ from outcomekpi.indicators.goal_verdicts import (
 )
 from outcomekpi.indicators.run_goals import RunGoal
 from outcomekpi.tables.hba1c import HbA1cUnit, check_hba1c_bar
+from outcomekpi.tables.labels import read_labels
 from outcomekpi.tables.patient_records import PatientRecords, require_columns
 
 __all__ = ["TierAssessment", "TierRule", "Unit", "assess_tiers", "reward_ladder"]
@@ -245,6 +246,7 @@ def reward_ladder(
 
 def _judge(records: PatientRecords, rule: TierRule) -> pd.DataFrame:
     require_columns(records.patients, (rule.payee,), "patients")
+    read_labels(records.patients[rule.payee], "payee")  # nobody is paid for two spellings
     judged = rule.goal.judge(records).reset_index()
     payee = records.patients.set_index("patient")[rule.payee].reindex(judged["patient"])
     if payee.isna().any():

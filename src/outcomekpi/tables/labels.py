@@ -28,9 +28,9 @@ __all__ = [
     "read_labels",
 ]
 
-IDENTIFIERS = ("doctor", "hospital", "patient", "unit", "indicator", "cluster")
+IDENTIFIERS = ("doctor", "hospital", "patient", "unit", "indicator", "cluster", "payee", "team")
 """Roles of columns that tell people, places or indicators apart."""
-JUDGED = ("doctor", "hospital", "unit", "indicator", "cluster")
+JUDGED = ("doctor", "hospital", "unit", "indicator", "cluster", "payee", "team")
 """Those of them that are named in results."""
 NO_IDENTIFIERS = (bool, np.bool_, bytes, bytearray, timedelta, np.timedelta64)
 LARGEST_EXACT_FLOAT = 2**53

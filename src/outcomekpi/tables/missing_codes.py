@@ -60,8 +60,10 @@ def _say(name: str, wrong: NDArray[np.bool_], index: pd.Index, code: float, reas
     )
 
 
-def warn_of_code(name: str, values: NDArray[np.number], index: pd.Index) -> None:
-    """Warn of a value of an outcome that looks like a code for a missing one.
+def warn_of_code(
+    name: str, values: NDArray[np.number], index: pd.Index, *, what: str = "Outcome column"
+) -> None:
+    """Warn of a value of an outcome or measure that looks like a code for a missing one.
 
     Warns
     -----
@@ -71,8 +73,7 @@ def warn_of_code(name: str, values: NDArray[np.number], index: pd.Index) -> None
     found = describe_code(name, values, index)
     if found is not None:
         warnings.warn(
-            f"Outcome column {found} Then make those cells missing; as a number it moves every "
-            "result.",
+            f"{what} {found} Then make those cells missing; as a number it moves every result.",
             OutcomeKPIWarning,
             stacklevel=2,
         )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from html import escape
 from numbers import Real
 from typing import Literal
@@ -12,7 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, SpecError, did_you_mean
+from outcomekpi.tables.faults import Faults, fault_error, refuse_rows
 from outcomekpi.tables.hba1c import check_hba1c_readings
+from outcomekpi.tables.labels import read_labels
+from outcomekpi.tables.missing_codes import warn_of_code
 
 __all__ = [
     "DAYS_PER_MONTH",
@@ -63,6 +67,7 @@ def column_numbers(
         Dates, text, infinite or, unless they may be, missing values: how many, the first and whose.
     """
     values = table[column]
+    refuse = partial(_refuse, table, column)
     start = f"{which}[{column!r}] must hold {wanted}; "
     if pd.api.types.is_numeric_dtype(values):
         found = values.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -70,11 +75,17 @@ def column_numbers(
         cells = values.astype(object)
         known = cells.notna().to_numpy()
         is_date = np.array([isinstance(v, DATES) for v in cells], dtype=bool) & known
-        _refuse(table, cells, is_date, f"{start}{{count}} are dates or times, {{first}}. {dates}")
+        refuse(
+            cells,
+            is_date,
+            f"{start}{{count}} are dates or times, {{first}}. {dates}",
+        )
         number = np.array([isinstance(v, Real | Decimal | np.bool_) for v in cells], dtype=bool)
         advice = "Text such as '7,1' or '<6.0' has to become a number before, or missing."
-        _refuse(
-            table, cells, known & ~number, f"{start}{{count}} are no numbers, {{first}}. {advice}"
+        refuse(
+            cells,
+            known & ~number,
+            f"{start}{{count}} are no numbers, {{first}}. {advice}",
         )
         found = np.array(
             [float(v) if good else np.nan for v, good in zip(cells, known, strict=True)],
@@ -82,15 +93,27 @@ def column_numbers(
         )
     read = pd.Series(found, index=values.index)
     infinite = "Give the value itself, or leave it missing."
-    _refuse(table, read, np.isinf(found), f"{start}{{count}} are infinite, {{first}}. {infinite}")
+    refuse(
+        read,
+        np.isinf(found),
+        f"{start}{{count}} are infinite, {{first}}. {infinite}",
+    )
     if not missing:
         absent = "Find the value, or drop the row and say so."
-        _refuse(table, None, np.isnan(found), f"{start}{{count}} are missing, {{first}}. {absent}")
+        refuse(
+            None,
+            np.isnan(found),
+            f"{start}{{count}} are missing, {{first}}. {absent}",
+        )
     return found
 
 
 def _refuse(
-    table: pd.DataFrame, values: pd.Series | None, wrong: NDArray[np.bool_], words: str
+    table: pd.DataFrame,
+    column: str,
+    values: pd.Series | None,
+    wrong: NDArray[np.bool_],
+    words: str,
 ) -> None:
     """Raise a :class:`CasesError` with count and first patient if any row is wrong."""
     if not wrong.any():
@@ -103,7 +126,13 @@ def _refuse(
         patient = f"{shown} {patient}"
     count = f"{int(wrong.sum())} of {len(wrong)}"
     said = words.replace("{count}", count).replace("{first}", f"the first {patient}")
-    raise CasesError(said.rstrip())
+    raise fault_error(
+        "wrong-value",
+        said.rstrip(),
+        column=column,
+        first_row=table.index[at],
+        count=int(wrong.sum()),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -147,30 +176,23 @@ class PatientRecords:
             raise SpecError(
                 f"PatientRecords.months must be a whole number from 1; got {self.months!r}."
             )
-        require_columns(self.patients, ("patient",), "patients")
-        require_columns(self.measurements, ("patient", "month"), "measurements")
-        tables = {"measurements": self.measurements}
+        faults = Faults()
+        tables = {
+            "patients": (self.patients, ("patient",)),
+            "measurements": (self.measurements, ("patient", "month")),
+            "encounters": (self.encounters, ENCOUNTERS),
+        }
+        for which, (table, needed) in tables.items():
+            if table is not None:
+                faults.attempt(require_columns, table, needed, which)
+        faults.raise_all()
+        faults.attempt(_check_patients, self.patients)
+        faults.attempt(_check_strangers, self.measurements, "measurements", self.patients)
+        faults.attempt(_check_months, self.measurements)
         if self.encounters is not None:
-            require_columns(self.encounters, ENCOUNTERS, "encounters")
-            tables["encounters"] = self.encounters
-        twice = self.patients["patient"][self.patients["patient"].duplicated()]
-        if len(twice):
-            raise CasesError(
-                f"patients must have one row per patient; {len(twice)} of {len(self.patients)} "
-                f"rows repeat one, the first {twice.tolist()[0]!r}."
-            )
-        for name, table in tables.items():
-            strangers = ~table["patient"].isin(self.patients["patient"])
-            if strangers.any():
-                raise CasesError(
-                    f"{int(strangers.sum())} of {len(table)} rows of {name} are of patients who "
-                    f"are not in patients, the first {table['patient'][strangers].tolist()[0]!r}."
-                )
-        if self.encounters is not None:
-            _check_encounters(self.encounters)
-        month = pd.to_numeric(self.measurements["month"], errors="coerce")
-        if month.isna().any() or (month % 1 != 0).any():
-            raise CasesError("measurements['month'] must hold whole numbers; month 0 is baseline.")
+            faults.attempt(_check_strangers, self.encounters, "encounters", self.patients)
+            faults.attempt(_check_encounters, self.encounters)
+        faults.raise_all()
 
     def eligible(self, population: tuple[str, ...]) -> pd.Index:
         """Patients with any of these flags; all patients without one.
@@ -213,6 +235,51 @@ class PatientRecords:
         return f"<p><b>{escape(repr(self))}</b></p>{table}"
 
 
+def _check_patients(patients: pd.DataFrame) -> None:
+    """Refuse a patient in several rows, or in several spellings."""
+    read_labels(patients["patient"], "patient")
+    again = patients["patient"].duplicated().to_numpy()
+    if again.any():
+        first = patients["patient"].tolist()[int(again.argmax())]
+        raise fault_error(
+            "repeated-patient",
+            f"patients must have one row per patient; {int(again.sum())} of {len(patients)} rows "
+            f"repeat one, the first {first!r}.",
+            column="patient",
+            first_row=patients.index[int(again.argmax())],
+            count=int(again.sum()),
+        )
+
+
+def _check_strangers(table: pd.DataFrame, which: str, patients: pd.DataFrame) -> None:
+    """Refuse rows of patients who are not in the table of patients."""
+    strange = ~table["patient"].isin(patients["patient"]).to_numpy()
+    if strange.any():
+        first = table["patient"].tolist()[int(strange.argmax())]
+        raise fault_error(
+            "unknown-patient",
+            f"{int(strange.sum())} of {len(table)} rows of {which} are of patients who are not in "
+            f"patients, the first {first!r}.",
+            column="patient",
+            first_row=table.index[int(strange.argmax())],
+            count=int(strange.sum()),
+        )
+
+
+def _check_months(table: pd.DataFrame) -> None:
+    month = pd.to_numeric(table["month"], errors="coerce").to_numpy(dtype=np.float64)
+    found = table["month"].tolist()
+    refuse_rows(
+        ~(month % 1 == 0),
+        table.index,
+        column="month",
+        role="measurements",
+        wanted="hold whole numbers; month 0 is baseline",
+        found=lambda row: repr(found[row]),
+        remedy="Count the months from the baseline.",
+    )
+
+
 def _check_encounters(table: pd.DataFrame) -> None:
     """Refuse encounters whose day or kind cannot be read."""
     column_numbers(
@@ -237,9 +304,11 @@ def require_columns(table: pd.DataFrame, names: tuple[str, ...], which: str) -> 
     for name in names:
         if name not in table.columns:
             hint = did_you_mean(name, table.columns)
-            raise CasesError(
+            raise fault_error(
+                "missing-column",
                 f"{which} must have a column {name!r}; it has "
-                f"{', '.join(map(str, table.columns))}.{hint}"
+                f"{', '.join(map(str, table.columns))}.{hint}",
+                column=name,
             )
 
 
@@ -274,6 +343,7 @@ def months_by_patient(
     table = records.measurements
     value = column_numbers(table, measure, "measurements", wanted="readings as numbers")
     check_hba1c_readings(measure, value, bars)
+    warn_of_code(measure, value, table.index, what="Measure")
     month = table["month"].to_numpy(dtype=np.int64)
     row = patients.get_indexer(pd.Index(table["patient"]))
     used = (row >= 0) & (month >= first) & (month <= last) & np.isfinite(value)
