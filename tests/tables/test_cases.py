@@ -649,3 +649,12 @@ def test_what_tells_nobody_apart_is_refused_as_an_identifier(kind, role):
 def test_truth_values_stay_outcomes_and_periods():
     frame = pd.DataFrame({"y": [True, False] * 3, "d": list("aabbcc"), "p": [True, False] * 3})
     assert Cases.from_frame(frame, outcome="y", doctor="d", period="p").outcome.sum() == 3
+
+
+@pytest.mark.parametrize("role", ["outcome", "trials", "exposure"])
+def test_cells_of_lists_among_numbers_are_refused(role):
+    cells = pd.Series(["1", np.array([1.0]), "2", "3"] * 3, dtype=object)
+    named = {"trials": "n"} if role == "trials" else {"exposure": "n"}
+    column = "died" if role == "outcome" else "n"
+    frame = table(n=12).assign(n=5).assign(**{column: cells})
+    assert "ndarray objects" in refused(frame, **named)

@@ -1,6 +1,6 @@
 """One column at a time: what it holds, numbers read from any kind of it, and how to say so."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from datetime import date
 from decimal import Decimal
 
@@ -98,7 +98,7 @@ def read_numbers(column: pd.Series, role: str) -> NDArray[np.float64]:
         return _check_size(to_floats(column), column, role)
     if holds_text(column):
         column = column.astype(object)
-        code, texts = pd.factorize(column)
+        code, texts = _different(column, role)
         signed = any(sign in text for text in texts if isinstance(text, str) for sign in ",.")
         doubt = describe_two_readings(column, column.index) if signed and _all_text(texts) else None
         if doubt is not None:
@@ -124,6 +124,21 @@ def read_numbers(column: pd.Series, role: str) -> NDArray[np.float64]:
         f"Column {column.name!r} ({role}) must hold numbers; its type is {column.dtype}. "
         "Convert it to numbers."
     )
+
+
+def _different(column: pd.Series, role: str) -> tuple[NDArray[np.intp], pd.Index]:
+    """Return the code of each cell, -1 where it is missing, and the different cells."""
+    try:
+        code, cells = pd.factorize(column)
+    except TypeError as error:
+        first = next(cell for cell in column if not isinstance(cell, Hashable))
+        raise fault_error(
+            "no-number",
+            f"Column {column.name!r} ({role}) must hold numbers; its cells hold "
+            f"{type(first).__name__} objects. Turn them into numbers.",
+            column=column.name,
+        ) from error
+    return code, pd.Index(cells, dtype=object)
 
 
 def _all_text(cells: Iterable[object]) -> bool:
