@@ -43,6 +43,7 @@ EVALUATE = {
     ],
     "--benchmark": ["--benchmark overall", "--benchmark .4"],
     "--average-doctor": ["--average-doctor population", "--average-doctor median"],
+    "--dates": ["--dates dmy", "--dates mdy", "--dates ymd"],
     "--decimal": ["--decimal ."],
     "--thousands": ["--thousands ,"],
     "--missing-marks": ["--missing-marks 缺失 'Not Available'"],
@@ -65,6 +66,7 @@ THRESHOLDS = {
     "--percent": ["--percent"],
     "--cycle-order": ["--cycle-order 2020 2021 2022 2023"],
     "--cycle-unit": ["--cycle half --cycle-unit half-year"],
+    "--dates": ["--dates dmy", "--dates mdy", "--dates ymd"],
     "--decimal": ["--decimal ."],
     "--thousands": ["--thousands ,"],
     "--missing-marks": ["--missing-marks 缺失 'Not Available'"],
@@ -196,6 +198,10 @@ PILOT = {
     "--other-interruptions": ["interrupted: --other-interruptions 10"],
     "--other-shape": ["interrupted: --other-interruptions 10 --other-shape level"],
     "--selected-in": ["did: --selected-on-baseline yes --selected-in 3 4"],
+    "--dates": [
+        f"interrupted: --outcome hits --trials tries --family binomial --dates {order}"
+        for order in ("dmy", "mdy", "ymd")
+    ],
     "--decimal": ["interrupted: --outcome hits --trials tries --family binomial --decimal ."],
     "--thousands": ["interrupted: --outcome hits --trials tries --family binomial --thousands ,"],
     "--missing-marks": [
@@ -282,6 +288,7 @@ CHECK = {
         for name in REVIEWED
     },
     "--missing": ["check: --missing error", "check: --missing drop"],
+    "--dates": ["check: --dates dmy", "check: --dates mdy", "check: --dates ymd"],
     "--offset-scale": ["check: --offset log_odds --offset-scale linear_predictor"],
     "--counts": ["check_history: --counts events", "check_history: --counts doctors"],
     "--out": ["check: "],

@@ -430,3 +430,15 @@ def test_what_people_write_is_what_formulaic_makes_of_it(case_mix):
         assert built.terms == LEGITIMATE[case_mix]
     again = replay_design(built, frame.iloc[::-1])
     assert again == pytest.approx(built.matrix[::-1], abs=100 * ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("text", "wide", "plain"), [("age ＋ sex", "＋", "+"), ("age＊2", "＊", "*")]
+)
+def test_full_width_signs_are_named(text, wide, plain):
+    import outcomekpi as ok
+
+    cases = ok.datasets.load_synthetic_cases()
+    with pytest.raises(FormulaError) as refusal:
+        ok.fit(cases, ok.ModelSpec(case_mix=text), draws=200)
+    assert f"The sign {wide!r} is full-width; write {plain!r}." in str(refusal.value)

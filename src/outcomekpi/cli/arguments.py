@@ -289,6 +289,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     """Add how the cells of a file are written, where the file itself does not tell."""
     add = parser.add_argument_group("how the file is written").add_argument
     add("--decimal", metavar="SIGN", help="decimal point of its numbers: a dot or a comma")
+    add("--dates", metavar="dmy|mdy|ymd", help="order of day, month and year, as in 01/05/2024")
     add("--thousands", metavar="SIGN", help="what parts thousands: a comma, dot, blank or '")
     add(
         "--missing-marks",
@@ -305,6 +306,7 @@ def find_marks(options: argparse.Namespace) -> FileMarks:
         decimal=options.decimal,
         thousands=options.thousands,
         missing_marks=tuple(options.missing_marks),
+        dates=options.dates,
     )
 
 

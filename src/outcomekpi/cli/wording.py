@@ -48,6 +48,8 @@ REPLACEMENTS = (
         rf"combine the two columns: table\[.*\] = table\[({QUOTED})\].*table\[({QUOTED})\].*$",
         r"join the columns \1 and \2 into a new one and name that as --doctor.",
     ),
+    (r"\bdates='(dmy|mdy)'", r"--dates \1"),
+    (r"^dates must", "--dates must"),
     (r"\b(thousands|decimal)='([,. ])'", r"--\1 '\2'"),
     (r"^(thousands|decimal) must", r"--\1 must"),
     (r" when the file is read\b", ""),

@@ -5,6 +5,7 @@ functions listed in ``formula_functions``; whatever else a formula holds is refu
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -284,6 +285,10 @@ def _read_terms(text: str, columns: Sequence[object], argument: str) -> list[Any
         hint = f" Write `{odd[0]}` in backticks: it has blanks or signs." if odd else ""
         if odd and "`" in odd[0]:
             hint = f" Rename the column {odd[0]!r}: a name must not hold backticks."
+        wide = [sign for sign in text if "！" <= sign <= "～" and not sign.isalnum()]
+        if wide and not odd:
+            plain = unicodedata.normalize("NFKC", wide[0])
+            hint = f". The sign {wide[0]!r} is full-width; write {plain!r}."
         raise FormulaError(
             f"{argument}={_shorten(text)!r} cannot be read as a formula: {first_line(error)}{hint} "
             "A formula joins terms by '+', such as 'age + sex + bs(charlson, df=4)'."

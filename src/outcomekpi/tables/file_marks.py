@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from outcomekpi.tables.date_order import DateOrder
+
 __all__ = ["FileMarks"]
 
 
@@ -13,8 +15,11 @@ class FileMarks:
     ----------
     decimal, thousands : signs that its numbers are written with; None where they tell themselves
     missing_marks : cells that say that there is no value
+    dates : order of day, month and year in dates such as 01/05/2024; None leaves them as text,
+        which is refused where a time is wanted
     """
 
     decimal: str | None = None
     thousands: str | None = None
     missing_marks: tuple[str, ...] = ()
+    dates: DateOrder | None = None

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from outcomekpi.declare.errors import CasesError, StorageError, did_you_mean
+from outcomekpi.declare.errors import CasesError, StorageError, check_choice, did_you_mean
 from outcomekpi.tables.columns import holds_text, list_values
 from outcomekpi.tables.csv_files import read_csv
+from outcomekpi.tables.date_order import DATE_ORDERS, order_dates
 from outcomekpi.tables.file_marks import FileMarks
 from outcomekpi.tables.number_text import check_marks
 
@@ -72,6 +73,9 @@ def read_table(
         table = _mark_missing(_read_parquet(path), marks.missing_marks)
     else:
         table = read_csv(path, text_columns=text_columns, encoding=encoding, marks=marks)
+    if marks.dates is not None:
+        check_choice("dates", marks.dates, DATE_ORDERS)
+        table = order_dates(table, marks.dates)
     if not len(table):
         raise CasesError(
             f"{str(path)!r} has a header ({list_values(table.columns)}) but no rows. "

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.tables.columns import count_of, describe_row, list_values
+from outcomekpi.tables.date_order import looks_like_dates
 from outcomekpi.tables.time_columns import TimeColumn, parse_times
 from outcomekpi.tables.times import TIME_UNITS
 
@@ -116,11 +117,17 @@ def _read(column: pd.Series, index: pd.Index, *, unit: str | None, zone: str | N
         wrong = ~np.isfinite(found.values.to_numpy(dtype=np.float64))
     if wrong.any():
         example = column.to_numpy()[wrong.argmax()]
+        day_or_month = isinstance(example, str) and looks_like_dates(example)
+        remedy = (
+            "Day and month may be swapped: say their order when the file is read, dates='dmy' or "
+            "dates='mdy'."
+            if day_or_month
+            else "Number the periods, or write them as dates."
+        )
         raise CasesError(
             f"Column {name!r} (time) must hold finite numbers, dates or text such as '2024-07', "
             f"'2024-07-31', '2024Q3' or '2024-W05'. {describe_row(index, wrong)}, which holds "
-            f"{example!r}: the order of such labels cannot be told. Number the periods, or write "
-            "them as dates."
+            f"{example!r}: the order of such labels cannot be told. {remedy}"
         )
     return found
 
