@@ -288,7 +288,7 @@ def _read_terms(text: str, columns: Sequence[object], argument: str) -> list[Any
         wide = [sign for sign in text if "！" <= sign <= "～" and not sign.isalnum()]
         if wide and not odd:
             plain = unicodedata.normalize("NFKC", wide[0])
-            hint = f". The sign {wide[0]!r} is full-width; write {plain!r}."
+            hint = f" The sign {wide[0]!r} is full-width; write {plain!r}."
         raise FormulaError(
             f"{argument}={_shorten(text)!r} cannot be read as a formula: {first_line(error)}{hint} "
             "A formula joins terms by '+', such as 'age + sex + bs(charlson, df=4)'."
