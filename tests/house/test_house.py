@@ -133,6 +133,34 @@ def test_modules_import_by_full_name_only(path):
     assert not wrong, "write: from outcomekpi.x import y"
 
 
+# who draws from a posterior after cases were fitted once: the list that ARCHITECTURE.md gives
+ENGINES = {"outcomekpi.engine.engine", "outcomekpi.engine.nuts"}
+CALLERS_OF_ENGINES = {"posterior.fit", "profiling.divergence"}
+FIT_FIRST = {"cli.evaluation", "pilots.estimators.doctor_change_draws", "review.rate_draws"}
+FIT_AGAIN = {"gaming.deselection", "pages.publication", "posterior.sensitivity"}
+
+
+@by_module
+def test_only_named_modules_fit_or_draw_from_a_posterior(path):
+    own = dotted(path).removeprefix("outcomekpi.")
+    if room(dotted(path)) != "engine" and imports(path) & ENGINES:
+        assert own in CALLERS_OF_ENGINES, "call fit or sample_model of posterior/fit.py"
+    names = {
+        alias.name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == "outcomekpi.posterior.fit"
+        for alias in node.names
+    }
+    if names & {"fit", "sample_model"} and own not in CALLERS_OF_ENGINES:
+        assert own in FIT_FIRST | FIT_AGAIN, "say in ARCHITECTURE.md what is fitted again"
+
+
+def test_modules_that_fit_again_do():
+    for name in FIT_FIRST | FIT_AGAIN:
+        path = PACKAGE / (name.replace(".", "/") + ".py")
+        assert "outcomekpi.posterior.fit" in imports(path), f"{name} fits no more: strike it out"
+
+
 @by_module
 def test_libraries_stay_in_the_rooms_that_they_were_taken_for(path):
     libraries = {name.split(".")[0] for name in imports(path)} & set(AT_HOME)

@@ -26,7 +26,7 @@ from outcomekpi.model.spec import ModelSpec
 from outcomekpi.posterior.information import check_doctors, explain_failure
 from outcomekpi.tables.cases import Cases
 
-__all__ = ["Engine", "Fit", "fit"]
+__all__ = ["Engine", "Fit", "fit", "sample_model"]
 
 Engine = Literal["quadrature", "nuts"]
 
@@ -151,7 +151,7 @@ def fit(
     check_doctors(cases, model)
     chosen = _choose_engine(engine, model)
     try:
-        samples = _sample(model, chosen, draws=draws, seed=seed)
+        samples = sample_model(model, engine=chosen, draws=draws, seed=seed)
     except EngineError as error:
         raise explain_failure(error, cases, design, model) from error
     tree = assemble_draws(samples, cases=cases, design=design, model=model)
@@ -213,7 +213,20 @@ def _choose_engine(engine: Engine, model: Model) -> Engine:
     return "nuts"
 
 
-def _sample(model: Model, engine: Engine, *, draws: int, seed: int) -> PosteriorSamples:
+def sample_model(model: Model, *, engine: Engine, draws: int, seed: int) -> PosteriorSamples:
+    """Draw from the posterior of a model; whatever fits or fits again comes through here.
+
+    Parameters
+    ----------
+    model : with the rows and priors that are to be used, perhaps not those of any cases
+    engine : that has a derivation for the model, such as the one a fit ran by
+    draws, seed : as in :func:`fit`
+
+    Raises
+    ------
+    EngineError
+        The engine's own checks say that the posterior may not be used.
+    """
     if engine == "nuts":
         from outcomekpi.engine.nuts import sample_nuts
 

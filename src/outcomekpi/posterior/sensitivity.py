@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from outcomekpi.declare.errors import check_kind
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import flatten_draws
-from outcomekpi.engine.draws_tree import PosteriorSamples
 from outcomekpi.model.likelihood_model import Model
-from outcomekpi.posterior.fit import Fit
+from outcomekpi.posterior.fit import Fit, sample_model
 from outcomekpi.tables.columns import count_of
 
 __all__ = ["check_prior_sensitivity"]
@@ -65,7 +64,8 @@ def check_prior_sensitivity(fit: Fit, *, draws: int | None = None) -> CheckResul
     n_draws = posterior.sizes["chain"] * posterior.sizes["draw"] if draws is None else draws
     rows = {"as fitted": _compare(base, base, float(posterior["sd_doctor"].mean()))}
     for name, factor in FACTORS.items():
-        samples = _refit(_scale_priors(fit.model, factor), fit, n_draws)
+        model = _scale_priors(fit.model, factor)
+        samples = sample_model(model, engine=fit.engine, draws=n_draws, seed=fit.provenance.seed)
         moved = _summarize(samples.doctor_effect, samples.hospital_effect, fit.model)
         rows[name] = _compare(moved, base, float(samples.sd_doctor.mean()))
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("prior")
@@ -94,17 +94,6 @@ def _scale_priors(model: Model, factor: float) -> Model:
         sd_hospital=model.priors.sd_hospital.scaled(factor),
     )
     return replace(model, priors=priors)
-
-
-def _refit(model: Model, fit: Fit, draws: int) -> PosteriorSamples:
-    seed = fit.provenance.seed
-    if fit.engine == "nuts":
-        from outcomekpi.engine.nuts import sample_nuts
-
-        return sample_nuts(model, draws=draws, seed=seed)
-    from outcomekpi.engine.engine import sample_quadrature
-
-    return sample_quadrature(model, draws=draws, seed=seed)
 
 
 def _summarize(
