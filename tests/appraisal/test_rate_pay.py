@@ -149,7 +149,7 @@ def test_a_truth_of_other_doctors_is_refused():
         ({"by": "probabilty"}, "Did you mean 'probability'"),
         ({"budget": 10.0}, "either amount or budget"),
         ({"amount": None}, "either amount or budget"),
-        ({"amount": -1.0}, "positive"),
+        ({"amount": -1.0}, "amount must be a number above 0, or None; got -1"),
         ({"seen": "raw"}, "read from the posterior"),
     ],
 )

@@ -133,7 +133,7 @@ def test_patients_without_a_payee_are_refused():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"amount": -1.0}, "0 or more"),
+        ({"amount": -1.0}, "amount must be a number of at least 0; got -1"),
         ({"unit": "yuan"}, "must be one of 'points', 'money'"),
         ({"shares": (("doctor", 0.6),)}, "add up to 1"),
         ({"goal": "HbA1c < 7"}, "must have a method judge"),

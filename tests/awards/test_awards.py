@@ -332,11 +332,20 @@ def test_rules_read_posterior_draws():
     [
         (lambda: AbsoluteRule(bar=np.nan, direction="higher"), "bar must be a finite number"),
         (lambda: AbsoluteRule(bar=0.5, direction="up"), "must be one of 'higher', 'lower'"),
-        (lambda: AbsoluteRule(bar=0.5, direction="higher", cycles=0), "whole number from 1"),
-        (lambda: AbsoluteRule(bar=0.5, direction="lower", minimum_cases=-1), "not be negative"),
+        (
+            lambda: AbsoluteRule(bar=0.5, direction="higher", cycles=0),
+            "cycles must be a whole number of at least 1; got 0",
+        ),
+        (
+            lambda: AbsoluteRule(bar=0.5, direction="lower", minimum_cases=-1),
+            "cases must be a number of at least 0; got -1",
+        ),
         (lambda: RelativeRule(direction="higher"), "either factor or difference"),
         (lambda: RelativeRule(direction="higher", factor=1, difference=0), "not both"),
-        (lambda: RelativeRule(direction="higher", factor=0), "must be positive"),
+        (
+            lambda: RelativeRule(direction="higher", factor=0),
+            "factor must be a number above 0, or None; got 0",
+        ),
         (lambda: PercentileRule(share=10, direction="higher"), r"Did you mean 0\.1"),
         (lambda: PercentileRule(share=0.1, direction="lower", ties="share"), "'withhold'"),
         (lambda: PosteriorRule(bar=0.5, probability=95, direction="lower"), r"Did you mean 0\.95"),

@@ -529,7 +529,7 @@ def test_wrong_arrays_are_refused_with_a_remedy(change, message):
     [
         ({"thresholds": [0.2, 1.0]}, "strictly between 0 and 1; got 1"),
         ({"thresholds": []}, "got none"),
-        ({"replicates": 20}, "100 or more"),
+        ({"replicates": 20}, "replicates must be a whole number of at least 100; got 20"),
         ({"direction": "loewr"}, "Did you mean 'lower'"),
     ],
 )

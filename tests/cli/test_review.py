@@ -330,9 +330,9 @@ REFUSALS = {
     ),
     "one loss": ({}, None, ("--loss-false", "3"), ["Name both losses"]),
     "negative loss": (
-        {}, None, ("--loss-false=-3", "--loss-missed", "1"), ["--loss-false must be positive"]
+        {}, None, ("--loss-false=-3", "--loss-missed", "1"), ["--loss-false must be a number above 0"]
     ),
-    "fdr in percent": ({}, None, ("--fdr", "10"), ["--fdr must lie between 0 and 1"]),
+    "fdr in percent": ({}, None, ("--fdr", "10"), ["--fdr must lie strictly between 0 and 1"]),
     "unknown model": (
         {}, None, ("--model", "hierachical"), ["--model must", "Did you mean 'hierarchical'?"]
     ),

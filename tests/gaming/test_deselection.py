@@ -264,7 +264,7 @@ def test_the_flag_rule_may_name_a_threshold():
     ("options", "says"),
     [
         ({"drop": ()}, "drop must name"),
-        ({"drop": (0, 1)}, "from 1"),
+        ({"drop": (0, 1)}, "drop must be a whole number of at least 1; got 0"),
         ({"drop": (1, 1)}, "different"),
         ({"worst": "outcom"}, "Did you mean 'outcome'"),
         ({"worst": "column"}, "column goes with"),

@@ -225,7 +225,7 @@ def test_results_describe_themselves():
     [
         (lambda: ChangeRule(by=10), "Did you mean 0.1"),
         (lambda: ChangeRule(by=0.1, direction="up"), "direction must be"),
-        (lambda: ChangeRule(by=0.1, cycles=3), "compares 2 cycles"),
+        (lambda: ChangeRule(by=0.1, cycles=3), "cycles must be 2; got 3"),
         (
             lambda: rewards_without_effect(
                 ChangeRule(by=0.1), Setting(levels=(0.5,), caseloads=(20,), persistence=0.5)

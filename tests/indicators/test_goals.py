@@ -319,12 +319,12 @@ def test_asking_for_a_larger_drop_never_lets_more_patients_reach_it(one, other, 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"drop": -1.0}, "must be positive"),
+        ({"drop": -1.0}, "drop must be a number above 0; got -1"),
         ({"drop": 5.0, "relative": True}, "Did you mean 0.05"),
         ({"baseline": "mena"}, "Did you mean 'mean'"),
         ({"judged": "mean", "kept": 2}, "kept=1"),
         ({"population": "diabetes"}, "tuple"),
-        ({"start": -1}, "whole month"),
+        ({"start": -1}, "start must be a whole number of at least 0; got -1"),
         ({"window": 0}, "whole number"),
     ],
 )

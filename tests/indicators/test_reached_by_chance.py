@@ -126,7 +126,7 @@ def test_patients_without_a_baseline_are_left_out_of_both_sides():
 
 def test_what_cannot_be_computed_is_refused():
     records = made_records([{0: 7.0 + 0.1 * k, 12: 7.0} for k in range(30)])
-    with pytest.raises(SpecError, match="knows DropGoal and RunGoal"):
+    with pytest.raises(SpecError, match="goal must be DropGoal or RunGoal; got NoEventGoal"):
         reached_by_chance(NoEventGoal(kind="hf_admission"), records, within_sd={})
     with pytest.raises(SpecError, match="lacks 'hba1c'"):
         reached_by_chance(HBA1C, records, within_sd={"sbp": 10.0})

@@ -282,7 +282,7 @@ def test_draws_that_cannot_be_are_refused(draws):
 
 @pytest.mark.parametrize("seed", [-1, 1.5, None, False, "7"])
 def test_seeds_that_cannot_be_are_refused(seed):
-    with pytest.raises(SpecError, match="seed must be a whole number, 0 or more"):
+    with pytest.raises(SpecError, match="seed must be a whole number of at least 0"):
         fitted(table(1), seed=seed)
 
 

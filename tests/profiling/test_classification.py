@@ -138,7 +138,10 @@ def test_classification_is_refused_without_a_direction():
         ({"probability": 95}, "probability"),
         ({"threshold": float("nan")}, "threshold"),
         ({"loss_missed": 1}, "both"),
-        ({"loss_missed": 1, "loss_false_flag": -1}, "positive"),
+        (
+            {"loss_missed": 1, "loss_false_flag": -1},
+            "loss_false_flag must be a number above 0, or None; got -1",
+        ),
         ({"fdr": 0.0}, "fdr"),
         ({"fdr": 0.1, "loss_missed": 1, "loss_false_flag": 1}, "not both"),
     ],

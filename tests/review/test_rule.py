@@ -111,7 +111,10 @@ def test_counts_of_doctors_are_pooled():
         ({"reading": "raw_rate", "upper": 90}, r"Did you mean 0\.9"),
         ({"reading": "mean_achievement", "upper": 90}, r"Did you mean 0\.9"),
         ({"reading": "raw_rate", "upper": 1.2}, "strictly between 0 and 1"),
-        ({"reading": "raw_rate", "cycles": 0}, "whole number from 1"),
+        (
+            {"reading": "raw_rate", "cycles": 0},
+            "cycles must be a whole number of at least 1; got 0",
+        ),
         ({"reading": "raw_rate", "strict": "yes"}, "True or False"),
         ({"reading": "raw_rate", "target": 0.8}, "'raw_rate' has no target"),
         ({"reading": "mean_achievement", "target": 80}, r"Did you mean 0\.8"),
@@ -138,10 +141,10 @@ def test_a_mean_achievement_needs_a_target_and_a_rule_three_dimensions():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"loss_missed": 0}, "positive and finite"),
+        ({"loss_missed": 0}, "loss_missed must be a number above 0; got 0"),
         ({"wanted": (0.8, 0.7)}, "lower completion first"),
         ({"wanted": (70, 85)}, r"Did you mean 0\.7"),
-        ({"fdr": 1.0}, "fdr must lie between 0 and 1"),
+        ({"fdr": 1.0}, "fdr must lie strictly between 0 and 1, or None; got 1"),
         ({"model": "hierarchic"}, "Did you mean 'hierarchical'"),
         ({"fewest": 0}, "at least 1"),
     ],

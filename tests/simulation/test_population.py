@@ -61,7 +61,7 @@ def test_the_same_seed_gives_the_same_tables_and_another_seed_others(population)
 
 @pytest.mark.parametrize("seed", [None, True, -1, 1.5, float("nan"), "1"])
 def test_a_seed_that_is_no_whole_number_from_0_is_refused(seed):
-    with pytest.raises(ok.SpecError, match="seed must be a whole number, 0 or more; got"):
+    with pytest.raises(ok.SpecError, match="seed must be a whole number of at least 0; got"):
         ok.simulate_population(small(), seed=seed)
 
 

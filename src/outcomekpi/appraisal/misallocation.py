@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from outcomekpi.appraisal.rate_pay import RatePayout, success_share
 from outcomekpi.awards.kernels import beyond
-from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level, flatten_draws
 
 __all__ = ["Misallocation", "misallocate"]
@@ -118,7 +119,7 @@ def misallocate(payout: RatePayout, *, truth: pd.Series | None = None) -> Misall
     >>> bool(0 < found.loc["overpaid", "mean"] < 1000)
     True
     """
-    check_kind("payout", payout, RatePayout, "pay_rates(rates, rule)")
+    check_arguments(misallocate, locals())
     if truth is None:
         values = flatten_draws(payout.rates.draws).astype(np.float64)
     else:

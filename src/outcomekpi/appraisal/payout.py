@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.appraisal.tiers import TierAssessment, TierRule, Unit
-from outcomekpi.declare.errors import CasesError, SpecError, check_kind, did_you_mean
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import CasesError, SpecError, did_you_mean
 from outcomekpi.indicators.goal_verdicts import NOT_ASSESSABLE, REACHED
 
 __all__ = ["Payout", "pay"]
@@ -159,7 +160,7 @@ def pay(assessment: TierAssessment, *, budget: Mapping[str, float] | None = None
     >>> ok.pay(tiers)
     Payout: HbA1c: 1 points to 1 payees (doctor)
     """
-    check_kind("assessment", assessment, TierAssessment, "assess_tiers(records, rules)")
+    check_arguments(pay, locals())
     per_patient = {rule.name: float(rule.amount) for rule in assessment.rules}
     reached = assessment.to_frame()["reached"]
     said: Any = {} if budget is None else budget

@@ -8,7 +8,9 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import CasesError, SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments, check_fields
+from outcomekpi.declare.errors import CasesError, SpecError, check_choice
+from outcomekpi.declare.fields import Above, Count, NotNegative, Positive
 from outcomekpi.indicators.coverage_goals import CoverageGoal
 from outcomekpi.indicators.drop_goals import DropGoal
 from outcomekpi.indicators.goal_verdicts import REACHED, Goal, check_goal, check_names
@@ -43,15 +45,12 @@ class PointRule:
 
     name: str
     goal: Goal
-    team: float = 1.0
-    resident: float = 1.0
+    team: NotNegative = 1.0
+    resident: NotNegative = 1.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_goal(type(self).__name__, self.goal)
-        for field in ("team", "resident"):
-            value = getattr(self, field)
-            if not (np.isfinite(value) and value >= 0):
-                raise SpecError(f"PointRule.{field} must be 0 or more points; got {value!r}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -142,13 +141,13 @@ class PointLedger:
 
 def health_points(
     *,
-    weight_loss: float,
+    weight_loss: Positive,
     relative: bool = False,
-    coverage: float = 0.80,
-    quit_months: int = 6,
-    team: float = 1.0,
-    resident: float = 1.0,
-    window: int = 12,
+    coverage: Above = 0.80,
+    quit_months: Count = 6,
+    team: NotNegative = 1.0,
+    resident: NotNegative = 1.0,
+    window: Count = 12,
 ) -> tuple[PointRule, PointRule, PointRule]:
     """Three goals that earn points for resident and team: no smoking, weight, medication (A-CASE2).
 
@@ -181,6 +180,7 @@ def health_points(
     >>> [rule.name for rule in health_points(weight_loss=5.0)]
     ['quit smoking', 'weight loss', 'regular medication']
     """
+    check_arguments(health_points, locals())
     chronic = ("diabetes", "hypertension", "heart_failure")
     goals: dict[str, Goal] = {
         "quit smoking": RunGoal(
@@ -235,7 +235,7 @@ def earn_points(
     >>> ok.earn_points(records, [ok.health_points(weight_loss=5)[1]]).balance("team")["T"]
     np.float64(1.0)
     """
-    check_kind("records", records, PatientRecords, "PatientRecords(patients=...)")
+    check_arguments(earn_points, locals())
     check_names("rules", rules, PointRule)
     require_columns(records.patients, (team,), "patients")
     read_labels(records.patients[team], "team")
@@ -251,7 +251,7 @@ def redeem_points(
     *,
     account: Account,
     holders: Sequence[object],
-    points: float,
+    points: Positive,
     month: int,
     item: str,
 ) -> PointLedger:
@@ -284,10 +284,7 @@ def redeem_points(
     >>> ok.redeem_points(ledger, **spent).balance("resident")[1]
     np.float64(0.0)
     """
-    check_kind("ledger", ledger, PointLedger, "earn_points(records, rules)")
-    check_choice("account", account, get_args(Account))
-    if not (np.isfinite(points) and points > 0):
-        raise SpecError(f"points must be a positive number; got {points!r}.")
+    check_arguments(redeem_points, locals())
     if isinstance(holders, str):
         raise SpecError(
             f"holders must be a list of {account}s; got the text {holders!r}, whose letters are "

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from html import escape
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from outcomekpi.awards.awards import AbsoluteRule
 from outcomekpi.awards.deserved_awards import require_truth
 from outcomekpi.awards.misclassification import Misclassification, Results, misclassify
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments, check_fields
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Positive
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, summarize_draws
 from outcomekpi.profiling.standardization import StandardizedRates
 
@@ -51,24 +53,18 @@ class RatePayRule:
     by: PaidBy
     seen: Results = "posterior"
     target: float | None = None
-    amount: float | None = None
-    budget: float | None = None
+    amount: Positive | None = None
+    budget: Positive | None = None
 
     def __post_init__(self) -> None:
-        check_choice("by", self.by, get_args(PaidBy))
-        check_choice("seen", self.seen, get_args(Results))
+        check_fields(self)
         if (self.target is None) != (self.by == "cases"):
             needs = "no target" if self.by == "cases" else "a target, the rate to be beyond"
             raise SpecError(f"RatePayRule by {self.by!r} needs {needs}; got {self.target!r}.")
-        if self.target is not None and not np.isfinite(self.target):
-            raise SpecError(f"RatePayRule.target must be a finite rate; got {self.target!r}.")
         if self.by == "probability" and self.seen != "posterior":
             raise SpecError("A probability is read from the posterior: leave seen='posterior'.")
         if (self.amount is None) == (self.budget is None):
             raise SpecError("RatePayRule needs either amount or budget, and not both.")
-        for value in (self.amount, self.budget):
-            if value is not None and not (np.isfinite(value) and value > 0):
-                raise SpecError(f"Pay must be a positive sum; got {value!r}.")
 
     def divide(self, weight: Array) -> Array:
         """Turn weights into pay: amount x weight, or the budget in proportion.
@@ -186,8 +182,8 @@ def pay_rates(rates: StandardizedRates, rule: RatePayRule) -> RatePayout:
     >>> float(ok.pay_rates(rates, rule).pay.sum().round(6))
     1000.0
     """
+    check_arguments(pay_rates, locals())
     direction = require_truth(rates, "pay_rates")
-    check_kind("rule", rule, RatePayRule, "RatePayRule(by=...)")
     bar = rates.reference_rate if rule.target is None else rule.target
     strict = AbsoluteRule(bar=float(bar), direction=direction, strict=True)
     judged = misclassify(rates, strict, bar=float(bar), results=rule.seen)

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import CasesError, SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments, check_fields
+from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.declare.fields import Count, NotNegative, Positive
 from outcomekpi.indicators.drop_goals import DropGoal
 from outcomekpi.indicators.event_goals import NoEventGoal
 from outcomekpi.indicators.goal_verdicts import (
@@ -58,22 +60,16 @@ class TierRule:
     name: str
     goal: Goal
     payee: str
-    amount: float = 1.0
+    amount: NotNegative = 1.0
     unit: Unit = "points"
-    shares: tuple[tuple[str, float], ...] = ()
+    shares: tuple[tuple[str, NotNegative], ...] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_goal(type(self).__name__, self.goal)
-        check_choice("unit", self.unit, get_args(Unit))
-        if not (np.isfinite(self.amount) and self.amount >= 0):
-            raise SpecError(f"TierRule.amount must be 0 or more; got {self.amount!r}.")
-        if self.shares:
-            each = [share for _, share in self.shares]
-            if min(each) < 0 or abs(sum(each) - 1) > 1e-9:
-                raise SpecError(
-                    "TierRule.shares must not be negative and must add up to 1; they add up to "
-                    f"{sum(each):g}."
-                )
+        total = sum(share for _, share in self.shares)
+        if self.shares and abs(total - 1) > 1e-9:
+            raise SpecError(f"TierRule.shares must add up to 1; they add up to {total:g}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -159,7 +155,7 @@ def assess_tiers(records: PatientRecords, rules: Sequence[TierRule]) -> TierAsse
     >>> ok.assess_tiers(records, [ok.TierRule(name="HbA1c", goal=goal, payee="doctor")])
     TierAssessment: HbA1c: 1 of 2 patients reached, 1 not assessable
     """
-    check_kind("records", records, PatientRecords, "PatientRecords(patients=...)")
+    check_arguments(assess_tiers, locals())
     check_names("rules", rules, TierRule)
     parts = [_judge(records, rule) for rule in rules]
     return TierAssessment(rules=tuple(rules), verdicts=pd.concat(parts, ignore_index=True))
@@ -167,15 +163,15 @@ def assess_tiers(records: PatientRecords, rules: Sequence[TierRule]) -> TierAsse
 
 def reward_ladder(
     *,
-    hba1c_below: float,
-    drop: float,
-    sbp_below: float,
-    dbp_below: float,
-    months: float,
-    years: float,
+    hba1c_below: Positive,
+    drop: Positive,
+    sbp_below: Positive,
+    dbp_below: Positive,
+    months: Positive,
+    years: Positive,
     amounts: tuple[float, float, float] = (1.0, 1.0, 1.0),
     relative: bool = False,
-    window: int = 12,
+    window: Count = 12,
     hba1c_unit: HbA1cUnit = "%",
 ) -> tuple[TierRule, TierRule, TierRule]:
     """Three parallel criteria with three payees: HbA1c, blood pressure, heart failure (A-CASE1).
@@ -211,6 +207,7 @@ def reward_ladder(
     >>> [rule.payee for rule in ladder]
     ['doctor', 'team', 'responsible']
     """
+    check_arguments(reward_ladder, locals())
     if months != int(months):
         raise SpecError(f"months must be whole; got {months!r}.")
     check_hba1c_bar("hba1c_below", float(hba1c_below), hba1c_unit)

@@ -1,7 +1,7 @@
 """Rules that award doctors: beyond a bar, better than the mean, among the best, probably good."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,14 @@ from outcomekpi.awards.kernels import (
     Ties,
     best_places,
     beyond,
-    check_number,
-    check_rule,
-    check_share,
     enough_cases,
     event_rates,
     pool_cycles,
 )
 from outcomekpi.awards.rules import CycleResults
-from outcomekpi.declare.errors import SpecError, check_choice, percent_hint
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, NotNegative, Positive, Probability, Range
 from outcomekpi.tables.cases import Direction
 
 __all__ = [
@@ -64,13 +63,12 @@ class AbsoluteRule:
 
     bar: float
     direction: Direction
-    cycles: int = 1
-    minimum_cases: float = 0
+    cycles: Count = 1
+    minimum_cases: NotNegative = 0
     strict: bool = False
 
     def __post_init__(self) -> None:
-        check_rule(self)
-        check_number("AbsoluteRule.bar", self.bar)
+        check_fields(self)
 
     @property
     def with_certainty(self) -> "AbsoluteRule":
@@ -116,23 +114,16 @@ class RelativeRule:
     """
 
     direction: Direction
-    factor: float | None = None
+    factor: Positive | None = None
     difference: float | None = None
     center: Center = "cases"
-    cycles: int = 1
-    minimum_cases: float = 0
+    cycles: Count = 1
+    minimum_cases: NotNegative = 0
 
     def __post_init__(self) -> None:
-        check_rule(self)
-        check_choice("RelativeRule.center", self.center, get_args(Center))
+        check_fields(self)
         if (self.factor is None) == (self.difference is None):
             raise SpecError("RelativeRule needs either factor or difference, and not both.")
-        if self.factor is not None:
-            check_number("RelativeRule.factor", self.factor)
-            if self.factor <= 0:
-                raise SpecError(f"RelativeRule.factor must be positive; got {self.factor!r}.")
-        else:
-            check_number("RelativeRule.difference", self.difference)
 
     @property
     def with_certainty(self) -> "RelativeRule":
@@ -183,16 +174,14 @@ class PercentileRule:
     [[False, False, True, False]]
     """
 
-    share: float
+    share: Probability
     direction: Direction
     ties: Ties = "award"
-    cycles: int = 1
-    minimum_cases: float = 0
+    cycles: Count = 1
+    minimum_cases: NotNegative = 0
 
     def __post_init__(self) -> None:
-        check_rule(self)
-        check_choice("PercentileRule.ties", self.ties, get_args(Ties))
-        check_share("PercentileRule.share", self.share)
+        check_fields(self)
 
     @property
     def with_certainty(self) -> "PercentileRule":
@@ -249,21 +238,14 @@ class PosteriorRule:
     """
 
     bar: float
-    probability: float
+    probability: Annotated[float, Range(low=0, high=1, inside="high")]
     direction: Direction
     prior: tuple[float, float] | None = None
-    cycles: int = 1
-    minimum_cases: float = 0
+    cycles: Count = 1
+    minimum_cases: NotNegative = 0
 
     def __post_init__(self) -> None:
-        check_rule(self)
-        check_number("PosteriorRule.bar", self.bar)
-        check_number("PosteriorRule.probability", self.probability)
-        if not 0.0 <= self.probability < 1.0:
-            hint = percent_hint(self.probability)
-            raise SpecError(
-                f"PosteriorRule.probability must lie in [0, 1); got {self.probability!r}.{hint}"
-            )
+        check_fields(self)
         if self.prior is not None:
             known_prior(*self.prior)
 
@@ -325,15 +307,14 @@ class ProportionalRule:
     2.0
     """
 
-    share: float
+    share: Probability
     direction: Direction
     prior: tuple[float, float] | None = None
-    cycles: int = 1
-    minimum_cases: float = 0
+    cycles: Count = 1
+    minimum_cases: NotNegative = 0
 
     def __post_init__(self) -> None:
-        check_rule(self)
-        check_share("ProportionalRule.share", self.share)
+        check_fields(self)
         if self.prior is not None:
             known_prior(*self.prior)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,9 @@ from outcomekpi.awards.deserved_awards import (
     awarded_direction,
     require_truth,
 )
-from outcomekpi.declare.errors import SpecError, check_choice, percent_hint
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import NotNegative, Positive, Probability
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval, summarize_draws
 from outcomekpi.model.spec import check_rate
 from outcomekpi.profiling.classification import FlagRule, discoveries
@@ -213,15 +215,15 @@ def choose_threshold(
     *,
     by: ChoiceBy,
     bar: float | None = None,
-    share: float | None = None,
+    share: Probability | None = None,
     side: Side = "better",
-    loss_mistaken: float | None = None,
-    loss_missed: float | None = None,
-    budget: float | None = None,
-    amount: float = 1.0,
-    fdr: float | None = None,
-    ppv: float | None = None,
-    assurance: float | None = None,
+    loss_mistaken: Positive | None = None,
+    loss_missed: Positive | None = None,
+    budget: NotNegative | None = None,
+    amount: Positive = 1.0,
+    fdr: Probability | None = None,
+    ppv: Probability | None = None,
+    assurance: Probability | None = None,
 ) -> ThresholdChoice:
     """Choose how certain one must be to award a doctor, and say what the choice costs.
 
@@ -269,11 +271,11 @@ def choose_threshold(
     >>> ok.choose_threshold(rates, by="losses", loss_mistaken=4, loss_missed=1).cut
     0.8
     """
+    check_arguments(choose_threshold, locals())
     direction = require_truth(rates, "choose_threshold")
-    check_choice("by", by, get_args(ChoiceBy))
-    check_choice("side", side, get_args(Side))
     losses = _check_losses(loss_mistaken, loss_missed)
-    _check_numbers(budget=budget, amount=amount, fdr=fdr, ppv=ppv, assurance=assurance)
+    if assurance is not None and ppv is None:
+        raise SpecError("assurance is about a wanted PPV; pass ppv= too.")
     if bar is not None and share is not None:
         raise SpecError("choose_threshold takes bar or share, not both.")
     wanted = awarded_direction(direction, side)
@@ -364,21 +366,4 @@ def _check_losses(mistaken: float | None, missed: float | None) -> tuple[float, 
         raise SpecError("choose_threshold needs both loss_mistaken and loss_missed, or neither.")
     if mistaken is None or missed is None:
         return None
-    for loss in (mistaken, missed):
-        if not (np.isfinite(loss) and loss > 0):
-            raise SpecError(f"Losses must be positive and finite; got {loss!r}.")
     return float(mistaken), float(missed)
-
-
-def _check_numbers(*, amount: float, **shares: float | None) -> None:
-    budget = shares.pop("budget")
-    if not (np.isfinite(amount) and amount > 0):
-        raise SpecError(f"amount must be a positive sum of money; got {amount!r}.")
-    if budget is not None and not (np.isfinite(budget) and budget >= 0):
-        raise SpecError(f"budget must be a sum of money, not negative; got {budget!r}.")
-    for name, value in shares.items():
-        if value is not None and not 0.0 < value < 1.0:
-            hint = percent_hint(value)
-            raise SpecError(f"{name} must lie strictly between 0 and 1; got {value!r}.{hint}")
-    if shares["assurance"] is not None and shares["ppv"] is None:
-        raise SpecError("assurance is about a wanted PPV; pass ppv= too.")

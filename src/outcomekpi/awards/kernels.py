@@ -1,13 +1,13 @@
 """What the award rules share: cycles pooled, edges and ties, checks of their numbers."""
 
 from numbers import Real
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.awards.rules import CycleResults
-from outcomekpi.declare.errors import SpecError, check_choice, percent_hint
+from outcomekpi.declare.errors import SpecError, percent_hint
 from outcomekpi.tables.cases import Direction
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "best_places",
     "beyond",
     "check_number",
-    "check_rule",
     "check_share",
     "enough_cases",
     "event_rates",
@@ -87,28 +86,6 @@ def beyond(
     lead = rates - bar if direction == "higher" else bar - rates
     edge = SAME * np.maximum(1.0, np.abs(bar))
     return np.asarray(lead > edge if strict else lead >= -edge)
-
-
-class HasCommonParts(Protocol):
-    """What the award rules have in common."""
-
-    @property
-    def direction(self) -> Direction: ...
-    @property
-    def cycles(self) -> int: ...
-    @property
-    def minimum_cases(self) -> float: ...
-
-
-def check_rule(rule: HasCommonParts) -> None:
-    """Raise a :class:`SpecError` unless direction, cycles and fewest cases can be used."""
-    name = type(rule).__name__
-    check_choice(f"{name}.direction", rule.direction, ("higher", "lower"))
-    if isinstance(rule.cycles, bool) or not isinstance(rule.cycles, int) or rule.cycles < 1:
-        raise SpecError(f"{name}.cycles must be a whole number from 1; got {rule.cycles!r}.")
-    check_number(f"{name}.minimum_cases", rule.minimum_cases)
-    if rule.minimum_cases < 0:
-        raise SpecError(f"{name}.minimum_cases must not be negative; got {rule.minimum_cases!r}.")
 
 
 def check_number(name: str, value: object) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from html import escape
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,8 @@ from outcomekpi.awards.deserved_awards import (
     require_truth,
 )
 from outcomekpi.awards.rules import CycleResults, Rule, apply_rule
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError, check_kind
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level, flatten_draws, summarize_draws
 from outcomekpi.model.spec import check_rate
 from outcomekpi.profiling.reliability import Reliability
@@ -333,9 +334,8 @@ def misclassify(
     >>> bool(0 < ok.misclassify(rates, rule).to_frame().loc["ppv", "mean"] < 1)
     True
     """
+    check_arguments(misclassify, locals())
     direction = require_truth(rates, "misclassify")
-    check_choice("results", results, get_args(Results))
-    check_choice("side", side, get_args(Side))
     if not np.isfinite(amount) or amount < 0:
         raise SpecError(f"amount must be a sum of money, not negative; got {amount!r}.")
     wanted = awarded_direction(direction, side)

@@ -7,7 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from outcomekpi.declare.errors import SpecError, percent_hint
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Probability
 
 __all__ = ["CutMisclassification", "both_above", "cut_misclassification"]
 
@@ -106,9 +108,9 @@ class CutMisclassification:
 def cut_misclassification(
     reliability: NDArray[np.float64] | float,
     *,
-    share: float | None = None,
+    share: Probability | None = None,
     bar: float | None = None,
-    probability: float | None = None,
+    probability: Probability | None = None,
 ) -> CutMisclassification:
     """Sensitivity, specificity, PPV and misclassified share of a cut, from the reliability alone.
 
@@ -149,6 +151,7 @@ def cut_misclassification(
     >>> round(found.ppv.item(), 2)
     0.6
     """
+    check_arguments(cut_misclassification, locals())
     values = np.atleast_1d(np.asarray(reliability, dtype=np.float64))
     _check(values, share, bar, probability)
     root = np.sqrt(values)
@@ -214,16 +217,8 @@ def _check(
         raise SpecError(f"reliability must lie in [0, 1]; got {values.tolist()!r}.")
     if (share is None) == (bar is None):
         raise SpecError("cut_misclassification needs either share or bar, and not both.")
-    if share is not None and not 0.0 < share < 1.0:
-        hint = percent_hint(share)
-        raise SpecError(f"share must lie strictly between 0 and 1; got {share!r}.{hint}")
-    if bar is not None and not np.isfinite(bar):
-        raise SpecError(f"bar must be a finite number of SDs from the mean; got {bar!r}.")
-    if probability is not None:
-        if bar is None:
-            raise SpecError("probability is about a bar; give bar, not share.")
-        if not 0.0 < probability < 1.0:
-            raise SpecError(f"probability must lie between 0 and 1; got {probability!r}.")
+    if probability is not None and bar is None:
+        raise SpecError("probability is about a bar; give bar, not share.")
 
 
 def _share(part: Array, whole: Array) -> Array:

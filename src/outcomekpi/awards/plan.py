@@ -1,6 +1,6 @@
 """Cases per doctor before an award means something: for reliability, PPV, misclassified share."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Literal
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 from outcomekpi.awards.beta_posteriors import known_prior, probability_beyond
-from outcomekpi.awards.kernels import check_number, check_share
 from outcomekpi.awards.normal_cuts import CutMisclassification, cut_misclassification
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Positive, Probability
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval
 from outcomekpi.profiling.reliability import Reliability
 from outcomekpi.tables.cases import Direction
@@ -33,11 +34,11 @@ def caseload_misclassification(
     cases: tuple[int, ...] | int,
     *,
     mean: float,
-    sd: float,
+    sd: Positive,
     direction: Direction,
-    share: float | None = None,
-    bar: float | None = None,
-    probability: float | None = None,
+    share: Probability | None = None,
+    bar: Probability | None = None,
+    probability: Probability | None = None,
 ) -> CutMisclassification:
     """Sensitivity, specificity, PPV and misclassified share of a cut, by caseload.
 
@@ -72,9 +73,9 @@ def caseload_misclassification(
     >>> found.to_frame()["ppv"].is_monotonic_increasing
     True
     """
+    check_arguments(caseload_misclassification, locals())
     numbers = np.atleast_1d(np.asarray(cases))
     _check(numbers, share, bar, probability)
-    check_choice("direction", direction, ("higher", "lower"))
     a, b = known_prior(mean, sd)
     if share is not None:
         tail = 1 - share if direction == "higher" else share
@@ -132,14 +133,8 @@ def _check(
         raise SpecError(f"cases must be whole numbers from 1; got {cases.tolist()!r}.")
     if (share is None) == (bar is None):
         raise SpecError("A cut needs either share or bar, and not both.")
-    if share is not None:
-        check_share("share", share)
-    if bar is not None:
-        check_share("bar", bar)
-    if probability is not None:
-        if bar is None:
-            raise SpecError("probability is about a bar; give bar, not share.")
-        check_share("probability", probability)
+    if probability is not None and bar is None:
+        raise SpecError("probability is about a bar; give bar, not share.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -229,14 +224,14 @@ def plan_awards(
     estimated: Reliability | None = None,
     *,
     mean: float | None = None,
-    sd: float | None = None,
-    reliability: float | Iterable[float] = (0.7, 0.8, 0.9),
-    ppv: float | Iterable[float] = (),
-    sensitivity: float | Iterable[float] = (),
-    misclassified: float | Iterable[float] = (),
-    share: float | None = None,
-    bar: float | None = None,
-    probability: float | None = None,
+    sd: Positive | None = None,
+    reliability: Probability | Sequence[Probability] = (0.7, 0.8, 0.9),
+    ppv: Probability | Sequence[Probability] = (),
+    sensitivity: Probability | Sequence[Probability] = (),
+    misclassified: Probability | Sequence[Probability] = (),
+    share: Probability | None = None,
+    bar: Probability | None = None,
+    probability: Probability | None = None,
     direction: Direction | None = None,
 ) -> AwardPlan:
     """Cases that a doctor needs before awards go to the right doctors.
@@ -280,12 +275,13 @@ def plan_awards(
     >>> plan.to_frame()["cases"].round().tolist()
     [77.0, 378.0]
     """
+    check_arguments(plan_awards, locals())
     signal, estimate, cases = _signal(estimated, mean, sd)
     wanted: dict[Goal, tuple[float, ...]] = {
-        "reliability": _values("reliability", reliability),
-        "ppv": _values("ppv", ppv),
-        "sensitivity": _values("sensitivity", sensitivity),
-        "misclassified": _values("misclassified", misclassified),
+        "reliability": _values(reliability),
+        "ppv": _values(ppv),
+        "sensitivity": _values(sensitivity),
+        "misclassified": _values(misclassified),
     }
     if not any(wanted.values()):
         raise SpecError("plan_awards needs a goal, for example reliability=0.7 or ppv=0.8.")
@@ -375,37 +371,28 @@ def _signal(
 ) -> tuple[Array, float, pd.Series | None]:
     """Signal per case: draws, estimate; and the caseloads of the present doctors."""
     if estimated is not None:
-        check_kind("estimated", estimated, Reliability, "reliability(fit)")
         if mean is not None or sd is not None:
             raise SpecError("plan_awards takes a reliability or mean and sd, not both.")
         draws = estimated.signal_per_case.to_numpy().ravel().astype(np.float64)
         return draws, float(estimated.signal_estimate), estimated.cases
     if mean is None or sd is None:
         raise SpecError("plan_awards needs reliability(fit), or both mean= and sd=.")
-    check_number("mean", mean)
-    check_number("sd", sd)
     signal = 1 / sum(known_prior(mean, sd))
     return np.array([signal]), signal, None
 
 
-def _values(name: str, given: Iterable[float] | float) -> tuple[float, ...]:
-    values = (given,) if isinstance(given, int | float) else tuple(given)
-    for value in values:
-        check_share(name, value)
-    return values
+def _values(given: Sequence[float] | float) -> tuple[float, ...]:
+    return (given,) if isinstance(given, int | float) else tuple(given)
 
 
 def _check_cut(cut: _Cut, mean: float | None, sd: float | None) -> None:
     if (cut.share is None) == (cut.bar is None):
         raise SpecError("Goals about awards need either share= or bar=, and not both.")
-    if cut.direction is not None:
-        check_choice("direction", cut.direction, ("higher", "lower"))
     if cut.bar is not None:
         if mean is None or sd is None:
             raise SpecError("A bar is compared with mean= and sd= of the true rates; give them.")
         if cut.direction is None:
             raise SpecError("With a bar, say which rates are awarded: direction='higher'/'lower'.")
-        check_share("bar", cut.bar)
 
 
 def _distance(cut: _Cut, mean: float | None, sd: float | None) -> float | None:

@@ -1,7 +1,7 @@
 """Assess predicted probabilities: a fit's, or anybody's, with intervals over doctors."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,9 @@ from outcomekpi.calibration.predictions import (
 from outcomekpi.calibration.result import Calibration
 from outcomekpi.calibration.subgroups import Bands, Subgroups, read_subgroups
 from outcomekpi.declare.alignment import align
-from outcomekpi.declare.errors import CasesError, SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.declare.fields import Range, Seed
 from outcomekpi.posterior.fit import Fit
 from outcomekpi.tables.cases import Direction
 from outcomekpi.tables.columns import describe_row, read_numbers
@@ -136,8 +138,8 @@ def assess_calibration(
     clusters: Clusters = "doctor",
     thresholds: Sequence[float] | None = None,
     loess: bool = False,
-    replicates: int = 500,
-    seed: int = 20261,
+    replicates: Annotated[int, Range(low=FEWEST_REPLICATES)] = 500,
+    seed: Seed = 20261,
 ) -> Calibration:
     """How well a fit's probabilities agree with the outcomes, overall and in every subgroup.
 
@@ -186,9 +188,7 @@ def assess_calibration(
     >>> found.groups["subgroup"].unique().tolist()
     ['all', 'age', 'sex']
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
-    check_choice("prediction", prediction, get_args(Prediction))
-    check_choice("clusters", clusters, get_args(Clusters))
+    check_arguments(assess_calibration, locals())
     model, cases = fit.model, fit.cases
     if model.family not in LOGIT_FAMILIES:
         raise SpecError(
@@ -224,7 +224,7 @@ def assess_calibration(
         clusters=clusters,
         thresholds=_thresholds(thresholds, given),
         loess=loess,
-        replicates=_replicates(replicates),
+        replicates=replicates,
         seed=seed,
         provenance=fit.provenance,
     )
@@ -242,8 +242,8 @@ def assess_predictions(
     direction: Direction | None = None,
     thresholds: Sequence[float] | None = None,
     loess: bool = False,
-    replicates: int = 500,
-    seed: int = 20261,
+    replicates: Annotated[int, Range(low=FEWEST_REPLICATES)] = 500,
+    seed: Seed = 20261,
 ) -> Calibration:
     """How well anybody's predicted probabilities agree with the outcomes of doctors' cases.
 
@@ -290,11 +290,10 @@ def assess_predictions(
     >>> found.groups["cases"].tolist()
     [2000.0]
     """
+    check_arguments(assess_predictions, locals())
     probability, outcome, doctor, trials, subgroups = align(
         probability=probability, outcome=outcome, doctor=doctor, trials=trials, subgroups=subgroups
     )
-    if direction is not None:
-        check_choice("direction", direction, get_args(Direction))
     given, doctors = read_predictions(probability, outcome, doctor, trials)
     groupings = read_subgroups(subgroups, frame=None, n_rows=given.outcome.size, bands=bands)
     plan = Plan(
@@ -305,7 +304,7 @@ def assess_predictions(
         clusters="doctor" if len(doctors) > 1 else "patient",
         thresholds=_thresholds(thresholds, given),
         loess=loess,
-        replicates=_replicates(replicates),
+        replicates=replicates,
         seed=seed,
         provenance=None,
     )
@@ -321,12 +320,3 @@ def _thresholds(thresholds: Sequence[float] | None, given: Predicted) -> Array:
     if thresholds is None:
         return default_thresholds(given.mean_probability)
     return check_thresholds(np.asarray(thresholds, dtype=np.float64))
-
-
-def _replicates(replicates: int) -> int:
-    if replicates < FEWEST_REPLICATES:
-        raise SpecError(
-            f"replicates must be {FEWEST_REPLICATES} or more, for an interval to stand on; "
-            f"got {replicates}."
-        )
-    return int(replicates)

@@ -24,9 +24,10 @@ from outcomekpi.calibration.predictions import (
     affordable_draws,
     predict_draw,
 )
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
 from outcomekpi.draws.checks import CheckResult
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.model.families import conditional
 from outcomekpi.model.likelihood_model import Model
 from outcomekpi.posterior.fit import Fit
@@ -61,7 +62,7 @@ class Assessment:
     measures: Array
 
 
-def check_calibration(fit: Fit, *, level: float = DEFAULT_LEVEL) -> CheckResult:
+def check_calibration(fit: Fit, *, level: Level = DEFAULT_LEVEL) -> CheckResult:
     """Whether outcomes happen as often as predicted, overall and at every level of risk.
 
     Parameters
@@ -107,8 +108,7 @@ def check_calibration(fit: Fit, *, level: float = DEFAULT_LEVEL) -> CheckResult:
     >>> ok.check_calibration(fit).name
     'Calibration of the risk model'
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
-    check_level(level)
+    check_arguments(check_calibration, locals())
     model = fit.model
     draws = read_draws(fit.draws, at_most=affordable_draws(model.outcome.size))
     every: dict[str, list[Assessment]] = {BY_CASE_MIX: [], BY_DOCTOR: []}

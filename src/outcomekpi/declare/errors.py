@@ -7,6 +7,7 @@ from typing import Any
 __all__ = [
     "CasesError",
     "EngineError",
+    "FieldError",
     "FormulaError",
     "OutcomeKPIError",
     "OutcomeKPIWarning",
@@ -40,6 +41,29 @@ class FormulaError(OutcomeKPIError, ValueError):
 
 class SpecError(OutcomeKPIError, ValueError):
     """A model, prior, rule or option was specified in a way that cannot be used."""
+
+
+class FieldError(SpecError):
+    """A field or an argument holds what it cannot be.
+
+    Attributes
+    ----------
+    name : of the argument, or ``Record.field``
+    wanted : to follow "must"
+    found : as it is shown
+    hint : what may have been meant, or an empty string
+
+    Notes
+    -----
+    Parts, so that the command line can name its option in place of the field.
+    """
+
+    def __init__(self, name: str, wanted: str, found: str, hint: str = "") -> None:
+        super().__init__(name, wanted, found, hint)
+        self.name, self.wanted, self.found, self.hint = name, wanted, found, hint
+
+    def __str__(self) -> str:
+        return f"{self.name} must {self.wanted}; got {self.found}.{self.hint}"
 
 
 class EngineError(OutcomeKPIError, RuntimeError):
@@ -77,7 +101,7 @@ def check_choice(name: str, value: object, options: Iterable[str]) -> None:
     if value not in known:
         listed = ", ".join(repr(option) for option in known)
         hint = did_you_mean(str(value), known)
-        raise SpecError(f"{name} must be one of {listed}; got {value!r}.{hint}")
+        raise FieldError(name, f"be one of {listed}", repr(value), hint)
 
 
 def check_kind(name: str, value: object, kind: type, source: str) -> None:

@@ -1,14 +1,79 @@
-"""A knob of a synthetic hospital: a number with its meaning, unit, range, default and source."""
+"""What a number may be, said once beside its type: range, unit, meaning and source."""
 
-from dataclasses import MISSING, Field, field, fields
-from numbers import Real
-from typing import Any
+from dataclasses import MISSING, dataclass, field
+from math import inf, isfinite
+from typing import Annotated, Any
 
-import numpy as np
+__all__ = [
+    "Above",
+    "Count",
+    "Level",
+    "NotNegative",
+    "Positive",
+    "Probability",
+    "Range",
+    "Seed",
+    "Share",
+    "knob",
+]
 
-from outcomekpi.declare.errors import SpecError
 
-__all__ = ["check_knobs", "knob"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """The numbers that a field or an argument may be: ``Annotated[float, Range(low=0)]``.
+
+    Attributes
+    ----------
+    low, high : smallest and largest number
+    inside : "" both ends are allowed, "low" or "high" leaves that end out, "both" leaves out both
+    unit : of the number
+    infinite : whether infinity may be said
+    """
+
+    low: float = -inf
+    high: float = inf
+    inside: str = ""
+    unit: str = ""
+    infinite: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether a number lies in the range."""
+        above = value > self.low if self.inside in ("low", "both") else value >= self.low
+        below = value < self.high if self.inside in ("high", "both") else value <= self.high
+        return (isfinite(value) or self.infinite) and above and below
+
+    def say(self, *, whole: bool) -> str:
+        """Say what is wanted, to follow "must"."""
+        unit = f" ({self.unit})" if self.unit else ""
+        return self._say("a whole number" if whole else "a number", whole) + unit
+
+    def _say(self, number: str, whole: bool) -> str:
+        low, high = f"{self.low:g}", f"{self.high:g}"
+        at_least = f"above {low}" if self.inside in ("low", "both") else f"of at least {low}"
+        at_most = f"below {high}" if self.inside in ("high", "both") else f"at most {high}"
+        if self.low == self.high:
+            return f"be {low}"
+        if isfinite(self.low) and isfinite(self.high):
+            if self.inside not in ("", "both"):
+                return f"be {number} {at_least} and {at_most}"
+            between = f"between {low} and {high}"
+            strictly = "strictly " if self.inside else ""
+            return f"be {number} {strictly}{between}" if whole else f"lie {strictly}{between}"
+        if isfinite(self.low):
+            return f"be {number} {at_least}"
+        if isfinite(self.high):
+            return f"be {number} {at_most}"
+        return f"be {number}" if whole else "be a finite number"
+
+
+Share = Annotated[float, Range(low=0, high=1)]
+Probability = Annotated[float, Range(low=0, high=1, inside="both")]
+Level = Probability
+Above = Annotated[float, Range(low=0, high=1, inside="low")]
+Positive = Annotated[float, Range(low=0, inside="low")]
+NotNegative = Annotated[float, Range(low=0)]
+Count = Annotated[int, Range(low=1)]
+Seed = Annotated[int, Range(low=0)]
 
 
 def knob(
@@ -17,8 +82,8 @@ def knob(
     meaning: str,
     unit: str,
     source: str,
-    low: float = -np.inf,
-    high: float = np.inf,
+    low: float = -inf,
+    high: float = inf,
 ) -> Any:
     """Declare a number of a bundle together with all that the codebook says about it.
 
@@ -33,40 +98,3 @@ def knob(
     """
     kept = {"meaning": meaning, "unit": unit, "source": source, "low": low, "high": high}
     return field(default=MISSING if default is None else default, metadata=kept)
-
-
-def check_knobs(bundle: Any) -> None:
-    """Raise a :class:`SpecError` unless every knob of a bundle lies in its range.
-
-    Raises
-    ------
-    SpecError
-        Names the knob, its unit and range, and what was found.
-    """
-    for one in fields(bundle):
-        if "low" in one.metadata:
-            _check_knob(f"{type(bundle).__name__}.{one.name}", getattr(bundle, one.name), one)
-
-
-def _check_knob(name: str, value: object, declared: Field[Any]) -> None:
-    facts = declared.metadata
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise SpecError(f"{name} must be a number ({facts['unit']}); got {value!r}.")
-    whole = isinstance(declared.default, int)
-    if whole and not float(value).is_integer():
-        raise SpecError(f"{name} must be a whole number ({facts['unit']}); got {value!r}.")
-    if not np.isfinite(float(value)) or not facts["low"] <= float(value) <= facts["high"]:
-        percent = facts["high"] == 1 and 1 < float(value) <= 100
-        hint = f" Did you mean {float(value) / 100:g}?" if percent else ""
-        raise SpecError(
-            f"{name} must {_say_range(facts['low'], facts['high'])} ({facts['unit']}); "
-            f"got {value!r}.{hint}"
-        )
-
-
-def _say_range(low: float, high: float) -> str:
-    if np.isfinite(low) and np.isfinite(high):
-        return f"lie between {low:g} and {high:g}"
-    if np.isfinite(low):
-        return f"be {low:g} or more"
-    return f"be {high:g} or less" if np.isfinite(high) else "be finite"

@@ -3,13 +3,15 @@
 import warnings
 from dataclasses import dataclass
 from html import escape
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from outcomekpi.declare.errors import CasesError, SpecError, check_choice
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.declare.fields import Count, NotNegative, Positive
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.gaming.cell_counts import (
     PERIODS,
@@ -194,10 +196,10 @@ def density_test(
     *,
     passes: Side = "below",
     strict: bool = True,
-    rounding: float | None = None,
-    heaping: float | None = None,
-    reach: int = 2,
-    window: float | None = None,
+    rounding: NotNegative | None = None,
+    heaping: NotNegative | None = None,
+    reach: Count = 2,
+    window: Positive | None = None,
 ) -> DensityTest:
     """Test whether readings were shifted across a patient-level cut-off.
 
@@ -248,9 +250,8 @@ def density_test(
     >>> bool(ok.density_test(exact.round(1), 7.0).p_value > 0.05)
     True
     """
-    check_choice("passes", passes, get_args(Side))
+    check_arguments(density_test, locals())
     readings = _check_values(values, cutoff)
-    _check_options(rounding, heaping, reach, window)
     step = find_step(readings) if rounding is None else (rounding or None)
     how = "found in the readings" if rounding is None else "as declared"
     if step is None:
@@ -414,15 +415,3 @@ def _check_values(values: ArrayLike, cutoff: float) -> Array:
             f"to {readings.max():g}. Are both in the same unit?"
         )
     return readings
-
-
-def _check_options(
-    rounding: float | None, heaping: float | None, reach: int, window: float | None
-) -> None:
-    for name, value in (("rounding", rounding), ("heaping", heaping)):
-        if value is not None and not (np.isfinite(value) and value >= 0):
-            raise SpecError(f"{name} must be a step, 0 (none) or None (find it); got {value!r}.")
-    if isinstance(reach, bool) or not isinstance(reach, int) or reach < 1:
-        raise SpecError(f"reach must be a whole number of reported values from 1; got {reach!r}.")
-    if window is not None and not (np.isfinite(window) and window > 0):
-        raise SpecError(f"window must be a positive distance; got {window!r}.")

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from html import escape
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError, SpecError, check_choice, check_kind, percent_hint
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.declare.fields import Count, Probability, Range, Seed
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.gaming.deselection_sums import CaseTable, DropSums, drop_sums, read_case_table
 from outcomekpi.model.likelihood_model import overall_rate
@@ -273,14 +275,14 @@ def _quantile(rates: Array, weight: Array, probability: float) -> float:
 def deselect(
     fitted: Fit,
     *,
-    drop: tuple[int, ...] = (1, 2, 3),
+    drop: tuple[Count, ...] = (1, 2, 3),
     worst: Worst = "outcome",
     column: str | None = None,
     rule: FlagRule | None = None,
-    award_share: float = 0.10,
+    award_share: Probability = 0.10,
     everyone: Everyone = "refit",
-    draws: int = 1000,
-    seed: int = 20261,
+    draws: Annotated[int, Range(low=100)] = 1000,
+    seed: Seed = 20261,
 ) -> Deselection:
     """Results, ranks, flags and awards after doctors drop their worst patients.
 
@@ -325,9 +327,7 @@ def deselect(
     >>> bool(found.summary().loc[("alone", 3), "places_oe"] > 0)
     True
     """
-    check_kind("fitted", fitted, Fit, "fit(cases, spec)")
-    check_choice("worst", worst, get_args(Worst))
-    check_choice("everyone", everyone, get_args(Everyone))
+    check_arguments(deselect, locals())
     rule = FlagRule() if rule is None else rule
     drops = _check_options(fitted, drop, rule, award_share, worst, column)
     table = read_case_table(fitted, _Score(worst=worst, fit=fitted, column=column))
@@ -404,18 +404,13 @@ def _check_options(
             "deselect needs to know which outcome is bad. Pass direction='higher' or "
             "direction='lower' to Cases.from_frame."
         )
-    check_kind("rule", rule, FlagRule, "FlagRule(probability=...)")
     if rule.fdr is not None:
         raise SpecError(
             "A rule with fdr flags all doctors together, not one who drops patients alone. Use "
             "FlagRule(probability=...)."
         )
-    whole = all(isinstance(k, int) and not isinstance(k, bool) and k >= 1 for k in drop)
-    if not drop or not whole or len(set(drop)) < len(drop):
+    if not drop or len(set(drop)) < len(drop):
         raise SpecError(f"drop must name different whole numbers from 1; got {drop!r}.")
-    if not 0 < award_share < 1:
-        hint = percent_hint(award_share)
-        raise SpecError(f"award_share must lie between 0 and 1; got {award_share!r}.{hint}")
     if (worst == "column") != (column is not None):
         raise SpecError(f"column goes with worst='column'; got {column!r} and {worst!r}.")
     if column is not None:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from html import escape
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -10,9 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, stdtr, stdtrit
 
 from outcomekpi.declare.alignment import align
-from outcomekpi.declare.errors import CasesError, SpecError, check_choice
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.declare.fields import Positive
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
-from outcomekpi.indicators.chance.readings import Side, check_positive, effective_bar
+from outcomekpi.indicators.chance.readings import Side, effective_bar
 from outcomekpi.tables.columns import read_numbers
 
 __all__ = ["ExceptionJump", "exception_jump"]
@@ -131,8 +132,8 @@ def exception_jump(
     strict: bool = True,
     eligible: ArrayLike | None = None,
     doctor: ArrayLike | None = None,
-    rounding: float | None = None,
-    bandwidth: float | None = None,
+    rounding: Positive | None = None,
+    bandwidth: Positive | None = None,
 ) -> ExceptionJump:
     """Jump of the exception rate where patients begin to fail the bar.
 
@@ -180,12 +181,10 @@ def exception_jump(
     >>> ok.exception_jump(reading, excepted, bar=140).to_frame().loc["jump", "lower"] > 0
     np.True_
     """
+    check_arguments(exception_jump, locals())
     values, excepted, eligible, doctor = align(
         values=values, excepted=excepted, eligible=eligible, doctor=doctor
     )
-    check_choice("passes", passes, get_args(Side))
-    check_positive("exception_jump", "rounding", rounding)
-    check_positive("exception_jump", "bandwidth", bandwidth)
     level, events, trials = _check_rows(values, excepted, eligible)
     codes = None if doctor is None else _check_doctor(doctor, level.size)
     edge = effective_bar(float(bar), rounding, strict, passes)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from html import escape
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from scipy.special import betaln, gammaln, ndtri, xlogy
 
 from outcomekpi.awards.rules import CycleResults, Rule, apply_rule
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind, percent_hint
+from outcomekpi.declare.checking import check_arguments, check_fields
+from outcomekpi.declare.errors import SpecError, check_choice, percent_hint
+from outcomekpi.declare.fields import Probability, Range
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.operating.settings import Setting
 from outcomekpi.operating.simulated_operation import draw_results, draw_true_rates
@@ -43,18 +45,13 @@ class ChangeRule:
     array([[ True, False]])
     """
 
-    by: float
+    by: Probability
     relative: bool = False
     direction: Direction = "higher"
-    cycles: int = 2
+    cycles: Annotated[int, Range(low=2, high=2)] = 2
 
     def __post_init__(self) -> None:
-        check_choice("direction", self.direction, get_args(Direction))
-        if not (np.isfinite(self.by) and 0 < self.by < 1):
-            hint = percent_hint(self.by)
-            raise SpecError(f"ChangeRule.by must lie between 0 and 1; got {self.by!r}.{hint}")
-        if self.cycles != 2:
-            raise SpecError(f"ChangeRule compares 2 cycles; got cycles={self.cycles!r}.")
+        check_fields(self)
 
     def decide(self, results: CycleResults) -> NDArray[np.bool_]:
         """Return (replicate, unit), True where the last cycle is better by enough."""
@@ -129,7 +126,7 @@ def rewards_without_effect(
     rule: Rule,
     setting: Setting,
     *,
-    worst: float = 0.25,
+    worst: Probability = 0.25,
     direction: Direction | None = None,
     instead: Rule | None = None,
     method: Method = "auto",
@@ -169,8 +166,7 @@ def rewards_without_effect(
     >>> frame[["rewarded", "worst_rewarded"]].round(2).to_numpy().tolist()
     [[0.23, 0.44], [0.08, 0.15]]
     """
-    check_kind("setting", setting, Setting, "Setting(levels=..., caseloads=...)")
-    check_choice("method", method, get_args(Method))
+    check_arguments(rewards_without_effect, locals())
     better = _direction(rule, direction)
     _check_setting(setting, worst)
     most = (max(setting.caseloads) + 1) ** 2

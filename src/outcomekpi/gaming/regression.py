@@ -5,7 +5,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
 from outcomekpi.declare.alignment import align
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Probability
 from outcomekpi.indicators.chance.runs import normal_quadrant
 
 __all__ = ["expected_regression", "improvement_by_chance", "regression_share"]
@@ -96,7 +98,7 @@ def regression_share(
 
 
 def improvement_by_chance(
-    reliability: ArrayLike, *, by: ArrayLike, sd: ArrayLike = 1.0, worst: float | None = None
+    reliability: ArrayLike, *, by: ArrayLike, sd: ArrayLike = 1.0, worst: Probability | None = None
 ) -> Array:
     """Probability of improving by at least so much when nothing truly changed.
 
@@ -124,6 +126,7 @@ def improvement_by_chance(
     ...     0.7, by=0.5, worst=0.25).round(2)
     (np.float64(0.26), np.float64(0.43))
     """
+    check_arguments(improvement_by_chance, locals())
     reliability, by, sd = align(reliability=reliability, by=by, sd=sd)
     r = _reliability(reliability)
     spread = np.sqrt(2 * (1 - r)) * np.asarray(sd, dtype=np.float64)

@@ -1,17 +1,17 @@
 """A goal of days covered by medication."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import SpecError, check_choice, percent_hint
-from outcomekpi.indicators.chance.readings import check_count
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Above, Count, Range
 from outcomekpi.indicators.goal_verdicts import (
     check_population,
-    check_start,
     check_window,
     verdicts,
 )
@@ -50,25 +50,16 @@ class CoverageGoal:
     """
 
     measure: str = "covered"
-    at_least: float = 0.80
+    at_least: Above = 0.80
     population: tuple[str, ...] = ()
     missing: MissingCover = "not covered"
-    fewest_months: int = 3
-    start: int = 0
-    window: int = 12
+    fewest_months: Count = 3
+    start: Annotated[int, Range(low=0)] = 0
+    window: Count = 12
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        if not 0 < self.at_least <= 1:
-            raise SpecError(
-                f"{name}.at_least must be a share, above 0 and at most 1; "
-                f"got {self.at_least!r}.{percent_hint(self.at_least)}"
-            )
-        check_choice("missing", self.missing, get_args(MissingCover))
-        check_start(name, self.start)
-        for field in ("fewest_months", "window"):
-            check_count(name, field, getattr(self, field))
-        check_population(name, self.population)
+        check_fields(self)
+        check_population(type(self).__name__, self.population)
 
     def __str__(self) -> str:
         months = f"months {self.start + 1} to {self.start + self.window}"

@@ -1,17 +1,17 @@
 """A goal of a fall from baseline by enough, and below a bar."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import SpecError, check_choice, percent_hint
-from outcomekpi.indicators.chance.readings import check_count, check_positive
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError, percent_hint
+from outcomekpi.declare.fields import Count, Positive, Range
 from outcomekpi.indicators.goal_verdicts import (
     check_population,
-    check_start,
     check_window,
     verdicts,
 )
@@ -58,35 +58,26 @@ class DropGoal:
     """
 
     measure: str
-    drop: float
+    drop: Positive
     relative: bool = False
-    below: float | None = None
+    below: Positive | None = None
     population: tuple[str, ...] = ()
     baseline: Baseline = "last"
-    baseline_months: int | None = None
+    baseline_months: Count | None = None
     judged: Judged = "last"
-    kept: int = 1
+    kept: Count = 1
     missing: Missing = "not assessable"
-    start: int = 0
-    window: int = 12
+    start: Annotated[int, Range(low=0)] = 0
+    window: Count = 12
 
     def __post_init__(self) -> None:
+        check_fields(self)
         name = type(self).__name__
-        check_positive(name, "drop", self.drop)
-        check_positive(name, "below", self.below)
         if self.relative and self.drop >= 1:
             raise SpecError(
                 f"{name}.drop must be a share of the baseline with relative=True; "
                 f"got {self.drop!r}.{percent_hint(self.drop)}"
             )
-        check_choice("baseline", self.baseline, get_args(Baseline))
-        check_choice("judged", self.judged, get_args(Judged))
-        check_choice("missing", self.missing, get_args(Missing))
-        check_start(name, self.start)
-        for field in ("kept", "window"):
-            check_count(name, field, getattr(self, field))
-        if self.baseline_months is not None:
-            check_count(name, "baseline_months", self.baseline_months)
         if self.judged == "mean" and self.kept > 1:
             raise SpecError("A mean is one value: judged='mean' needs kept=1.")
         check_population(name, self.population)

@@ -2,21 +2,21 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import (
     CasesError,
     OutcomeKPIWarning,
     SpecError,
-    check_choice,
     did_you_mean,
 )
-from outcomekpi.indicators.chance.readings import check_positive
-from outcomekpi.indicators.goal_verdicts import check_population, check_start, verdicts
+from outcomekpi.declare.fields import Positive, Range
+from outcomekpi.indicators.goal_verdicts import check_population, verdicts
 from outcomekpi.indicators.month_runs import SAME
 from outcomekpi.tables.patient_records import DAYS_PER_MONTH, PatientRecords
 
@@ -115,22 +115,17 @@ class NoEventGoal:
     """
 
     kind: str
-    years: float = 1.0
-    days: float | None = None
+    years: Positive = 1.0
+    days: Positive | None = None
     since: Since = "start"
     death: Death = "not reached"
     population: tuple[str, ...] = ()
-    start: int = 0
+    start: Annotated[int, Range(low=0)] = 0
     death_kind: str = "death"
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        check_positive(name, "years", self.years)
-        check_positive(name, "days", self.days)
-        check_choice("since", self.since, get_args(Since))
-        check_choice("death", self.death, get_args(Death))
-        check_start(name, self.start)
-        check_population(name, self.population)
+        check_fields(self)
+        check_population(type(self).__name__, self.population)
         if self.kind == self.death_kind:
             raise SpecError("NoEventGoal: death competes with the event; it cannot be the event.")
 

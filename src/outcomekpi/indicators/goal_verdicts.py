@@ -18,7 +18,6 @@ __all__ = [
     "check_goal",
     "check_names",
     "check_population",
-    "check_start",
     "check_window",
     "verdicts",
 ]
@@ -83,12 +82,6 @@ def check_window(name: str, start: int, window: int, records: PatientRecords) ->
             f"{name} looks at months {start + 1} to {start + window}; the records end with month "
             f"{records.months}. Shorten window, or wait."
         )
-
-
-def check_start(name: str, start: int) -> None:
-    """Raise a :class:`SpecError` unless the start is a month."""
-    if isinstance(start, bool) or not isinstance(start, int) or start < 0:
-        raise SpecError(f"{name}.start must be a whole month from 0; got {start!r}.")
 
 
 def check_population(name: str, population: object) -> None:

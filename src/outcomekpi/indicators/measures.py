@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
-from outcomekpi.declare.fields import check_knobs, knob
+from outcomekpi.declare.fields import knob
 
 __all__ = ["MEASURES", "OUTCOMES", "MeasureFacts", "MeasureTraits"]
 
@@ -161,7 +162,7 @@ class MeasureTraits:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        check_knobs(self)
+        check_fields(self)
         if not self.lowest < self.highest:
             raise SpecError(
                 "MeasureTraits.lowest must be less than highest; "

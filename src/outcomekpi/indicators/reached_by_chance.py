@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from outcomekpi.declare.errors import CasesError, SpecError, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.declare.fields import Range
 from outcomekpi.indicators.chance.runs import normal_quadrant
 from outcomekpi.indicators.drop_goals import DropGoal
 from outcomekpi.indicators.goal_verdicts import NOT_ASSESSABLE, REACHED
@@ -73,7 +76,7 @@ def reached_by_chance(
     records: PatientRecords,
     *,
     within_sd: Mapping[str, float],
-    correlation: float = 0.0,
+    correlation: Annotated[float, Range(low=-1, high=1, inside="both")] = 0.0,
 ) -> ReachedByChance:
     """Count the patients expected to reach a goal if no true level changes after baseline.
 
@@ -123,13 +126,8 @@ def reached_by_chance(
     all    16.0
     Name: expected, dtype: float64
     """
-    check_kind("records", records, PatientRecords, "PatientRecords(patients=...)")
-    judged = goal.judge(records) if isinstance(goal, DropGoal | RunGoal) else None
-    if judged is None:
-        raise SpecError(
-            f"reached_by_chance knows DropGoal and RunGoal; got {type(goal).__name__}. Simulate "
-            "the same patients without a change, and count."
-        )
+    check_arguments(reached_by_chance, locals())
+    judged = goal.judge(records)
     levels = _baseline(goal, records, judged.index, within_sd, correlation)
     chance = (
         _drop_chance(goal, levels)
@@ -171,8 +169,6 @@ def _baseline(
             f"reached_by_chance knows runs of one or two measures; got {len(measures)}."
         )
     sd = _spreads(measures, within_sd)
-    if not -1 < correlation < 1:
-        raise SpecError(f"correlation must lie strictly between -1 and 1; got {correlation!r}.")
     if isinstance(goal, DropGoal):
         if goal.judged != "last" or goal.kept > 1 or goal.baseline == "mean":
             raise SpecError(

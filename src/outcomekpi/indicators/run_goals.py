@@ -1,17 +1,17 @@
 """A goal of consecutive months below one or several bars."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import SpecError, check_choice
-from outcomekpi.indicators.chance.readings import check_count, check_positive
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, Positive, Range
 from outcomekpi.indicators.goal_verdicts import (
     check_population,
-    check_start,
     check_window,
     verdicts,
 )
@@ -53,33 +53,25 @@ class RunGoal:
     'fails'
     """
 
-    bars: tuple[tuple[str, float], ...]
-    months: int = 6
+    bars: tuple[tuple[str, Positive], ...]
+    months: Count = 6
     population: tuple[str, ...] = ()
     within: Within = "any"
     missing_month: MissingMonth = "fails"
-    readings_per_month: int = 1
+    readings_per_month: Count = 1
     readings: Readings = "mean"
-    start: int = 0
-    window: int = 12
+    start: Annotated[int, Range(low=0)] = 0
+    window: Count = 12
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
+        check_fields(self)
         if not self.bars:
             raise SpecError("RunGoal.bars must name at least one measure and its bar.")
-        for measure, bar in self.bars:
-            check_positive(name, f"bars[{measure!r}]", bar)
-        check_choice("within", self.within, get_args(Within))
-        check_choice("missing_month", self.missing_month, get_args(MissingMonth))
-        check_choice("readings", self.readings, get_args(Readings))
-        check_start(name, self.start)
-        for field in ("months", "window", "readings_per_month"):
-            check_count(name, field, getattr(self, field))
         if self.window < self.months:
             raise SpecError(
                 f"A run of {self.months} months does not fit into a window of {self.window}."
             )
-        check_population(name, self.population)
+        check_population(type(self).__name__, self.population)
 
     def __str__(self) -> str:
         bars = " and ".join(f"{name} < {bar:g}" for name, bar in self.bars)

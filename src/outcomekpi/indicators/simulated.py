@@ -1,9 +1,11 @@
 """Rules that turn a patient's course into one outcome: goal reached, or not."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import check_choice
+from outcomekpi.declare.fields import Count, Positive
 from outcomekpi.indicators.measures import MEASURES
 from outcomekpi.tables.hba1c import check_hba1c_bar, is_hba1c
 
@@ -32,19 +34,14 @@ class ReadingBelow:
 
     measure: str = "hba1c"
     below: float = 7.0
-    drop: float | None = None
-    window: int = 12
+    drop: Positive | None = None
+    window: Count = 12
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("ReadingBelow.measure", self.measure, MEASURES)
-        _check_months("ReadingBelow.window", self.window)
         if is_hba1c(self.measure):
             check_hba1c_bar("ReadingBelow.below", self.below)
-        if self.drop is not None and not self.drop > 0:
-            raise SpecError(
-                f"ReadingBelow.drop must be more than 0 (a fall); got {self.drop!r}. "
-                "None asks for no fall."
-            )
 
     def __str__(self) -> str:
         fall = "" if self.drop is None else f" and {self.drop:g} or more below month 0"
@@ -71,12 +68,11 @@ class PressureControl:
 
     sbp_below: float = 140.0
     dbp_below: float = 90.0
-    consecutive: int = 1
-    window: int = 12
+    consecutive: Count = 1
+    window: Count = 12
 
     def __post_init__(self) -> None:
-        _check_months("PressureControl.consecutive", self.consecutive)
-        _check_months("PressureControl.window", self.window)
+        check_fields(self)
 
     def __str__(self) -> str:
         target = f"blood pressure < {self.sbp_below:g}/{self.dbp_below:g}"
@@ -103,20 +99,14 @@ class AdmissionFree:
     no HF admission within 12 months (a death counts as fail)
     """
 
-    window: int = 12
+    window: Count = 12
     death: DeathReading = "fail"
 
     def __post_init__(self) -> None:
-        _check_months("AdmissionFree.window", self.window)
-        check_choice("AdmissionFree.death", self.death, get_args(DeathReading))
+        check_fields(self)
 
     def __str__(self) -> str:
         return f"no HF admission within {self.window} months (a death counts as {self.death})"
 
 
 GoalIndicator = ReadingBelow | PressureControl | AdmissionFree
-
-
-def _check_months(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SpecError(f"{name} must be a whole number of months, 1 or more; got {value!r}.")

@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 from unicodedata import normalize
 
-from outcomekpi.declare.errors import SpecError, StorageError, check_choice, did_you_mean
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError, StorageError, did_you_mean
 from outcomekpi.lineage.origins import installed_versions
 from outcomekpi.lineage.registry import Method, find_methods
 
@@ -165,8 +166,8 @@ def cite(*results: object, style: Style | None = None) -> str:
     >>> print(ok.cite(ok.rank(ok.standardize(fit)), style="text").splitlines()[0])
     The outcomekpi developers (2026). outcomekpi: outcome-based evaluation of doctors (version...
     """
+    check_arguments(cite, locals())
     chosen = style or ("bibtex" if results else "text")
-    check_choice("style", chosen, get_args(Style))
     package = CITATION_TEXT if chosen == "text" else CITATION_BIBTEX
     package = package.format(version=installed_versions().get("outcomekpi", "unknown"))
     if not results:

@@ -6,7 +6,9 @@ from math import lgamma, log, pi
 import numpy as np
 from numpy.typing import NDArray
 
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Positive
 
 __all__ = [
     "Exponential",
@@ -23,14 +25,6 @@ __all__ = [
 Array = NDArray[np.float64]
 
 
-def _require_positive(record: object, **values: float) -> None:
-    for name, value in values.items():
-        if not (np.isfinite(value) and value > 0):
-            raise SpecError(
-                f"{type(record).__name__} needs a positive, finite {name}; got {value!r}."
-            )
-
-
 @dataclass(frozen=True, slots=True)
 class Flat:
     """Improper uniform prior on the whole line."""
@@ -44,10 +38,10 @@ class Normal:
     """Normal prior; ``mean=None`` stands for the link of the observed rate (intercepts only)."""
 
     mean: float | None
-    sd: float
+    sd: Positive
 
     def __post_init__(self) -> None:
-        _require_positive(self, sd=self.sd)
+        check_fields(self)
 
     def __str__(self) -> str:
         center = "link of the observed rate" if self.mean is None else f"{self.mean:.4g}"
@@ -58,10 +52,10 @@ class Normal:
 class HalfNormal:
     """Half-normal prior of a standard deviation."""
 
-    scale: float = 1.0
+    scale: Positive = 1.0
 
     def __post_init__(self) -> None:
-        _require_positive(self, scale=self.scale)
+        check_fields(self)
 
     def log_density(self, sd: Array) -> Array:
         """Log density at ``sd`` > 0, normalized."""
@@ -79,11 +73,11 @@ class HalfNormal:
 class HalfStudentT:
     """Half-t prior of a standard deviation (Gelman 2006)."""
 
-    df: float = 3.0
-    scale: float = 1.0
+    df: Positive = 3.0
+    scale: Positive = 1.0
 
     def __post_init__(self) -> None:
-        _require_positive(self, df=self.df, scale=self.scale)
+        check_fields(self)
 
     def log_density(self, sd: Array) -> Array:
         """Log density at ``sd`` > 0, normalized."""
@@ -108,10 +102,10 @@ class HalfStudentT:
 class Exponential:
     """Exponential prior of a standard deviation (penalized complexity prior)."""
 
-    rate: float = 1.0
+    rate: Positive = 1.0
 
     def __post_init__(self) -> None:
-        _require_positive(self, rate=self.rate)
+        check_fields(self)
 
     def log_density(self, sd: Array) -> Array:
         """Log density at ``sd`` > 0, normalized."""
@@ -129,10 +123,10 @@ class Exponential:
 class Uniform:
     """Uniform prior of a standard deviation on (0, upper)."""
 
-    upper: float
+    upper: Positive
 
     def __post_init__(self) -> None:
-        _require_positive(self, upper=self.upper)
+        check_fields(self)
 
     def log_density(self, sd: Array) -> Array:
         """Log density at ``sd`` > 0: minus infinity above ``upper``."""
@@ -150,11 +144,11 @@ class Uniform:
 class GammaPrecision:
     """Gamma prior on the precision 1/sd², as in the BUGS examples."""
 
-    shape: float = 0.001
-    rate: float = 0.001
+    shape: Positive = 0.001
+    rate: Positive = 0.001
 
     def __post_init__(self) -> None:
-        _require_positive(self, shape=self.shape, rate=self.rate)
+        check_fields(self)
 
     def log_density(self, sd: Array) -> Array:
         """Log density of ``sd`` > 0, with the Jacobian 2 sd⁻³ of the precision."""
@@ -207,14 +201,6 @@ class Priors:
     dispersion: SDPrior = field(default_factory=HalfNormal)
 
     def __post_init__(self) -> None:
-        for name in ("intercept", "coefficient"):
-            if not isinstance(getattr(self, name), Normal | Flat):
-                raise SpecError(f"Priors.{name} must be Normal(...) or Flat().")
-        for name in ("sd_doctor", "sd_hospital", "sd_residual", "dispersion"):
-            if not isinstance(getattr(self, name), SDPrior):
-                raise SpecError(
-                    f"Priors.{name} must be HalfNormal, HalfStudentT, Exponential, Uniform or "
-                    f"GammaPrecision; got {getattr(self, name)!r}."
-                )
+        check_fields(self)
         if isinstance(self.coefficient, Normal) and self.coefficient.mean is None:
             raise SpecError("Priors.coefficient needs a number as its mean; got None.")

@@ -1,9 +1,10 @@
 """ModelSpec: what is adjusted for, and with which family and priors."""
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
-from outcomekpi.declare.errors import SpecError, check_choice, percent_hint
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError, percent_hint
 from outcomekpi.model.priors import Priors
 
 __all__ = ["DoctorEffects", "Family", "ModelSpec", "check_rate"]
@@ -51,16 +52,7 @@ class ModelSpec:
     priors: Priors = field(default_factory=Priors)
 
     def __post_init__(self) -> None:
-        if self.family is not None:
-            check_choice("family", self.family, get_args(Family))
-        check_choice("doctor_effects", self.doctor_effects, get_args(DoctorEffects))
-        if not isinstance(self.priors, Priors):
-            raise SpecError(f"priors must be a Priors(...); got {type(self.priors).__name__}.")
-        if self.case_mix is not None and not isinstance(self.case_mix, str):
-            raise SpecError(
-                "case_mix must be a formula as text, such as 'age + sex'; "
-                f"got {type(self.case_mix).__name__}."
-            )
+        check_fields(self)
 
 
 def check_rate(name: str, rate: float, family: Family) -> None:

@@ -1,8 +1,9 @@
 """Awards tried on made-up doctors: the table by caseload and reliability."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,9 @@ from scipy.special import ndtri
 
 from outcomekpi.awards.beta_posteriors import known_prior
 from outcomekpi.awards.rules import Rule, rule_cycles
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, NotNegative, Range, Seed, Share
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.operating.operating import (
     OperatingCharacteristics,
@@ -97,13 +100,13 @@ class AwardScenarios:
 def tabulate_awards(
     rule: Rule,
     *,
-    mean: float,
-    sd: float | Iterable[float],
-    cases: int | Iterable[int],
-    n_doctors: int = 50,
-    amount: float = 1.0,
-    replicates: int = 2000,
-    seed: int = 20261,
+    mean: Share,
+    sd: NotNegative | Sequence[NotNegative],
+    cases: Count | Sequence[Count],
+    n_doctors: Count = 50,
+    amount: NotNegative = 1.0,
+    replicates: Annotated[int, Range(low=2)] = 2000,
+    seed: Seed = 20261,
 ) -> AwardScenarios:
     """Misclassified doctors and misallocated money of a rule, by caseload and reliability.
 
@@ -138,6 +141,7 @@ def tabulate_awards(
     >>> found.to_frame()["ppv"].is_monotonic_increasing
     True
     """
+    check_arguments(tabulate_awards, locals())
     spreads = (sd,) if isinstance(sd, int | float) else tuple(sd)
     caseloads = (cases,) if isinstance(cases, int) else tuple(cases)
     if not spreads:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from outcomekpi.awards.rules import CycleResults, Rule, apply_rule, rule_cycles
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.operating.exact_operation import expected_scores, why_not_exact
 from outcomekpi.operating.scores import MOMENTS, ROUNDING, quantity_parts
@@ -314,8 +315,7 @@ def operating_characteristics(
     >>> ok.operating_characteristics(rule, setting).to_frame()["fires"].round(3).tolist()
     [0.031, 0.003, 0.541, 0.944]
     """
-    check_kind("setting", setting, Setting, "Setting(levels=..., caseloads=...)")
-    check_choice("method", method, get_args(OperatingMethod))
+    check_arguments(operating_characteristics, locals())
     per_unit = _decides_about_units(rule, setting)
     reason = "" if method == "simulated" else why_not_exact(rule, setting, per_unit=per_unit) or ""
     if method == "exact" and reason:

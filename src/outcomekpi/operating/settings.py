@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any
+from numbers import Real
+from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import SpecError, percent_hint
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, NotNegative, Range, Seed, Share
 from outcomekpi.tables.columns import count_of
 
 __all__ = ["Setting"]
 
-COUNTS = {"n_units": 1, "n_cycles": 1, "n_indicators": 1, "replicates": 2, "seed": 0}
 LONGEST_HORIZON = 100
 
 
@@ -50,41 +50,36 @@ class Setting:
     6
     """
 
-    levels: tuple[float, ...]
-    caseloads: tuple[int, ...]
-    n_units: int = 1
-    n_cycles: int = 2
-    icc: float = 0.0
-    persistence: float = 1.0
-    upper: float | None = None
-    lower: float | None = None
-    n_indicators: int = 1
-    amount: float = 1.0
-    horizon: int | None = None
-    replicates: int = 10_000
-    seed: int = 20261
+    levels: tuple[Share, ...]
+    caseloads: tuple[Count, ...]
+    n_units: Count = 1
+    n_cycles: Count = 2
+    icc: Annotated[float, Range(low=0, high=1, inside="high")] = 0.0
+    persistence: Share = 1.0
+    upper: Share | None = None
+    lower: Share | None = None
+    n_indicators: Count = 1
+    amount: NotNegative = 1.0
+    horizon: Annotated[int, Range(low=1, high=LONGEST_HORIZON)] | None = None
+    replicates: Annotated[int, Range(low=2)] = 10_000
+    seed: Seed = 20261
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "levels", _levels(self.levels))
-        object.__setattr__(self, "caseloads", _caseloads(self.caseloads))
-        for name, least in COUNTS.items():
-            _check_count(name, getattr(self, name), least)
-        for name in ("icc", "persistence", "upper", "lower"):
-            value = getattr(self, name)
-            if value is not None:
-                _check_share(name, value)
-        if self.icc == 1:
-            raise SpecError("Setting.icc must be below 1: at 1 every unit has all or no events.")
+        for name in ("levels", "caseloads"):
+            if isinstance(value := getattr(self, name), Real):
+                object.__setattr__(self, name, (value,))
+        check_fields(self)
+        for name in ("levels", "caseloads"):
+            object.__setattr__(self, name, _each_once(name, getattr(self, name)))
         if self.upper is not None and self.lower is not None and self.lower >= self.upper:
             raise SpecError(
                 f"Setting.lower must be below Setting.upper; got lower={self.lower!r} and "
                 f"upper={self.upper!r}. Are they swapped?"
             )
-        amount = _number(self.amount)
-        if amount is None or amount < 0:
-            raise SpecError(f"Setting.amount must be a sum of money; got {self.amount!r}.")
-        if self.horizon is not None:
-            _check_count("horizon", self.horizon, self.n_cycles, LONGEST_HORIZON)
+        if self.horizon is not None and self.horizon < self.n_cycles:
+            raise SpecError(
+                f"Setting.horizon must be at least n_cycles, {self.n_cycles}; got {self.horizon!r}."
+            )
 
     @property
     def n_settings(self) -> int:
@@ -116,47 +111,12 @@ class Setting:
         )
 
 
-def _levels(given: Sequence[float] | NDArray[np.float64] | float) -> tuple[float, ...]:
-    levels = _sequence("levels", given)
-    for level in levels:
-        _check_share("levels", level)
-    return tuple(float(level) for level in levels)
-
-
-def _caseloads(given: Sequence[int] | NDArray[np.integer] | int) -> tuple[int, ...]:
-    caseloads = _sequence("caseloads", given)
-    for caseload in caseloads:
-        _check_count("caseloads", caseload, 1)
-    return tuple(int(caseload) for caseload in caseloads)
-
-
-def _sequence(name: str, given: object) -> list[Any]:
-    if isinstance(given, str):
-        raise SpecError(f"Setting.{name} must be numbers; got the text {given!r}.")
-    values = np.atleast_1d(np.asarray(given, dtype=object)).ravel().tolist()
+def _each_once(name: str, given: Sequence[float]) -> tuple[float, ...]:
+    """Values as plain numbers, each named once."""
+    values = tuple(np.asarray(given).tolist())
     if not values:
         raise SpecError(f"Setting.{name} must name at least one value.")
     doubled = {value for value in values if values.count(value) > 1}
     if doubled:
         raise SpecError(f"Setting.{name} must name each value once; {min(doubled)!r} is doubled.")
     return values
-
-
-def _check_share(name: str, value: object) -> None:
-    share = _number(value)
-    if share is None or not 0.0 <= share <= 1.0:
-        hint = percent_hint(share or 0.0)
-        raise SpecError(f"Setting.{name} must lie between 0 and 1; got {value!r}.{hint}")
-
-
-def _check_count(name: str, value: object, least: int, most: int | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-        raise SpecError(f"Setting.{name} must be a whole number from {least} up; got {value!r}.")
-    if most is not None and int(value) > most:
-        raise SpecError(f"Setting.{name} must be {most} at most; got {value!r}.")
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
-        return None
-    return float(value)

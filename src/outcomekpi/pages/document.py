@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import pandas as pd
 
 from outcomekpi.calibration.check import check_calibration
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.declare.fields import Level, Range
 from outcomekpi.draws.checks import CheckResult
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pages import passages
 from outcomekpi.pages.answer import write_answer
 from outcomekpi.pages.bar import Bar, name_bar
@@ -236,9 +238,9 @@ def report(
     path: str | Path,
     checks: Sequence[CheckResult] | None = None,
     title: str | None = None,
-    level: float = DEFAULT_LEVEL,
+    level: Level = DEFAULT_LEVEL,
     benchmark: float | None = None,
-    suppress_below: int | None = None,
+    suppress_below: Annotated[int, Range(low=2)] | None = None,
 ) -> Path:
     """Write one HTML file that tells a head of department what the data say about the doctors.
 
@@ -280,11 +282,11 @@ def report(
     >>> results = fit, rates, ok.rank(rates), ok.classify(rates)
     >>> ok.report(*results, path="2026-surgery.html", checks=[])  # doctest: +SKIP
     """
+    check_arguments(report, locals())
     if isinstance(fit, Evaluation) and benchmark is None:
         own = fit.flags is not fit.against_benchmark
         benchmark = fit.against_benchmark.threshold if own else None
     results = _chain(fit, rates, ranks, flags)
-    check_level(level)
     target = check_target(path)
     if suppress_below is not None and checks:
         raise SpecError(

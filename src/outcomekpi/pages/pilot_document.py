@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import check_kind
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.declare.fields import Level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pages import pilot_passages as passages
 from outcomekpi.pages.figures import draw_pictures
 from outcomekpi.pages.page import check_target, render_page, write_page
@@ -44,7 +46,7 @@ def report_pilot(
     *,
     path: str | Path,
     title: str | None = None,
-    level: float = DEFAULT_LEVEL,
+    level: Level = DEFAULT_LEVEL,
     notes: Sequence[str] = (),
     publication_note: str = "",
 ) -> Path:
@@ -87,8 +89,7 @@ def report_pilot(
     >>> effect = ok.compare_pilot(figures, ok.PublishedAggregates(direction="higher"))
     >>> ok.report_pilot(effect, path="pilot.html")  # doctest: +SKIP
     """
-    check_kind("effect", effect, PilotEffect, "compare_pilot(data, design)")
-    check_level(level)
+    check_arguments(report_pilot, locals())
     target = check_target(path)
     undone: tuple[str, ...] = ()
     if sensitivity is not None:

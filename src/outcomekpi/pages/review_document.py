@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError, check_kind
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.declare.fields import Level, Range
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.operating.operating import OperatingCharacteristics
 from outcomekpi.pages import review_passages as passages
 from outcomekpi.pages.cells import Cell, Column, Listing, PlainTable, Row, number_cell
@@ -191,8 +193,8 @@ def report_review(
     *,
     path: str | Path,
     title: str | None = None,
-    level: float = DEFAULT_LEVEL,
-    suppress_below: int | None = None,
+    level: Level = DEFAULT_LEVEL,
+    suppress_below: Annotated[int, Range(low=2)] | None = None,
 ) -> Path:
     """Write one HTML file that lets a committee defend, or change, each threshold.
 
@@ -233,8 +235,7 @@ def report_review(
     >>> review = ok.review_thresholds(history, ok.ReviewRule(reading="raw_rate"))
     >>> ok.report_review(review, path="2026-review.html")  # doctest: +SKIP
     """
-    check_kind("review", review, ThresholdReview, "review_thresholds(history, rule)")
-    check_level(level)
+    check_arguments(report_review, locals())
     target = check_target(path)
     if suppress_below is not None and operating is not None:
         raise SpecError(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.palette import BETTER, INK, NEUTRAL, WORSE, open_axes, quiet
@@ -54,6 +55,7 @@ def plot_before_after(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes
     >>> [tick.get_text() for tick in ax.get_xticklabels()]
     ['before', 'after']
     """
+    check_arguments(plot_before_after, locals())
     table = take_table(effect, "slope", COLUMNS)
     ax = open_axes(ax, width=5.6, height=4.6)
     quiet(ax, grid="y")

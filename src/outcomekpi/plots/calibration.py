@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.calibration.result import Calibration
-from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Level
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.calibration_curves import draw_curves
@@ -26,7 +28,7 @@ def plot_calibration(
     check: CheckResult | Calibration,
     *,
     subgroup: str = "all",
-    level: float = DEFAULT_LEVEL,
+    level: Level = DEFAULT_LEVEL,
     ax: "Axes | None" = None,
 ) -> "Axes":
     """Observed against predicted outcome, with the diagonal of perfect calibration.
@@ -59,6 +61,7 @@ def plot_calibration(
     >>> ok.plot_calibration(ok.assess_calibration(fit, replicates=100)).get_xlabel()
     'predicted probability'
     """
+    check_arguments(plot_calibration, locals())
     if isinstance(check, Calibration):
         ax = open_axes(ax, width=5.4, height=5.4)
         draw_curves(ax, check, subgroup, level=level)

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import open_axes, quiet
@@ -31,7 +32,7 @@ def plot_caterpillar(
     *,
     flags: Classification | None = None,
     labels: Labels = "auto",
-    level: float = DEFAULT_LEVEL,
+    level: Level = DEFAULT_LEVEL,
     ax: "Axes | None" = None,
 ) -> "Axes":
     """Doctors ordered by standardized rate, the best at the top, with intervals.
@@ -61,9 +62,7 @@ def plot_caterpillar(
     standardized rate, 95% intervals
     ← better          worse →
     """
-    check_kind("rates", rates, StandardizedRates, "standardize(fit)")
-    if flags is not None:
-        check_kind("flags", flags, Classification, "classify(rates)")
+    check_arguments(plot_caterpillar, locals())
     frame = rates.to_frame(level=level)
     frame = frame.sort_values("mean", ascending=rates.direction != "higher", kind="stable")
     flag = flags_of(flags, frame.index)

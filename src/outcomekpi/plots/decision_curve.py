@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from outcomekpi.calibration.result import Calibration
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.calibration_curves import check_few, group_looks, group_name, title_legend
 from outcomekpi.plots.fonts import apply_fonts
@@ -22,7 +23,7 @@ def plot_decision_curve(
     calibration: Calibration,
     *,
     subgroup: str = "all",
-    level: float = DEFAULT_LEVEL,
+    level: Level = DEFAULT_LEVEL,
     ax: "Axes | None" = None,
 ) -> "Axes":
     """Net benefit against the threshold: of the model, of treating all, of treating none.
@@ -54,7 +55,7 @@ def plot_decision_curve(
     >>> ok.plot_decision_curve(ok.assess_calibration(fit, replicates=100)).get_xlabel()
     'threshold: act on cases whose predicted probability is at least this'
     """
-    check_kind("calibration", calibration, Calibration, "assess_calibration(fit)")
+    check_arguments(plot_decision_curve, locals())
     check_few(calibration, subgroup)
     ax = open_axes(ax, width=6.4, height=4.4)
     quiet(ax)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import INK, open_axes, quiet
@@ -52,6 +53,7 @@ def plot_doctor_effects(
     Traceback (most recent call last):
     outcomekpi.declare.errors.SpecError: This picture needs the table 'doctor_effects', ...
     """
+    check_arguments(plot_doctor_effects, locals())
     table = take_table(effect, "doctor_effects", COLUMNS)
     main = effect.main
     higher = effect.findings.direction != "lower"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, MUTED, NEUTRAL, open_axes, quiet
@@ -48,6 +49,7 @@ def plot_event_study(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes"
     Traceback (most recent call last):
     outcomekpi.declare.errors.SpecError: This picture needs the table 'event_study', ...
     """
+    check_arguments(plot_event_study, locals())
     table = take_table(effect, "event_study", COLUMNS).sort_values("time")
     ax = open_axes(ax, width=6.8, height=4.0)
     quiet(ax, grid="y")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import apply_fonts
@@ -65,6 +66,7 @@ def plot_frontier(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
     >>> ax.get_xlabel()
     'trend without the program\n(points a year, towards the change)'
     """
+    check_arguments(plot_frontier, locals())
     table = take_table(effect, "frontier", (LEFT,))
     axes = _axes(table)
     if not axes:

@@ -6,7 +6,8 @@ from unicodedata import east_asian_width
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.palette import INK, LIMIT, MARKERS, flag_color, open_axes, quiet
 from outcomekpi.plots.rows import Labels
@@ -32,7 +33,7 @@ def plot_funnel(
     *,
     flags: Classification | None = None,
     limits: FunnelLimits | None = None,
-    levels: tuple[float, ...] = FUNNEL_LEVELS,
+    levels: tuple[Level, ...] = FUNNEL_LEVELS,
     labels: Labels = "none",
     ax: "Axes | None" = None,
 ) -> "Axes":
@@ -71,12 +72,7 @@ def plot_funnel(
     >>> ok.plot_funnel(ok.standardize(fit)).get_xlabel()
     'expected events'
     """
-    check_kind("rates", rates, StandardizedRates, "standardize(fit)")
-    if flags is not None:
-        check_kind("flags", flags, Classification, "classify(rates)")
-    if limits is not None:
-        check_kind("limits", limits, FunnelLimits, "funnel_limits(rates)")
-    check_choice("labels", labels, ("auto", "all", "flagged", "none"))
+    check_arguments(plot_funnel, locals())
     if limits is None:
         limits = funnel_limits(rates, levels=levels)
     frame, curve = limits.to_frame(), limits.curve()

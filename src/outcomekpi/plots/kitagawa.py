@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, open_axes, quiet
@@ -59,6 +60,7 @@ def plot_kitagawa(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
     >>> len(ok.plot_kitagawa(ok.compare_pilot(frame, design, draws=200)).patches)
     3
     """
+    check_arguments(plot_kitagawa, locals())
     table = take_table(effect, "kitagawa", COLUMNS)
     rows = _in_order(table)
     ax = open_axes(ax, width=6.4, height=4.0)

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.operating.award_scenarios import AwardScenarios
 from outcomekpi.operating.operating import OperatingCharacteristics
@@ -30,7 +32,7 @@ SOURCE = "operating_characteristics(rule, setting)"
 def plot_misallocation(
     operating: OperatingCharacteristics | Mapping[str, OperatingCharacteristics] | AwardScenarios,
     *,
-    level: float = DEFAULT_LEVEL,
+    level: Level = DEFAULT_LEVEL,
     ax: "Axes | None" = None,
 ) -> "Axes":
     r"""Money paid to the wrong doctors and kept from the right ones, against caseload.
@@ -64,6 +66,7 @@ def plot_misallocation(
     >>> ok.plot_misallocation(ok.operating_characteristics(rule, setting)).get_ylabel()
     'money misallocated\n(30 doctors, award of 1)'
     """
+    check_arguments(plot_misallocation, locals())
     from matplotlib.ticker import FuncFormatter
 
     if isinstance(operating, AwardScenarios):

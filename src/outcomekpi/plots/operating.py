@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.operating.operating import OperatingCharacteristics
 from outcomekpi.plots.fonts import apply_fonts
@@ -27,7 +28,7 @@ def plot_operating(
     operating: OperatingCharacteristics,
     *,
     stands_for: pd.Series | None = None,
-    level: float = DEFAULT_LEVEL,
+    level: Level = DEFAULT_LEVEL,
     ax: "Axes | None" = None,
 ) -> "Axes":
     r"""Probability that a rule fires against the true level, one curve per caseload.
@@ -61,11 +62,9 @@ def plot_operating(
     >>> ok.plot_operating(ok.operating_characteristics(rule, setting)).get_xlabel()
     'true level (events per case)\nexact'
     """
+    check_arguments(plot_operating, locals())
     from matplotlib.ticker import PercentFormatter
 
-    check_kind(
-        "operating", operating, OperatingCharacteristics, "operating_characteristics(rule, setting)"
-    )
     frame = operating.quantities_frame(level=level)
     fired = frame[frame["quantity"].isin(SIDES)]
     at = fired["level"] if stands_for is None else fired["level"].map(stands_for)

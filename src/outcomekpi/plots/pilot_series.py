@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.palette import BETTER, INK, MUTED, WORSE, open_axes, quiet
@@ -51,6 +52,7 @@ def plot_counterfactual(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Ax
     >>> ok.plot_counterfactual(effect).get_ylabel()
     'rate'
     """
+    check_arguments(plot_counterfactual, locals())
     table = take_table(effect, "counterfactual", COLUMNS)
     ax = open_axes(ax, width=6.8, height=4.2)
     quiet(ax, grid="y")

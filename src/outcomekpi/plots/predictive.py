@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.calibration import table_of
@@ -53,7 +53,7 @@ def plot_predictive(
     >>> type(ok.plot_predictive(ok.check_predictive(fit))).__name__
     'Axes'
     """
-    check_kind("check", check, CheckResult, "check_predictive(fit)")
+    check_arguments(plot_predictive, locals())
     needed = ("cases", "observed", "mean", "lower", "upper", "new_lower", "new_upper")
     table = table_of(check, needed, by="check_predictive").sort_values("mean", kind="stable")
     level = percent(table.attrs.get("level", DEFAULT_LEVEL))

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import open_axes, quiet
@@ -23,7 +24,7 @@ def plot_rank_intervals(
     *,
     flags: Classification | None = None,
     labels: Labels = "auto",
-    level: float = DEFAULT_LEVEL,
+    level: Level = DEFAULT_LEVEL,
     ax: "Axes | None" = None,
 ) -> "Axes":
     """Doctors ordered by expected rank, the best at the top, with rank intervals.
@@ -53,9 +54,7 @@ def plot_rank_intervals(
     rank, 95% intervals
     ← better          worse →
     """
-    check_kind("ranks", ranks, Ranks, "rank(rates)")
-    if flags is not None:
-        check_kind("flags", flags, Classification, "classify(rates)")
+    check_arguments(plot_rank_intervals, locals())
     from matplotlib.ticker import MaxNLocator
 
     frame = ranks.to_frame(level=level).sort_values("mean", kind="stable")

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, MUTED, NEUTRAL, open_axes, quiet
@@ -22,7 +23,7 @@ MARKS = (0.7, 0.8, 0.9)
 
 
 def plot_reliability(
-    reliability: Reliability, *, level: float = DEFAULT_LEVEL, ax: "Axes | None" = None
+    reliability: Reliability, *, level: Level = DEFAULT_LEVEL, ax: "Axes | None" = None
 ) -> "Axes":
     """Reliability of each doctor's result against his number of cases.
 
@@ -51,7 +52,7 @@ def plot_reliability(
     >>> ok.plot_reliability(ok.reliability(fit)).get_xlabel()
     'cases (log scale)'
     """
-    check_kind("reliability", reliability, Reliability, "reliability(fit)")
+    check_arguments(plot_reliability, locals())
     frame = reliability.to_frame(level=level)
     ax = open_axes(ax, width=6.4, height=4.2)
     quiet(ax)

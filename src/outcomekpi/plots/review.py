@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts, display_name
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, MUTED, NEUTRAL, WORSE, open_axes, quiet
@@ -43,7 +44,7 @@ def review_height(review: ThresholdReview) -> float:
 def plot_review(
     review: ThresholdReview,
     *,
-    level: float = DEFAULT_LEVEL,
+    level: Level = DEFAULT_LEVEL,
     observed: bool = True,
     ax: "Axes | None" = None,
 ) -> "Axes":
@@ -81,7 +82,7 @@ def plot_review(
     >>> ok.plot_review(review).get_xlabel().splitlines()[0]
     'completion: events over cases'
     """
-    check_kind("review", review, ThresholdReview, "review_thresholds(history, rule)")
+    check_arguments(plot_review, locals())
     table = review.to_frame(level=level).sort_values("mean", ascending=False, kind="stable")
     few = len(table) <= FEW_INDICATORS
     lines = _cycle_lines(review, table, level=level) if few else _pooled_lines(table)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, HOSPITAL, INK, open_axes, quiet
@@ -20,7 +21,7 @@ __all__ = ["plot_sd"]
 Array = NDArray[np.floating]
 
 
-def plot_sd(fit: Fit, *, level: float = DEFAULT_LEVEL, ax: "Axes | None" = None) -> "Axes":
+def plot_sd(fit: Fit, *, level: Level = DEFAULT_LEVEL, ax: "Axes | None" = None) -> "Axes":
     """Prior (dashed) and posterior (filled) of the SD between doctors, and between hospitals.
 
     A posterior that looks like its prior says that the data do not tell how much doctors differ.
@@ -47,7 +48,7 @@ def plot_sd(fit: Fit, *, level: float = DEFAULT_LEVEL, ax: "Axes | None" = None)
     >>> ok.plot_sd(fit).get_ylabel()
     'density'
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
+    check_arguments(plot_sd, locals())
     ax = open_axes(ax, width=6.4, height=3.8)
     quiet(ax)
     shown = [("doctor", BETTER)]

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, open_axes, quiet
@@ -31,7 +32,7 @@ def plot_shrinkage(
     rates: StandardizedRates,
     *,
     labels: Labels = "auto",
-    level: float = DEFAULT_LEVEL,
+    level: Level = DEFAULT_LEVEL,
     ax: "Axes | None" = None,
 ) -> "Axes":
     """Raw rate against standardized rate: what case mix and chance take away.
@@ -63,7 +64,7 @@ def plot_shrinkage(
     >>> type(ok.plot_shrinkage(ok.standardize(fit))).__name__
     'Axes'
     """
-    check_kind("rates", rates, StandardizedRates, "standardize(fit)")
+    check_arguments(plot_shrinkage, locals())
     frame = rates.to_frame(level=level)
     frame = frame.sort_values("mean", ascending=rates.direction != "higher", kind="stable")
     few = len(frame) <= FEW

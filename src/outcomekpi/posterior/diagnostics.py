@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.posterior.fit import Fit
 
@@ -59,7 +59,7 @@ def check_sampling(fit: Fit) -> CheckResult:
     >>> check_sampling(fit).passed
     True
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
+    check_arguments(check_sampling, locals())
     rules = _nuts_rules(fit) if fit.engine == "nuts" else _quadrature_rules(fit)
     numbers = {
         name: float(value) for name, value in fit.diagnostics.items() if not isinstance(value, str)

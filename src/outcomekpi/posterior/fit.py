@@ -4,19 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from time import perf_counter
-from typing import Literal, get_args
+from typing import Annotated, Literal
 from warnings import warn
 
 import pandas as pd
 import xarray as xr
 
-from outcomekpi.declare.errors import (
-    EngineError,
-    OutcomeKPIWarning,
-    SpecError,
-    check_choice,
-    check_kind,
-)
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import EngineError, OutcomeKPIWarning
+from outcomekpi.declare.fields import Range, Seed
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, summarize_draws
 from outcomekpi.engine.draws_tree import PosteriorSamples, assemble_draws
 from outcomekpi.lineage.origins import Provenance, record_provenance
@@ -100,8 +96,8 @@ def fit(
     spec: ModelSpec,
     *,
     engine: Engine = "quadrature",
-    draws: int = 2000,
-    seed: int = 20261,
+    draws: Annotated[int, Range(low=_FEWEST_DRAWS)] = 2000,
+    seed: Seed = 20261,
 ) -> Fit:
     """Posterior of every doctor's effect and of every parameter of the model.
 
@@ -138,13 +134,7 @@ def fit(
     >>> ok.fit(cases, ok.ModelSpec(case_mix="age + sex"), seed=1).engine
     'quadrature'
     """
-    check_kind("cases", cases, Cases, "Cases.from_frame(...)")
-    check_kind("spec", spec, ModelSpec, "ModelSpec(case_mix=...)")
-    check_choice("engine", engine, get_args(Engine))
-    if isinstance(draws, bool) or not isinstance(draws, int) or draws < _FEWEST_DRAWS:
-        raise SpecError(f"draws must be a whole number of at least {_FEWEST_DRAWS}; got {draws!r}.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise SpecError(f"seed must be a whole number, 0 or more; got {seed!r}.")
+    check_arguments(fit, locals())
     began = perf_counter()
     design, cases = build_design(cases, spec)
     model = build_model(cases, spec, design)

@@ -1,13 +1,14 @@
 """Pointwise log likelihood of a fit, for cross-validation by ArviZ."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
 
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
 from outcomekpi.engine.pymc_model import STUDENT_T_DF
 from outcomekpi.model.families import Conditional, conditional, log_density
 from outcomekpi.model.likelihood_model import Model
@@ -62,8 +63,7 @@ def pointwise_log_likelihood(fit: Fit, *, by: LeftOut = "case") -> xr.DataTree:
     >>> tree["log_likelihood"]["outcome"].sizes["case"]
     1500
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
-    check_choice("by", by, get_args(LeftOut))
+    check_arguments(pointwise_log_likelihood, locals())
     model, draws = fit.model, read_draws(fit.draws)
     units = model.outcome.size if by == "case" else model.n_doctors
     if units * draws.n_samples > MOST_VALUES:

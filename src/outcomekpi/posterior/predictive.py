@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level, Seed
 from outcomekpi.draws.checks import CheckResult
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.engine.pymc_model import STUDENT_T_DF
 from outcomekpi.model.families import conditional, draw_outcomes
 from outcomekpi.model.likelihood_model import Model
@@ -24,7 +25,7 @@ BY_CHANCE = 0.99
 """A check fails where more doctors lie outside than this share of fitting models would show."""
 
 
-def check_predictive(fit: Fit, *, seed: int = 20261, level: float = DEFAULT_LEVEL) -> CheckResult:
+def check_predictive(fit: Fit, *, seed: Seed = 20261, level: Level = DEFAULT_LEVEL) -> CheckResult:
     """Whether the model, run again, would give each doctor outcomes like those he had.
 
     Parameters
@@ -62,7 +63,7 @@ def check_predictive(fit: Fit, *, seed: int = 20261, level: float = DEFAULT_LEVE
     >>> len(ok.check_predictive(fit).table[["observed", "lower", "upper"]])
     40
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
+    check_arguments(check_predictive, locals())
     from scipy.stats import binom
 
     model = fit.model
@@ -70,7 +71,6 @@ def check_predictive(fit: Fit, *, seed: int = 20261, level: float = DEFAULT_LEVE
     draws = read_draws(fit.draws, at_most=wanted)
     own, new = replicate_doctors(model, draws, np.random.default_rng(seed))
     observed = np.bincount(model.doctor_code, model.outcome, model.n_doctors)
-    check_level(level)
     tails = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
     lower, upper = np.quantile(own, tails, axis=1, method="weibull")
     new_lower, new_upper = np.quantile(new, tails, axis=1, method="weibull")

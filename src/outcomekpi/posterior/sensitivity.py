@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Count
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import flatten_draws
 from outcomekpi.model.likelihood_model import Model
@@ -24,7 +25,7 @@ FLAG_PROBABILITY = 0.95
 BLOCK_VALUES = 4_000_000
 
 
-def check_prior_sensitivity(fit: Fit, *, draws: int | None = None) -> CheckResult:
+def check_prior_sensitivity(fit: Fit, *, draws: Count | None = None) -> CheckResult:
     """How far the doctors' results move when the prior of the SDs is halved and doubled.
 
     Parameters
@@ -53,7 +54,7 @@ def check_prior_sensitivity(fit: Fit, *, draws: int | None = None) -> CheckResul
     >>> ok.check_prior_sensitivity(fit, draws=400).name
     "Sensitivity to the prior of the doctors' spread"
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
+    check_arguments(check_prior_sensitivity, locals())
     posterior = fit.draws["posterior"].to_dataset()
     hospitals = posterior.get("hospital_effect")
     base = _summarize(

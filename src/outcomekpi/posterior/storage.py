@@ -9,7 +9,8 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import xarray as xr
 
-from outcomekpi.declare.errors import StorageError, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import StorageError
 from outcomekpi.posterior.file_layout import FORMAT, FORMAT_VERSION, fit_to_tree, tree_to_fit
 from outcomekpi.posterior.fit import Fit
 from outcomekpi.tables.files import replacing
@@ -96,7 +97,7 @@ def save_fit(fit: Fit, path: str | Path) -> Path:
     ...     ok.load_fit(ok.save_fit(fit, pathlib.Path(folder) / "surgery.nc")).engine
     'quadrature'
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
+    check_arguments(save_fit, locals())
     target = Path(path)
     if not target.parent.is_dir():
         raise StorageError(

@@ -6,7 +6,9 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import SpecError, check_kind, percent_hint
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Probability
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval
 from outcomekpi.profiling.reliability import Reliability
 
@@ -66,7 +68,7 @@ class CaseloadPlan:
 
 
 def plan_caseload(
-    reliability: Reliability, *, targets: tuple[float, ...] = (0.7, 0.8, 0.9)
+    reliability: Reliability, *, targets: tuple[Probability, ...] = (0.7, 0.8, 0.9)
 ) -> CaseloadPlan:
     """Cases that a doctor needs for his result to reach given reliabilities.
 
@@ -92,11 +94,7 @@ def plan_caseload(
     >>> ok.plan_caseload(ok.reliability(fit)).to_frame()["cases"].is_monotonic_increasing
     True
     """
-    check_kind("reliability", reliability, Reliability, "reliability(fit)")
+    check_arguments(plan_caseload, locals())
     if not targets:
         raise SpecError("targets must name at least one reliability, for example (0.7, 0.8).")
-    for target in targets:
-        if not 0 < target < 1:
-            hint = percent_hint(target)
-            raise SpecError(f"targets must lie between 0 and 1; got {target!r}.{hint}")
     return CaseloadPlan(targets=tuple(targets), reliability=reliability)

@@ -1,15 +1,16 @@
 """Flags: which doctors lie beyond a threshold, with how much certainty."""
 
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from html import escape
-from numbers import Real
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import OutcomeKPIWarning, SpecError, check_kind
+from outcomekpi.declare.checking import check_arguments, check_fields
+from outcomekpi.declare.errors import OutcomeKPIWarning, SpecError
+from outcomekpi.declare.fields import Positive, Probability
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, summarize_draws
 from outcomekpi.draws.memory import remembered
 from outcomekpi.model.spec import check_rate
@@ -46,30 +47,18 @@ class FlagRule:
     """
 
     threshold: float | None = None
-    probability: float = 0.95
-    loss_false_flag: float | None = None
-    loss_missed: float | None = None
-    fdr: float | None = None
+    probability: Probability = 0.95
+    loss_false_flag: Positive | None = None
+    loss_missed: Positive | None = None
+    fdr: Probability | None = None
 
     def __post_init__(self) -> None:
-        _check_numbers(self)
-        if not 0.0 < self.probability < 1.0:
-            raise SpecError(
-                f"FlagRule.probability must lie between 0 and 1; got {self.probability!r}."
-            )
-        if self.threshold is not None and not np.isfinite(self.threshold):
-            raise SpecError(f"FlagRule.threshold must be a finite rate; got {self.threshold!r}.")
+        check_fields(self)
         losses = (self.loss_false_flag, self.loss_missed)
         if (losses[0] is None) != (losses[1] is None):
             raise SpecError("FlagRule needs both loss_false_flag and loss_missed, or neither.")
-        for loss in losses:
-            if loss is not None and not (np.isfinite(loss) and loss > 0):
-                raise SpecError(f"Losses must be positive and finite; got {loss!r}.")
-        if self.fdr is not None:
-            if losses[0] is not None:
-                raise SpecError("FlagRule takes losses or fdr, not both.")
-            if not 0.0 < self.fdr < 1.0:
-                raise SpecError(f"FlagRule.fdr must lie between 0 and 1; got {self.fdr!r}.")
+        if self.fdr is not None and losses[0] is not None:
+            raise SpecError("FlagRule takes losses or fdr, not both.")
 
     @property
     def required_probability(self) -> float:
@@ -83,13 +72,6 @@ class FlagRule:
         if self.fdr is not None:
             return f"beyond {against}, expected share of wrong flags <= {self.fdr:g}"
         return f"P(beyond {against}) > {self.required_probability:g}"
-
-
-def _check_numbers(rule: FlagRule) -> None:
-    for field in fields(rule):
-        value = getattr(rule, field.name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, Real)):
-            raise SpecError(f"FlagRule.{field.name} must be a number; got {value!r}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
@@ -189,9 +171,9 @@ def classify(rates: StandardizedRates, rule: FlagRule | None = None) -> Classifi
     >>> set(flags.flag) <= {"worse", "better", ""}
     True
     """
+    check_arguments(classify, locals())
     direction = require_direction(rates, "classify")
     rule = FlagRule() if rule is None else rule
-    check_kind("rule", rule, FlagRule, "FlagRule(probability=...)")
     if rates.measure == "O/E":
         warnings.warn(
             "Flags from O/E take the observed events as certain, so that their probabilities are "

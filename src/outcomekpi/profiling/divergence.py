@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, Seed
 from outcomekpi.draws.intervals import flatten_draws
 from outcomekpi.engine.draws_tree import PosteriorSamples
 from outcomekpi.lineage.origins import Provenance
@@ -92,7 +94,7 @@ class Divergence:
 
 
 def divergence_test(
-    fit: Fit, *, method: DivergenceMethod = "importance", draws: int = 2000, seed: int = 20261
+    fit: Fit, *, method: DivergenceMethod = "importance", draws: Count = 2000, seed: Seed = 20261
 ) -> Divergence:
     """Probability that the model of the other doctors predicts events as far out as his.
 
@@ -131,8 +133,7 @@ def divergence_test(
     >>> bool(ok.divergence_test(fit).to_frame()["p_cross"].between(0, 1).all())
     True
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
-    check_choice("method", method, ("importance", "refit"))
+    check_arguments(divergence_test, locals())
     _check(fit, method)
     predictor, keep = _thinned(read_predictor(fit))
     residual = _residual(fit, keep)

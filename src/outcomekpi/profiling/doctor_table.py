@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.classification import Classification
@@ -46,7 +48,7 @@ def doctor_table(
     ranks: Ranks,
     flags: Classification,
     *,
-    level: float = DEFAULT_LEVEL,
+    level: Level = DEFAULT_LEVEL,
     reliabilities: Reliability | None = None,
 ) -> pd.DataFrame:
     """Everything about each doctor, from one set of draws.
@@ -79,12 +81,7 @@ def doctor_table(
     >>> ok.doctor_table(fit, rates, ok.rank(rates), ok.classify(rates)).shape[1]
     22
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
-    check_kind("rates", rates, StandardizedRates, "standardize(fit)")
-    check_kind("ranks", ranks, Ranks, "rank(rates)")
-    check_kind("flags", flags, Classification, "classify(rates)")
-    if reliabilities is not None:
-        check_kind("reliabilities", reliabilities, Reliability, "reliability(fit)")
+    check_arguments(doctor_table, locals())
     index = rates.cases.index
     _check_same_doctors(index, ranks, flags, fit)
     if reliabilities is None:

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from html import escape
-from typing import get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri_exp
 
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.case_means import case_means
@@ -119,8 +119,7 @@ def exact_test(
     >>> bool(ok.exact_test(fit).to_frame()["p_value"].between(0, 1).all())
     True
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
-    check_choice("average_doctor", average_doctor, get_args(AverageDoctor))
+    check_arguments(exact_test, locals())
     family = fit.model.family
     if family == "negative_binomial":
         raise SpecError("exact_test has no law for negative binomial counts. Use classify.")

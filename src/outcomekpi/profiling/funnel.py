@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from html import escape
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.alignment import align
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.fields import Level, Range
 from outcomekpi.draws.intervals import check_level, flatten_draws
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.funnel_quantiles import LimitRule, limits_at, tails_at
@@ -191,13 +193,13 @@ class FunnelLimits:
 def funnel_limits(
     rates: StandardizedRates,
     *,
-    levels: tuple[float, ...] = FUNNEL_LEVELS,
+    levels: tuple[Level, ...] = FUNNEL_LEVELS,
     distribution: Distribution | None = None,
     method: Literal["exact", "normal"] = "exact",
     overdispersion: Overdispersion = "none",
     transform: Transform = "log",
     outliers: Outliers = "winsorize",
-    outlier_share: float = 0.1,
+    outlier_share: Annotated[float, Range(low=0, high=0.5, inside="high")] = 0.1,
 ) -> FunnelLimits:
     """Limits within which observed outcomes stay by chance, for each doctor and each level.
 
@@ -246,10 +248,9 @@ def funnel_limits(
     >>> "upper_99.8" in ok.funnel_limits(rates).to_frame()
     True
     """
-    check_kind("rates", rates, StandardizedRates, "standardize(fit)")
+    check_arguments(funnel_limits, locals())
     if distribution is None:
         distribution = _default_distribution(rates)
-    check_choice("distribution", distribution, get_args(Distribution))
     if (distribution == "normal") != (rates.family == "gaussian"):
         raise SpecError(
             f"distribution={distribution!r} does not fit the family {rates.family!r}: 'normal' "
@@ -285,12 +286,12 @@ def count_limits(
     expected: pd.Series,
     *,
     cases: pd.Series | None = None,
-    levels: tuple[float, ...] = FUNNEL_LEVELS,
+    levels: tuple[Level, ...] = FUNNEL_LEVELS,
     method: Literal["exact", "normal"] = "exact",
     overdispersion: Overdispersion = "none",
     transform: Transform = "log",
     outliers: Outliers = "winsorize",
-    outlier_share: float = 0.1,
+    outlier_share: Annotated[float, Range(low=0, high=0.5, inside="high")] = 0.1,
 ) -> FunnelLimits:
     """Limits of the ratio O/E from observed and expected events that were computed elsewhere.
 
@@ -319,6 +320,7 @@ def count_limits(
     >>> limits.to_frame()["upper_95"].round(3).tolist()
     [1.572, 1.487]
     """
+    check_arguments(count_limits, locals())
     expected, observed, cases = align(expected=expected, observed=observed, cases=cases)
     n = observed if cases is None else cases
     return _build_limits(

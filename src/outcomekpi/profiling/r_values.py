@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.draws.intervals import flatten_draws
 from outcomekpi.lineage.origins import Provenance
@@ -90,6 +91,7 @@ def r_values(rates: StandardizedRates) -> RValues:
     >>> bool(values.between(0, 1).all())
     True
     """
+    check_arguments(r_values, locals())
     direction = require_direction(rates, "r_values")
     draws = flatten_draws(rates.draws)
     n_doctors = draws.shape[0]

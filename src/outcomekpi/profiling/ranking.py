@@ -8,7 +8,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.draws.memory import remembered
 from outcomekpi.engine.threads import in_threads
@@ -86,7 +88,7 @@ class Ranks:
         return f"<p><b>{escape(repr(self))}</b></p>{table}"
 
 
-def rank(rates: StandardizedRates, *, top: int | None = None) -> Ranks:
+def rank(rates: StandardizedRates, *, top: Count | None = None) -> Ranks:
     """Posterior of each doctor's place among all doctors.
 
     Parameters
@@ -119,6 +121,7 @@ def rank(rates: StandardizedRates, *, top: int | None = None) -> Ranks:
     >>> bool(ranks.to_frame()["mean"].min() >= 1)
     True
     """
+    check_arguments(rank, locals())
     direction = require_direction(rates, "rank")
     n_doctors = rates.draws.sizes["doctor"]
     if top is None:

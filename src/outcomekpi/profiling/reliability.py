@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from html import escape
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Range, Seed
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.draws.memory import remembered
 from outcomekpi.lineage.origins import Provenance
@@ -96,8 +98,8 @@ def reliability(
     fit: Fit,
     *,
     method: ReliabilityMethod = "latent",
-    replicates: int = 400,
-    seed: int = 20261,
+    replicates: Annotated[int, Range(low=20)] = 400,
+    seed: Seed = 20261,
 ) -> Reliability:
     """Share of the variance of each doctor's result that is due to the doctor.
 
@@ -136,14 +138,11 @@ def reliability(
     >>> bool(ok.reliability(fit).estimate.between(0, 1).all())
     True
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
-    check_choice("method", method, get_args(ReliabilityMethod))
+    check_arguments(reliability, locals())
     if method == "latent":
         return _latent(fit)
     if len(fit.cases.doctors) < 3:
         raise SpecError(f"method={method!r} needs at least 3 doctors; use method='latent'.")
-    if replicates < 20:
-        raise SpecError(f"replicates must be at least 20; got {replicates!r}.")
     estimators = {
         "anova": estimate_anova,
         "beta_binomial": estimate_beta_binomial,

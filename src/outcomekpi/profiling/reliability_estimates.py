@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.declare.alignment import align
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Positive
 from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.case_means import case_means
 from outcomekpi.profiling.linear_predictor import read_predictor
@@ -115,7 +117,7 @@ def estimate_anova(fit: Fit, replicates: int, rng: np.random.Generator) -> Signa
 
 
 def fit_beta_binomial(
-    events: Array, trials: Array, *, start: tuple[float, float] | None = None
+    events: Array, trials: Array, *, start: tuple[Positive, Positive] | None = None
 ) -> tuple[float, float]:
     """Maximum-likelihood alpha and beta of events ~ beta-binomial(trials, alpha, beta).
 
@@ -140,6 +142,7 @@ def fit_beta_binomial(
     >>> [round(x, 1) for x in ok.fit_beta_binomial(events, trials)]
     [1.1, 1.3]
     """
+    check_arguments(fit_beta_binomial, locals())
     events, trials = align(events=events, trials=trials)
     from scipy.optimize import minimize
     from scipy.special import betaln, digamma

@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from html import escape
 from itertools import combinations, permutations
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from outcomekpi.declare.errors import EngineError, SpecError, check_choice
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import EngineError, SpecError
+from outcomekpi.declare.fields import Probability, Range
 from outcomekpi.draws.intervals import flatten_draws
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.ranking import rank_draws
@@ -285,8 +287,8 @@ class ReportCard:
 def report_card(
     rates: StandardizedRates,
     *,
-    certainty: float = 0.8,
-    max_discordance: float | None = None,
+    certainty: Annotated[float, Range(low=0.5, high=1, inside="high")] = 0.8,
+    max_discordance: Probability | None = None,
     method: GradingMethod = "auto",
 ) -> ReportCard:
     """Grades that weigh every pair they order correctly against every pair they order wrongly.
@@ -330,8 +332,8 @@ def report_card(
     >>> int(card.grade.min())
     1
     """
+    check_arguments(report_card, locals())
     direction = require_direction(rates, "report_card")
-    check_choice("method", method, ("auto", "exact", "ordered"))
     n_doctors = rates.draws.sizes["doctor"]
     _check(certainty, max_discordance, n_doctors)
     chosen = method
@@ -363,10 +365,6 @@ def report_card(
 
 
 def _check(certainty: float, max_discordance: float | None, n_doctors: int) -> None:
-    if not 0.5 <= certainty < 1:
-        raise SpecError(f"certainty must lie in [0.5, 1); got {certainty!r}.")
-    if max_discordance is not None and not 0 < max_discordance < 1:
-        raise SpecError(f"max_discordance must lie between 0 and 1; got {max_discordance!r}.")
     if n_doctors < 2:
         raise SpecError("A report card needs at least two doctors.")
 

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from html import escape
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError, check_choice, check_kind
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.draws.memory import remembered
@@ -231,10 +232,7 @@ def standardize(
     >>> list(rates.to_frame().columns[-3:])
     ['mean', 'lower', 'upper']
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
-    check_choice("measure", measure, get_args(Measure))
-    check_choice("average_doctor", average_doctor, get_args(AverageDoctor))
-    check_choice("hospital", hospital, get_args(HospitalComparison))
+    check_arguments(standardize, locals())
     predictor = read_predictor(fit, comparison=hospital)
     sums = sum_over_cases(predictor, average_doctor=average_doctor)
     observed, cases, exposure = _totals(fit)

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Probability
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.ranking import rank_draws
@@ -69,7 +71,7 @@ def misclassify_tiers(
     rates: StandardizedRates,
     *,
     cuts: tuple[float, ...] | None = None,
-    shares: tuple[float, ...] | None = None,
+    shares: tuple[Probability, ...] | None = None,
     assigned: pd.Series | None = None,
 ) -> TierMisclassification:
     """Posterior share of doctors who are in the wrong tier.
@@ -102,6 +104,7 @@ def misclassify_tiers(
     >>> bool(0 <= ok.misclassify_tiers(rates, shares=(.25, .5, .25)).wrong_share.mean() <= 1)
     True
     """
+    check_arguments(misclassify_tiers, locals())
     lower_is_better = require_direction(rates, "misclassify_tiers") == "lower"
     if (cuts is None) == (shares is None):
         raise SpecError("misclassify_tiers needs either cuts or shares.")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.model.spec import Family
@@ -111,7 +111,7 @@ def describe_variation(fit: Fit) -> Variation:
     >>> bool((ok.describe_variation(fit).draws["median_odds_ratio_doctor"] >= 1).all())
     True
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
+    check_arguments(describe_variation, locals())
     posterior = posterior_of(fit)
 
     def draws(name: str) -> NDArray[np.float64]:

@@ -1,13 +1,16 @@
 """Achievable Benchmark of Care: the pooled rate of the best who treat a tenth of the patients."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from outcomekpi.awards.rules import CycleResults
 from outcomekpi.declare.alignment import align
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import CasesError, check_choice
+from outcomekpi.declare.fields import Probability, Range
 from outcomekpi.programs.bars import Floats, as_counts, check_share
 from outcomekpi.tables.cases import Direction
 
@@ -124,13 +127,12 @@ class AbcRule:
     direction : "higher" or "lower" is better
     """
 
-    share: float = 0.10
-    minimum_cases: int = 1
+    share: Probability = 0.10
+    minimum_cases: Annotated[int, Range(low=0)] = 1
     direction: Direction = "higher"
 
     def __post_init__(self) -> None:
-        check_share("AbcRule.share", self.share)
-        check_choice("AbcRule.direction", self.direction, ("higher", "lower"))
+        check_fields(self)
 
     @property
     def cycles(self) -> int:

@@ -1,14 +1,16 @@
 """Merit-based Incentive Payment System: points by decile, and measures that are topped out."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from outcomekpi.awards.rules import CycleResults
 from outcomekpi.declare.alignment import align
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.fields import Count, Probability, Range
 from outcomekpi.programs.bars import (
     Floats,
     Scale,
@@ -318,11 +320,12 @@ class MipsRule:
     """
 
     cuts: tuple[float, ...]
-    topped_out_years: int = 0
-    minimum_cases: int = 20
+    topped_out_years: Annotated[int, Range(low=0)] = 0
+    minimum_cases: Annotated[int, Range(low=0)] = 20
     direction: Direction = "higher"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         mips_points(0.0, cuts=self.cuts, direction=self.direction)
 
     @property
@@ -357,14 +360,12 @@ class ToppedOutRule:
     """
 
     kind: Literal["process", "other"] = "process"
-    median_bar: float = 0.95
-    cycles: int = 2
-    minimum_reporters: int = 20
+    median_bar: Probability = 0.95
+    cycles: Count = 2
+    minimum_reporters: Count = 20
 
     def __post_init__(self) -> None:
-        check_choice("ToppedOutRule.kind", self.kind, ("process", "other"))
-        check_share("ToppedOutRule.median_bar", self.median_bar)
-        check_minimum("ToppedOutRule.cycles", self.cycles, 1)
+        check_fields(self)
 
     def decide(self, results: CycleResults) -> NDArray[np.bool_]:
         """Say in which replicates the indicator is topped out, (replicate,)."""

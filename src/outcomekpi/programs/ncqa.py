@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from outcomekpi.awards.rules import CycleResults
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import CasesError, SpecError, check_choice
+from outcomekpi.declare.fields import Range
 from outcomekpi.programs.bars import (
     DECIMALS,
     Floats,
     as_scores,
-    check_minimum,
     check_units,
     last_cycle,
     whole_steps,
@@ -198,15 +200,15 @@ class NcqaRule:
     direction : "higher" or "lower" is better
     """
 
-    rating: int = 5
+    rating: Annotated[int, Range(low=2)] = 5
     cuts: tuple[float, ...] | None = None
-    minimum_cases: int = 1
+    minimum_cases: Annotated[int, Range(low=0)] = 1
     direction: Direction = "higher"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         bars = len(LEVELS) if self.cuts is None else len(self.cuts)
-        check_minimum("NcqaRule.minimum_cases", self.minimum_cases, 0)
-        if not 2 <= self.rating <= bars + 1:
+        if self.rating > bars + 1:
             raise SpecError(f"NcqaRule.rating must be from 2 to {bars + 1}; got {self.rating!r}.")
         if self.cuts is not None:
             ncqa_rating([0.0], cuts=self.cuts)

@@ -1,13 +1,16 @@
 """NHS Quality and Outcomes Framework: points on a slope between two thresholds, then pounds."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from outcomekpi.awards.rules import CycleResults
 from outcomekpi.declare.alignment import align
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.declare.fields import Range
 from outcomekpi.programs.bars import (
     Floats,
     as_counts,
@@ -189,10 +192,10 @@ class QofRule:
 
     lower_threshold: float = 0.35
     upper_threshold: float = 0.75
-    minimum_cases: int = 1
+    minimum_cases: Annotated[int, Range(low=0)] = 1
 
     def __post_init__(self) -> None:
-        check_minimum("QofRule.minimum_cases", self.minimum_cases, 0)
+        check_fields(self)
         qof_points(0.0, lower_threshold=self.lower_threshold, upper_threshold=self.upper_threshold)
 
     @property

@@ -9,13 +9,14 @@ from scipy.special import gammaincc, gammaincinv
 
 from outcomekpi.awards.rules import CycleResults
 from outcomekpi.declare.alignment import align
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, Probability
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.programs.bars import (
     Floats,
     as_counts,
     check_cycles,
-    check_minimum,
     check_share,
 )
 
@@ -276,16 +277,15 @@ class SrtrRule:
     cycles : latest cycles that are added up
     """
 
-    expected_rate: float
+    expected_rate: Probability
     raised: float = 1.2
     raised_probability: float = 0.75
     extreme: float = 2.5
     extreme_probability: float = 0.10
-    cycles: int = 1
+    cycles: Count = 1
 
     def __post_init__(self) -> None:
-        check_share("SrtrRule.expected_rate", self.expected_rate)
-        check_minimum("SrtrRule.cycles", self.cycles, 1)
+        check_fields(self)
         self._flag(0.0, 1.0)
 
     def decide(self, results: CycleResults) -> NDArray[np.bool_]:

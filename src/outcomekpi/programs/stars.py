@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from html import escape
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from outcomekpi.awards.rules import CycleResults
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.fields import Range
 from outcomekpi.programs.bars import (
     Floats,
     Scale,
@@ -242,13 +245,14 @@ class StarRule:
     """
 
     cuts: tuple[float, ...]
-    stars: int = 4
-    minimum_cases: int = 1
+    stars: Annotated[int, Range(low=2)] = 4
+    minimum_cases: Annotated[int, Range(low=0)] = 1
     direction: Direction = "higher"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         star_ratings(0.0, cuts=self.cuts, direction=self.direction)
-        if not 2 <= self.stars <= len(self.cuts) + 1:
+        if self.stars > len(self.cuts) + 1:
             raise SpecError(
                 f"StarRule.stars must be from 2 to {len(self.cuts) + 1}; got {self.stars!r}."
             )

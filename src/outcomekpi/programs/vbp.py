@@ -1,20 +1,22 @@
 """Hospital Value-Based Purchasing: points for achievement or improvement, whichever is more."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from outcomekpi.awards.rules import CycleResults
 from outcomekpi.declare.alignment import align
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import check_choice
+from outcomekpi.declare.fields import Range
 from outcomekpi.programs.bars import (
     Floats,
     Scale,
     as_counts,
     as_scores,
     check_bars,
-    check_minimum,
     check_share,
     check_units,
     last_cycle,
@@ -331,11 +333,11 @@ class VbpRule:
     threshold: float
     benchmark: float
     improvement: bool = True
-    minimum_cases: int = 25
+    minimum_cases: Annotated[int, Range(low=0)] = 25
     direction: Direction = "higher"
 
     def __post_init__(self) -> None:
-        check_minimum("VbpRule.minimum_cases", self.minimum_cases, 0)
+        check_fields(self)
         _bars(self.threshold, self.benchmark, self.direction, "fraction")
 
     @property

@@ -1,11 +1,13 @@
 """review_thresholds: the annual review of every indicator, by the rule and by the evidence."""
 
 from time import perf_counter
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Range, Seed
 from outcomekpi.lineage.origins import record_provenance
 from outcomekpi.profiling.classification import discoveries
 from outcomekpi.review.indicator_review import IndicatorReview, Verdict, review_indicator
@@ -26,8 +28,8 @@ def review_thresholds(
     rule: ReviewRule,
     *,
     judgment: ReviewJudgment | None = None,
-    draws: int = 2000,
-    seed: int = 20261,
+    draws: Annotated[int, Range(low=FEWEST_DRAWS)] = 2000,
+    seed: Seed = 20261,
 ) -> ThresholdReview:
     """Whether each indicator's bar is too easy or too hard, by the rule and by the evidence.
 
@@ -69,13 +71,8 @@ def review_thresholds(
     >>> ok.review_thresholds(history, ok.ReviewRule(reading="raw_rate")).verdicts[1]
     'too easy'
     """
-    check_kind("history", history, CycleHistory, "CycleHistory.from_frame(...)")
-    check_kind("rule", rule, ReviewRule, "ReviewRule(reading=...)")
+    check_arguments(review_thresholds, locals())
     judgment = ReviewJudgment() if judgment is None else judgment
-    check_kind("judgment", judgment, ReviewJudgment, "ReviewJudgment(...)")
-    for name, value, fewest in (("draws", draws, FEWEST_DRAWS), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < fewest:
-            raise SpecError(f"{name} must be a whole number of at least {fewest}; got {value!r}.")
     check_reading(history, rule)
     began = perf_counter()
     reviews = tuple(

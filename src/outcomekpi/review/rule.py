@@ -1,13 +1,15 @@
 """The annual review rule as written, its Bayesian companion, and what both are judged by."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincc
 
-from outcomekpi.declare.errors import SpecError, check_choice, percent_hint
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Above, Count, Positive, Probability, Range
 from outcomekpi.tables.completion import TIE, Reading, as_counts, completion_by_cycle
 from outcomekpi.tables.history_gaps import FEWEST, LARGEST_CHANGE
 
@@ -51,27 +53,21 @@ class ReviewRule:
     """
 
     reading: Reading
-    upper: float = 0.90
-    lower: float = 0.60
-    cycles: int = 2
+    upper: Positive = 0.90
+    lower: Positive = 0.60
+    cycles: Count = 2
     strict: bool = True
     cycle_length: CycleLength = "year"
-    target: float | None = None
+    target: Above | None = None
 
     def __post_init__(self) -> None:
-        check_choice("reading", self.reading, get_args(Reading))
-        check_choice("cycle_length", self.cycle_length, get_args(CycleLength))
+        check_fields(self)
         _check_bars("ReviewRule", self.upper, self.lower, self.reading)
-        _check_cycles("ReviewRule", self.cycles)
-        if not isinstance(self.strict, bool):
-            raise SpecError(f"ReviewRule.strict must be True or False; got {self.strict!r}.")
-        if self.target is not None:
-            if self.reading == "raw_rate":
-                raise SpecError(
-                    "The reading 'raw_rate' has no target: it compares events over cases with the "
-                    "bars. Leave target out, or use 'share_of_doctors' or 'mean_achievement'."
-                )
-            _check_share("ReviewRule.target", self.target)
+        if self.target is not None and self.reading == "raw_rate":
+            raise SpecError(
+                "The reading 'raw_rate' has no target: it compares events over cases with the "
+                "bars. Leave target out, or use 'share_of_doctors' or 'mean_achievement'."
+            )
 
     @property
     def pools_units(self) -> bool:
@@ -141,19 +137,14 @@ class PosteriorReviewRule:
     2
     """
 
-    upper: float = 0.90
-    lower: float = 0.60
-    cycles: int = 2
-    probability: float = 0.80
+    upper: Probability = 0.90
+    lower: Probability = 0.60
+    cycles: Count = 2
+    probability: Probability = 0.80
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check_bars("PosteriorReviewRule", self.upper, self.lower, "raw_rate")
-        _check_cycles("PosteriorReviewRule", self.cycles)
-        if not 0.0 < self.probability < 1.0:
-            raise SpecError(
-                "PosteriorReviewRule.probability must lie between 0 and 1; "
-                f"got {self.probability!r}."
-            )
 
     @property
     def pools_units(self) -> bool:
@@ -201,36 +192,21 @@ class ReviewJudgment:
     0.9
     """
 
-    loss_false_change: float = 4.0
-    loss_missed: float = 1.0
-    fdr: float | None = None
-    wanted: tuple[float, float] = (0.70, 0.85)
+    loss_false_change: Positive = 4.0
+    loss_missed: Positive = 1.0
+    fdr: Probability | None = None
+    wanted: tuple[Above, Above] = (0.70, 0.85)
     model: ReviewModel = "hierarchical"
-    drift_scale: float = 0.2
-    fewest: int = FEWEST
-    largest_change: float = LARGEST_CHANGE
+    drift_scale: Positive = 0.2
+    fewest: Count = FEWEST
+    largest_change: Annotated[float, Range(low=0, inside="low", infinite=True)] = LARGEST_CHANGE
 
     def __post_init__(self) -> None:
-        for name in ("loss_false_change", "loss_missed", "drift_scale"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value > 0):
-                raise SpecError(
-                    f"ReviewJudgment.{name} must be positive and finite; got {value!r}."
-                )
-        check_choice("model", self.model, get_args(ReviewModel))
-        if self.fdr is not None and not 0.0 < self.fdr < 1.0:
-            raise SpecError(f"ReviewJudgment.fdr must lie between 0 and 1; got {self.fdr!r}.")
+        check_fields(self)
         low, high = self.wanted
-        for end in (low, high):
-            _check_share("ReviewJudgment.wanted", end)
         if not low < high:
             raise SpecError(
                 f"ReviewJudgment.wanted must name the lower completion first; got {self.wanted!r}."
-            )
-        if self.fewest < 1 or not self.largest_change > 0:
-            raise SpecError(
-                "ReviewJudgment.fewest must be at least 1 and largest_change above 0; "
-                f"got {self.fewest!r} and {self.largest_change!r}."
             )
 
     @property
@@ -255,12 +231,6 @@ def beyond(completion: Array, rule: ReviewRule) -> NDArray[np.int8]:
     return easy.astype(np.int8) - hard.astype(np.int8)
 
 
-def _check_share(name: str, value: float) -> None:
-    if not 0.0 < value <= 1.0:
-        hint = percent_hint(value)
-        raise SpecError(f"{name} must be a share, above 0 and at most 1; got {value!r}.{hint}")
-
-
 def _check_bars(record: str, upper: float, lower: float, reading: Reading) -> None:
     ceiling = np.inf if reading == "mean_achievement" else 1.0
     for name, bar in (("upper", upper), ("lower", lower)):
@@ -277,8 +247,3 @@ def _check_bars(record: str, upper: float, lower: float, reading: Reading) -> No
             f"{record}.lower must lie below upper; got lower={lower:g} and upper={upper:g}. "
             "Are they crossed?"
         )
-
-
-def _check_cycles(record: str, cycles: int) -> None:
-    if isinstance(cycles, bool) or not isinstance(cycles, int) or cycles < 1:
-        raise SpecError(f"{record}.cycles must be a whole number from 1; got {cycles!r}.")

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError, check_choice
-from outcomekpi.declare.fields import check_knobs, knob
+from outcomekpi.declare.fields import knob
 from outcomekpi.indicators.measures import MEASURES
 
 __all__ = ["Improvement", "effect_course"]
@@ -58,7 +59,7 @@ class Improvement:
     enroll_on: str | None = None
 
     def __post_init__(self) -> None:
-        check_knobs(self)
+        check_fields(self)
         if self.enroll_on is not None:
             check_choice("Improvement.enroll_on", self.enroll_on, MEASURES)
         elif self.enroll_from != 0:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Seed
 from outcomekpi.indicators.measures import MEASURES, OUTCOMES
 from outcomekpi.lineage.origins import Provenance, record_provenance
 from outcomekpi.simulation.assignment import Assignment, assign_doctors
@@ -241,7 +242,7 @@ class Population:
         )
 
 
-def simulate_population(scenario: Scenario, *, seed: int) -> Population:
+def simulate_population(scenario: Scenario, *, seed: Seed) -> Population:
     """Draw a synthetic hospital whose truth is known.
 
     Parameters
@@ -266,9 +267,7 @@ def simulate_population(scenario: Scenario, *, seed: int) -> Population:
     >>> ok.simulate_population(ok.tertiary_hospital(), seed=20261)
     Population 'tertiary hospital': 6,000 patients of 40 doctors, 24 months, ...
     """
-    check_kind("scenario", scenario, Scenario, "ok.tertiary_hospital() or ok.Scenario(...)")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise SpecError(f"seed must be a whole number, 0 or more; got {seed!r}.")
+    check_arguments(simulate_population, locals())
     began = perf_counter()
     rngs = dict(zip(STREAMS, np.random.default_rng(seed).spawn(len(STREAMS)), strict=True))
     staff = draw_staff(scenario.doctors, rngs["doctors"])

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
 from outcomekpi.indicators.measures import MEASURES
 from outcomekpi.indicators.simulated import (
     AdmissionFree,
@@ -231,7 +232,7 @@ def tertiary_hospital(*, program: PublishedProgram = "none") -> Scenario:
     >>> tertiary_hospital()
     Scenario 'tertiary hospital': 40 doctors in 1 hospital, 150 patients each, 24 months
     """
-    check_choice("program", program, get_args(PublishedProgram))
+    check_arguments(tertiary_hospital, locals())
     return _tertiary_with_program() if program == "published" else _tertiary()
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from outcomekpi.declare.fields import check_knobs, knob
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.fields import knob
 
 __all__ = ["EventRates", "Missingness", "SmokingTraits"]
 
@@ -39,7 +40,7 @@ class SmokingTraits:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        check_knobs(self)
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ class EventRates:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        check_knobs(self)
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,4 +133,4 @@ class Missingness:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        check_knobs(self)
+        check_fields(self)

@@ -6,8 +6,9 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
-from outcomekpi.declare.fields import check_knobs, knob
+from outcomekpi.declare.fields import knob
 from outcomekpi.indicators.measures import MEASURES, MeasureTraits
 from outcomekpi.simulation.improvement import Improvement
 from outcomekpi.simulation.processes import EventRates, Missingness, SmokingTraits
@@ -235,7 +236,7 @@ class Scenario:
     improvement: Improvement = field(default_factory=Improvement)
 
     def __post_init__(self) -> None:
-        check_knobs(self)
+        check_fields(self)
         for one in fields(self):
             kind = BUNDLES.get(one.name)
             value = getattr(self, one.name)

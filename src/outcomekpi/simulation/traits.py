@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError, check_choice
-from outcomekpi.declare.fields import check_knobs, knob
+from outcomekpi.declare.fields import knob
 
 __all__ = ["DoctorTraits", "PatientTraits", "Sorting"]
 
@@ -78,7 +79,7 @@ class DoctorTraits:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        check_knobs(self)
+        check_fields(self)
         check_choice("DoctorTraits.sorted_by", self.sorted_by, get_args(Sorting))
         if self.junior_share + self.senior_share > 1:
             raise SpecError(
@@ -178,7 +179,7 @@ class PatientTraits:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        check_knobs(self)
+        check_fields(self)
         explained = self.severity_age**2 + self.severity_comorbidity**2 + self.severity_ses**2
         if explained > 1:
             raise SpecError(

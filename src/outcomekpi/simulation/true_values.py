@@ -1,13 +1,15 @@
 """What each doctor's standardized rate truly is."""
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError, SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.declare.fields import Count
 from outcomekpi.indicators.measures import MEASURES
 from outcomekpi.indicators.simulated import (
     AdmissionFree,
@@ -56,7 +58,7 @@ def indicator_cases(
     population: Population,
     indicator: GoalIndicator,
     *,
-    month: int = 12,
+    month: Count = 12,
     attribution: AttributionRule = "attending",
     missing: MissingReading = "fail",
 ) -> Cases:
@@ -96,9 +98,7 @@ def indicator_cases(
     >>> cases = ok.indicator_cases(population, ok.ReadingBelow(measure="hba1c", below=7.0))
     >>> fit = ok.fit(cases, ok.ModelSpec(case_mix="age + sex + comorbidity + ses"), draws=200)
     """
-    check_kind("population", population, Population, "ok.simulate_population(...)")
-    check_choice("attribution", attribution, get_args(AttributionRule))
-    check_choice("missing", missing, get_args(MissingReading))
+    check_arguments(indicator_cases, locals())
     check_window(population, indicator, month)
     frame = _eligible(population, indicator, month)
     if isinstance(indicator, ReadingBelow):
@@ -128,10 +128,8 @@ def indicator_cases(
 
 def check_window(population: Population, indicator: GoalIndicator, month: int) -> None:
     """Raise a :class:`SpecError` unless the months that an indicator needs were simulated."""
-    known = tuple(kind.__name__ for kind in get_args(GoalIndicator))
-    check_choice("indicator", type(indicator).__name__, known)
     last = population.scenario.months
-    if isinstance(month, bool) or not isinstance(month, int) or not 1 <= month <= last:
+    if month > last:
         raise SpecError(f"month must be a whole number from 1 to {last}; got {month!r}.")
     asked = indicator.window
     if isinstance(indicator, PressureControl) and indicator.consecutive > 1:
@@ -228,7 +226,7 @@ def true_rates(
     population: Population,
     indicator: GoalIndicator,
     *,
-    month: int = 12,
+    month: Count = 12,
     average_doctor: AverageDoctor = "population",
     hospital: HospitalShare = "within",
 ) -> pd.DataFrame:
@@ -280,9 +278,7 @@ def true_rates(
     >>> true_rates(population, ok.ReadingBelow()).columns.tolist()
     ['patients', 'expected', 'predicted', 'ratio', 'indirect', 'direct', 'quality']
     """
-    check_kind("population", population, Population, "ok.simulate_population(...)")
-    check_choice("average_doctor", average_doctor, get_args(AverageDoctor))
-    check_choice("hospital", hospital, get_args(HospitalShare))
+    check_arguments(true_rates, locals())
     check_window(population, indicator, month)
     scenario = population.scenario
     patients, doctor = _gather_patients(population, indicator)

@@ -312,7 +312,10 @@ def test_frames_say_at_each_level_which_verdict_is_wrong():
         (lambda: ConsecutiveCriterion(bar=140, cv=0.1, judged="eech"), "Did you mean 'each'"),
         (lambda: ConsecutiveCriterion(bar=np.nan, cv=0.1), "bar must be"),
         (lambda: DropCriterion(drop=5, relative=True, cv=0.1), "Did you mean 0.05"),
-        (lambda: DropCriterion(drop=-0.8, within_sd=0.3), "drop must be positive"),
+        (
+            lambda: DropCriterion(drop=-0.8, within_sd=0.3),
+            "drop must be a number above 0; got -0.8",
+        ),
         (lambda: TargetCriterion(bar=2.6, cv=0.1, needed="some"), "needed must be"),
         (
             lambda: JointCriterion(first=SIX_MONTHS, second=replace(SIX_MONTHS, months=3)),
@@ -335,7 +338,7 @@ def test_frames_say_at_each_level_which_verdict_is_wrong():
             lambda: assess_criterion(replace(CONTROLLED_AND_FALLEN, baseline_at_least=12), [7]),
             "take part",
         ),
-        (lambda: normal_levels(mean=120, sd=0), "positive SD"),
+        (lambda: normal_levels(mean=120, sd=0), "sd must be a number above 0; got 0"),
     ],
 )
 def test_what_cannot_be_is_refused(make, says):

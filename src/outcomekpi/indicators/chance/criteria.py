@@ -1,18 +1,18 @@
 """Criteria for single patients, and how likely a patient passes them at each true level."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, Positive, Range, Share
 from outcomekpi.indicators.chance.readings import (
     Side,
-    check_count,
     check_levels,
-    check_positive,
     check_scatter,
     effective_bar,
     on_side,
@@ -79,32 +79,21 @@ class ConsecutiveCriterion:
     """
 
     bar: float
-    months: int = 6
-    within_sd: float | None = None
-    cv: float | None = None
-    readings_per_month: int = 1
+    months: Count = 6
+    within_sd: Positive | None = None
+    cv: Annotated[float, Range(low=0, high=1, inside="both")] | None = None
+    readings_per_month: Count = 1
     judged: Judged = "mean"
-    autocorrelation: float = 0.0
-    missing: float = 0.0
+    autocorrelation: Share = 0.0
+    missing: Annotated[float, Range(low=0, high=1, inside="high")] = 0.0
     missing_month: MissingMonth = "fails"
-    rounding: float | None = None
+    rounding: Positive | None = None
     strict: bool = True
     passes: Side = "below"
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        check_scatter(name, self.bar, self.within_sd, self.cv, self.autocorrelation)
-        check_count(name, "months", self.months)
-        check_count(name, "readings_per_month", self.readings_per_month)
-        check_choice("judged", self.judged, get_args(Judged))
-        check_choice("missing_month", self.missing_month, get_args(MissingMonth))
-        check_choice("passes", self.passes, get_args(Side))
-        check_positive(name, "rounding", self.rounding)
-        if not 0 <= self.missing < 1:
-            raise SpecError(
-                f"{name}.missing must be a probability, 0 or more and below 1; "
-                f"got {self.missing!r}."
-            )
+        check_fields(self)
+        check_scatter(type(self).__name__, self.within_sd, self.cv, self.autocorrelation)
 
     @property
     def n_values(self) -> int:
@@ -171,9 +160,10 @@ class JointCriterion:
 
     first: ConsecutiveCriterion
     second: ConsecutiveCriterion
-    correlation: float = 0.0
+    correlation: Annotated[float, Range(low=-1, high=1, inside="both")] = 0.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         shared = ("months", "n_values", "autocorrelation", "missing", "missing_month")
         for name in shared:
             one, two = getattr(self.first, name), getattr(self.second, name)
@@ -181,11 +171,6 @@ class JointCriterion:
                 raise SpecError(
                     f"Both parts of a JointCriterion need the same {name}; got {one!r} and {two!r}."
                 )
-        if not -1 < self.correlation < 1:
-            raise SpecError(
-                "JointCriterion.correlation must lie strictly between -1 and 1; "
-                f"got {self.correlation!r}."
-            )
 
     def pass_probability(self, true_level: ArrayLike) -> Array:
         """Probability that both runs pass; true levels are (..., 2), first and second."""
@@ -253,22 +238,18 @@ class TargetCriterion:
     """
 
     bar: float
-    readings: int = 1
+    readings: Count = 1
     needed: Needed = "any"
-    within_sd: float | None = None
-    cv: float | None = None
-    autocorrelation: float = 0.0
-    rounding: float | None = None
+    within_sd: Positive | None = None
+    cv: Annotated[float, Range(low=0, high=1, inside="both")] | None = None
+    autocorrelation: Share = 0.0
+    rounding: Positive | None = None
     strict: bool = True
     passes: Side = "below"
 
     def __post_init__(self) -> None:
-        name = type(self).__name__
-        check_scatter(name, self.bar, self.within_sd, self.cv, self.autocorrelation)
-        check_count(name, "readings", self.readings)
-        check_choice("needed", self.needed, get_args(Needed))
-        check_choice("passes", self.passes, get_args(Side))
-        check_positive(name, "rounding", self.rounding)
+        check_fields(self)
+        check_scatter(type(self).__name__, self.within_sd, self.cv, self.autocorrelation)
 
     def pass_probability(self, true_level: ArrayLike) -> Array:
         """Probability that the target counts as met, for each true level (any shape)."""

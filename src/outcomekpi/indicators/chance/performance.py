@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from html import escape
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -9,12 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
 from outcomekpi.declare.alignment import align
+from outcomekpi.declare.checking import check_arguments, check_fields
 from outcomekpi.declare.errors import SpecError, percent_hint
+from outcomekpi.declare.fields import Count, Positive, Range, Share
 from outcomekpi.indicators.chance.criteria import Criterion
 from outcomekpi.indicators.chance.readings import (
-    check_count,
     check_levels,
-    check_positive,
     check_scatter,
     spread_at,
 )
@@ -65,32 +66,25 @@ class DropCriterion:
     [0.03, 0.129]
     """
 
-    drop: float
+    drop: Positive
     relative: bool = False
     bar: float | None = None
-    readings: int = 1
-    within_sd: float | None = None
-    cv: float | None = None
-    autocorrelation: float = 0.0
-    baseline_readings: int = 1
+    readings: Count = 1
+    within_sd: Positive | None = None
+    cv: Annotated[float, Range(low=0, high=1, inside="both")] | None = None
+    autocorrelation: Share = 0.0
+    baseline_readings: Count = 1
     baseline_at_least: float | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         name = type(self).__name__
-        bar = 0.0 if self.bar is None else self.bar
-        check_scatter(name, bar, self.within_sd, self.cv, self.autocorrelation)
-        check_positive(name, "drop", self.drop)
-        check_count(name, "readings", self.readings)
-        check_count(name, "baseline_readings", self.baseline_readings)
+        check_scatter(name, self.within_sd, self.cv, self.autocorrelation)
         if self.relative and self.drop >= 1:
             hint = percent_hint(self.drop)
             raise SpecError(
                 f"{name}.drop must be a share of the baseline with relative=True; "
                 f"got {self.drop!r}.{hint}"
-            )
-        if self.baseline_at_least is not None and not np.isfinite(self.baseline_at_least):
-            raise SpecError(
-                f"{name}.baseline_at_least must be a finite number; got {self.baseline_at_least!r}."
             )
 
     def pass_probability(
@@ -233,7 +227,7 @@ class CriterionPerformance:
         return f"<p><b>{escape(repr(self))}</b></p>{table}"
 
 
-def normal_levels(*, mean: float, sd: float, n: int = 2001) -> Array:
+def normal_levels(*, mean: float, sd: Positive, n: Annotated[int, Range(low=2)] = 2001) -> Array:
     """Equally likely true levels of a normal population, as its quantiles at (i + 1/2) / n.
 
     Parameters
@@ -252,10 +246,7 @@ def normal_levels(*, mean: float, sd: float, n: int = 2001) -> Array:
     >>> normal_levels(mean=130, sd=12, n=5).round(0)
     array([115., 124., 130., 136., 145.])
     """
-    if not np.isfinite(mean) or not (np.isfinite(sd) and sd > 0):
-        raise SpecError(f"Levels need a finite mean and a positive SD; got {mean!r} and {sd!r}.")
-    if isinstance(n, bool) or not isinstance(n, int) or n < 2:
-        raise SpecError(f"n must be a whole number from 2; got {n!r}.")
+    check_arguments(normal_levels, locals())
     return np.asarray(mean + sd * ndtri((np.arange(n) + 0.5) / n))
 
 

@@ -5,14 +5,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from outcomekpi.declare.errors import SpecError, percent_hint
+from outcomekpi.declare.errors import SpecError
 from outcomekpi.indicators.chance.runs import HIGHEST_AUTOCORRELATION
 
 __all__ = [
     "Side",
-    "check_count",
     "check_levels",
-    "check_positive",
     "check_scatter",
     "effective_bar",
     "on_side",
@@ -60,35 +58,16 @@ def check_levels(true_level: ArrayLike) -> Array:
 
 
 def check_scatter(
-    name: str, bar: float, within_sd: float | None, cv: float | None, autocorrelation: float
+    name: str, within_sd: float | None, cv: float | None, autocorrelation: float
 ) -> None:
-    """Refuse a bar that is no number, a missing or doubled SD, an impossible autocorrelation."""
-    if not np.isfinite(bar):
-        raise SpecError(f"{name}.bar must be a finite number; got {bar!r}.")
+    """Refuse a missing or doubled SD, and an autocorrelation that cannot be integrated."""
     if (within_sd is None) == (cv is None):
         raise SpecError(
             f"{name} needs either within_sd (in the unit of the readings) or cv (share of the true "
             f"level); got within_sd={within_sd!r} and cv={cv!r}."
         )
-    check_positive(name, "within_sd", within_sd)
-    check_positive(name, "cv", cv)
-    if cv is not None and cv >= 1:
-        hint = percent_hint(cv)
-        raise SpecError(f"{name}.cv must be a share of the true level; got {cv!r}.{hint}")
-    if not (0 <= autocorrelation <= HIGHEST_AUTOCORRELATION or autocorrelation == 1):
+    if HIGHEST_AUTOCORRELATION < autocorrelation < 1:
         raise SpecError(
             f"{name}.autocorrelation must lie between 0 and {HIGHEST_AUTOCORRELATION}, or be 1; "
             f"got {autocorrelation!r}."
         )
-
-
-def check_positive(name: str, field: str, value: float | None) -> None:
-    """Refuse a number that is given and not positive."""
-    if value is not None and not (np.isfinite(value) and value > 0):
-        raise SpecError(f"{name}.{field} must be positive and finite; got {value!r}.")
-
-
-def check_count(name: str, field: str, value: int) -> None:
-    """Refuse a count that is no whole number from 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SpecError(f"{name}.{field} must be a whole number from 1; got {value!r}.")
