@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from outcomekpi.cli.wording import reword
+from outcomekpi.cli.wording import name_option, reword
+from outcomekpi.declare.errors import FieldError
 
 
 @pytest.mark.parametrize(
@@ -15,13 +16,26 @@ from outcomekpi.cli.wording import reword
         ("case_mix='age + `a b`' uses", "--adjust 'age + `a b`' uses"),
         ("is named in Cases.from_frame. Write case_mix='age'.", "on the command line. Write --adj"),
         ("level must lie between", "--level must lie"),
-        ("FlagRule.probability must lie", "--probability must lie"),
         ("Use engine='nuts'.", "Use --engine nuts."),
         ("Save it as 'CSV UTF-8', or name its encoding.", "Save it as 'CSV UTF-8'."),
     ],
 )
 def test_arguments_of_python_become_options(said, wanted):
     assert wanted in reword(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("FlagRule.probability", "--probability"),
+        ("ReviewJudgment.loss_false_change", "--loss-false"),
+        ("ReviewRule.cycle_length", "--cycle-length"),
+        ("draws", "--draws"),
+    ],
+)
+def test_a_field_is_named_by_its_option(name, option):
+    found = name_option(FieldError(name, "be a number above 0", "-1", " Is it?"))
+    assert str(found) == f"{option} must be a number above 0; got -1. Is it?"
 
 
 def test_places_are_lines_of_a_text_file_and_stay_labels_of_other_tables():

@@ -66,7 +66,7 @@ def test_top_is_a_tenth_of_the_doctors_unless_given():
 def test_an_impossible_top_is_refused(top):
     with pytest.raises(
         SpecError,
-        match="top must (lie between 1 and the 12 doctors|be a whole number of at least 1)",
+        match=r"top must (lie between 1 and the 12 doctors|be a whole number of at least 1)",
     ):
         rank(made_rates(12), top=top)
 

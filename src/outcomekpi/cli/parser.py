@@ -23,7 +23,7 @@ from outcomekpi.cli.arguments import (
     find_marks,
 )
 from outcomekpi.cli.pilot_arguments import add_pilot
-from outcomekpi.declare.errors import OutcomeKPIError, OutcomeKPIWarning
+from outcomekpi.declare.errors import FieldError, OutcomeKPIError, OutcomeKPIWarning
 
 if TYPE_CHECKING:
     from outcomekpi.cli.folder import Claim
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # whoever read our output has seen enough; Python would complain when it closes the stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OutcomeKPIError as error:
-        return _fail(_reworded(str(error), data))
+        return _fail(_reworded(_with_options(error), data))
     except KeyboardInterrupt:
         _fail(f"Interrupted; {_say_written(claim)}.")
         return EXIT_INTERRUPTED
@@ -139,13 +139,13 @@ def _thresholds(options: argparse.Namespace) -> None:
 def _pilot(options: argparse.Namespace) -> None:
     from outcomekpi.cli.pilot import evaluate_pilot
     from outcomekpi.cli.pilot_choices import read_pilot_choices
-    from outcomekpi.cli.pilot_wording import reword_pilot
+    from outcomekpi.cli.pilot_wording import reworded
     from outcomekpi.cli.summary import print_pilot
 
     try:
         choices = read_pilot_choices(options)
     except OutcomeKPIError as error:
-        raise type(error)(reword_pilot(str(error))) from error
+        raise reworded(error) from error
     results = evaluate_pilot(
         options.data, choices=choices, out=options.out, marks=find_marks(options)
     )
@@ -213,6 +213,12 @@ def _ended_by_signal() -> Iterator[None]:
 
 def _show_note(message: Warning | str, *_: object, **__: object) -> None:
     print(f"{PROGRAM}: note: {_reworded(str(message))}", file=sys.stderr)
+
+
+def _with_options(error: OutcomeKPIError) -> str:
+    from outcomekpi.cli.wording import name_option
+
+    return str(name_option(error) if isinstance(error, FieldError) else error)
 
 
 def _reworded(message: str, data: Path | None = None) -> str:

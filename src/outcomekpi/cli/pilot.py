@@ -12,7 +12,7 @@ import pandas as pd
 from outcomekpi.cli.figures import save_figures
 from outcomekpi.cli.folder import check_folder, write_folder
 from outcomekpi.cli.pilot_choices import PilotChoices
-from outcomekpi.cli.pilot_wording import reword_pilot
+from outcomekpi.cli.pilot_wording import reword_pilot, reworded
 from outcomekpi.cli.progress import show_progress
 from outcomekpi.cli.publishing import refuse_leftovers
 from outcomekpi.declare.errors import OutcomeKPIError, OutcomeKPIWarning
@@ -83,7 +83,7 @@ def evaluate_pilot(
             effect, notes = _estimate(data, choices)
             check_pilot_counts(data, choices.design, below=choices.suppress_below)
         except OutcomeKPIError as error:
-            raise type(error)(reword_pilot(str(error))) from error
+            raise reworded(error) from error
         step("Trying to overturn it")
         found, trouble = _try_to_overturn(effect, data, choices)
         results = PilotResults(

@@ -2,7 +2,10 @@
 
 import re
 
-__all__ = ["reword_pilot"]
+from outcomekpi.cli.wording import name_option
+from outcomekpi.declare.errors import FieldError, OutcomeKPIError
+
+__all__ = ["reword_pilot", "reworded"]
 
 DESIGNS = {
     "BeforeAfter": "before-after",
@@ -70,6 +73,13 @@ SENTENCES = (
     (r"\bPublishedAggregates\b", "published figures (--before, --after)"),
     (r"\bPublishedFigures\.(\w+)", lambda found: f"--{found[1].replace('_', '-')}"),
 )  # fmt: skip
+
+
+def reworded(error: OutcomeKPIError) -> OutcomeKPIError:
+    """Return an error about a pilot in the words of the command line."""
+    if isinstance(error, FieldError):
+        return name_option(error, OPTIONS)
+    return type(error)(reword_pilot(str(error)))
 
 
 def reword_pilot(message: str) -> str:

@@ -2,16 +2,19 @@
 
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
+from outcomekpi.declare.errors import FieldError
 from outcomekpi.tables.files import CSV_SUFFIXES
 
-__all__ = ["reword"]
+__all__ = ["name_option", "reword"]
 
 ARGUMENTS = (
     "benchmark|completion|counts|direction|draws|engine|event|family|level|missing|model|offset|"
     "offset_scale|reading|seed|threshold"
 )
+OPTION_OF = {"case_mix": "adjust", "loss_false_change": "loss-false"}
 TARGET = "--target COLUMN (or one share)"
 CROSSED = r"--lower must lie below --upper; got --lower \1 and --upper "
 QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
@@ -21,14 +24,11 @@ REPLACEMENTS = (
     (r"\bReviewRule\.target\b|\bReviewRule\(target=\.\.\.\)", "--target"),
     (r"\bReviewRule\.lower must lie below upper; got lower=(\S+) and upper=", CROSSED),
     (r"\bReviewRule\.(upper|lower|cycles)\b", r"--\1"),
-    (r"\bReviewJudgment\.loss_false_change\b", "--loss-false"),
-    (r"\bReviewJudgment\.loss_missed\b", "--loss-missed"),
-    (r"\bReviewJudgment\.(wanted|fdr)\b", r"--\1"),
+    (r"\bReviewJudgment\.wanted\b", "--wanted"),
     (r"\bneeds numerator=\.\.\. or completion=\.\.\.,", "needs --numerator or --completion,"),
     (r"\b(unit|denominator)=\.\.\.", r"--\1 COLUMN"),
     (r"\bpercent=True\b", "--percent"),
     (r"\bcycle_order=\[oldest, \.\.\., newest\]", "--cycle-order OLDEST ... NEWEST"),
-    (r"^cycle_length must", "--cycle-length must"),
     (r"^cycle_unit must", "--cycle-unit must"),
     (r"\bcycle_unit='([\w-]+)'", r"--cycle-unit \1"),
     (r"\bcycle_length='([\w-]+)'", r"--cycle-length \1"),
@@ -56,7 +56,6 @@ REPLACEMENTS = (
     (r"\bno_event=\[([^\]]*)\]", lambda found: f"--no-event {found[1].replace(',', '')}"),
     (r"\bno_event\b", "--no-event"),
     (r"\bDeclare it a missing mark\b", "Declare it with --missing-marks"),
-    (r"^FlagRule\.(probability|threshold) must", r"--\1 must"),
     (rf"^({ARGUMENTS}) must", r"--\1 must"),
     (r"\bsuppress_below(?==\d)", "--suppress-below"),
     (r"(--suppress-below)=(\d+)", r"\1 \2"),
@@ -64,6 +63,19 @@ REPLACEMENTS = (
     (r"\bcase_mix\b(?!=)", "--adjust"),
     (r"\bRaise tune\b", "In Python, raise tune"),
 )
+
+
+def name_option(error: FieldError, options: Mapping[str, str] = OPTION_OF) -> FieldError:
+    """Name the option in place of the field that holds what it cannot be.
+
+    Parameters
+    ----------
+    error : of a record or verb
+    options : fields whose option has another name
+    """
+    field = error.name.rpartition(".")[2]
+    option = options.get(field, field.replace("_", "-"))
+    return FieldError(f"--{option}", error.wanted, error.found, error.hint)
 
 
 def reword(message: str, *, data: Path | None = None) -> str:

@@ -5,7 +5,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import SpecError, percent_hint
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
 
 __all__ = ["DEFAULT_LEVEL", "check_level", "flatten_draws", "interval", "summarize_draws"]
 
@@ -13,11 +14,9 @@ DEFAULT_LEVEL = 0.95
 """Probability of every interval unless the caller says otherwise."""
 
 
-def check_level(level: float) -> None:
+def check_level(level: Level) -> None:
     """Raise a :class:`SpecError` unless ``level`` is a probability strictly between 0 and 1."""
-    if not 0.0 < level < 1.0:
-        hint = percent_hint(level)
-        raise SpecError(f"level must lie strictly between 0 and 1; got {level!r}.{hint}")
+    check_arguments(check_level, locals())
 
 
 def flatten_draws(draws: xr.DataArray) -> NDArray[np.floating]:
