@@ -25,7 +25,7 @@ MADE_BY = {
     "BaselineSelection": "BaselineSelection(...)",
     "Calibration": "assess_calibration(fit)",
     "Cases": "Cases.from_frame(...)",
-    "CheckResult": "check_predictive(fit)",
+    "CheckResult": "check_predictive(fit) or check_calibration(fit)",
     "Classification": "classify(rates)",
     "CycleHistory": "CycleHistory.from_frame(...)",
     "EventStudy": "EventStudy(...)",

@@ -67,7 +67,6 @@ def plot_calibration(
         draw_curves(ax, check, subgroup, level=level)
         apply_fonts(ax)
         return ax
-    check_kind("check", check, CheckResult, "check_calibration(fit)")
     needed = ("prediction", "group", "predicted", "observed", "lower", "upper")
     table = table_of(check, needed, by="check_calibration")
     ax = open_axes(ax, width=5.4, height=5.0)
