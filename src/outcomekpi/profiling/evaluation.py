@@ -5,7 +5,7 @@ from html import escape
 
 import pandas as pd
 
-from outcomekpi.declare.errors import check_kind
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.draws.memory import remembered
 from outcomekpi.posterior.fit import Fit
@@ -107,9 +107,8 @@ def evaluate(
     >>> ok.evaluate(fit).to_frame().shape[1]
     22
     """
-    check_kind("fit", fit, Fit, "fit(cases, spec)")
+    check_arguments(evaluate, locals())
     rule = FlagRule() if rule is None else rule
-    check_kind("rule", rule, FlagRule, "FlagRule(...)")
     rates = standardize(fit, measure=measure, average_doctor=average_doctor, hospital=hospital)
     against_benchmark = classify(rates, replace(rule, threshold=benchmark))
     own = rule.threshold is not None
