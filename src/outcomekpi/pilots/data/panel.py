@@ -13,7 +13,7 @@ from outcomekpi.pilots.data.selected_periods import leave_out_selected
 from outcomekpi.tables.columns import count_of, list_values
 from outcomekpi.tables.faults import Faults, refuse_rows
 from outcomekpi.tables.missing_codes import warn_of_code
-from outcomekpi.tables.schema import Role, name_columns, read_names, read_values
+from outcomekpi.tables.schema import Role, name_columns, read_schema, read_values
 from outcomekpi.tables.totals import refuse_totals
 
 __all__ = [
@@ -158,17 +158,16 @@ def read_panel(data: object, columns: PanelColumns) -> PanelData:
     """
     table = _check_columns(data, columns)
     faults = Faults()
-    unit = faults.attempt(read_names, table, columns.unit, UNIT)
+    read = read_schema(table, columns.named(), (UNIT, CLUSTER), faults)
     times = faults.attempt(
         read_panel_times, table[columns.time], table[columns.start], selected=columns.selected_in
     )
-    name = columns.cluster or columns.unit
-    cluster = unit if name == columns.unit else faults.attempt(read_names, table, name, CLUSTER)
     measured = faults.attempt(_read_outcome, table, columns)
     covariates = {
         one: faults.attempt(read_values, table, one, COVARIATE) for one in columns.covariates
     }
     faults.raise_all()
+    unit, cluster = read["unit"], read.get("cluster", read["unit"])
     outcome, patients, is_share = measured
     rows = pd.DataFrame(
         {
@@ -185,7 +184,7 @@ def read_panel(data: object, columns: PanelColumns) -> PanelData:
         counted = {columns.outcome: outcome * patients, columns.trials: patients}
         refuse_totals(counted, table.index, group=times.time)
     _check_constant(rows, unit.names, "start", columns.start, times.labels)
-    _check_constant(rows, unit.names, "cluster", name, ())
+    _check_constant(rows, unit.names, "cluster", columns.cluster or columns.unit, ())
     _check_every_period(rows, unit.names, columns, times)
     rows, times, left_out = leave_out_selected(rows, times)
     missing = _count_missing(rows)

@@ -20,15 +20,23 @@ from outcomekpi.pilots.data.patient_columns import PatientColumns, read_after
 from outcomekpi.pilots.data.series import PERCENT
 from outcomekpi.tables.columns import describe_row, read_numbers, spell
 from outcomekpi.tables.events import read_events
-from outcomekpi.tables.faults import Faults, refuse_rows
-from outcomekpi.tables.labels import Labels, compact_labels, read_labels
+from outcomekpi.tables.faults import Faults
+from outcomekpi.tables.labels import Labels, compact_labels
 from outcomekpi.tables.missing_codes import warn_of_code
-from outcomekpi.tables.schema import name_columns
+from outcomekpi.tables.schema import Role, name_columns, read_schema
 
 __all__ = ["PatientRows", "read_patients"]
 
 Floats = NDArray[np.float64]
-UNITS = ("doctor", "hospital", "patient")
+UNITS = tuple(
+    Role(
+        name=name,
+        is_label=True,
+        wanted=f"name the {name} of each row",
+        remedy="Complete or remove these rows, or leave the column out.",
+    )
+    for name in ("doctor", "hospital", "patient")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,12 +118,7 @@ def read_patients(data: object, columns: PatientColumns) -> tuple[pd.DataFrame, 
     faults = Faults()
     sides = faults.attempt(read_after, data, columns)
     outcome = faults.attempt(_read_outcome, data, columns)
-    named = {role: getattr(columns, role) for role in UNITS}
-    labels = {
-        role: faults.attempt(_read_unit, data, name, role)
-        for role, name in named.items()
-        if name is not None
-    }
+    labels = read_schema(data, columns.named(), UNITS, faults)
     faults.raise_all()
     after, periods = sides
     _check_repeated(data, columns, labels, after)
@@ -156,20 +159,6 @@ def _read_outcome(data: pd.DataFrame, columns: PatientColumns) -> Floats:
     if columns.family == "gaussian":
         warn_of_code(columns.outcome, values, data.index)
     return values
-
-
-def _read_unit(data: pd.DataFrame, name: str, role: str) -> Labels:
-    labels = read_labels(data[name], role)
-    refuse_rows(
-        labels.code < 0,
-        data.index,
-        column=name,
-        role=role,
-        wanted=f"name the {role} of each row",
-        remedy="Complete or remove these rows, or leave the column out.",
-        code="empty-cell",
-    )
-    return labels
 
 
 def _check_repeated(

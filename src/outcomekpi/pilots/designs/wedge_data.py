@@ -15,7 +15,7 @@ from outcomekpi.tables.columns import count_of, describe_row
 from outcomekpi.tables.events import read_events
 from outcomekpi.tables.faults import Faults, refuse_rows
 from outcomekpi.tables.missing_codes import warn_of_code
-from outcomekpi.tables.schema import Role, name_columns, read_names, read_values
+from outcomekpi.tables.schema import Role, name_columns, read_schema, read_values
 from outcomekpi.tables.time_columns import parse_like, parse_times
 from outcomekpi.tables.totals import refuse_totals
 
@@ -203,12 +203,10 @@ def read_wedge(data: object, columns: WedgeColumns) -> WedgeRows:
     """
     table = _check_table(data, columns)
     faults = Faults()
-    labels = faults.attempt(read_names, table, columns.unit, UNIT)
+    read = read_schema(table, columns.named(), (UNIT, TRIALS, PATIENTS), faults)
     moment = faults.attempt(_read_times, table, columns.time)
-    for name, role in ((columns.trials, TRIALS), (columns.patients, PATIENTS)):
-        if name is not None:
-            faults.attempt(read_values, table, name, role)
     faults.raise_all()
+    labels = read["unit"]
     order = fill_periods(pd.Index(np.unique(moment.to_numpy())), columns.time)
     period = order.get_indexer(pd.Index(moment.to_numpy()))
     first = _first_periods(table, columns, labels.code, labels.names, order)
