@@ -60,6 +60,7 @@ validate: $(VENV)/.stamp ## Run the long statistical studies and write their tab
 
 bench: $(VENV)/.stamp ## Measure speed and memory side by side and write the table
 	$(PY) benchmarks/speed.py
+	$(PY) benchmarks/commands.py
 	$(PY) benchmarks/operating.py
 	$(PY) benchmarks/population_speed.py
 
