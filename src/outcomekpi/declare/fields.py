@@ -8,6 +8,7 @@ __all__ = [
     "Above",
     "Count",
     "Level",
+    "Limit",
     "NotNegative",
     "Positive",
     "Probability",
@@ -63,7 +64,7 @@ class Range:
             return f"be {number} {at_least}"
         if isfinite(self.high):
             return f"be {number} {at_most}"
-        return f"be {number}" if whole else "be a finite number"
+        return f"be {number}" if whole or self.infinite else "be a finite number"
 
 
 Share = Annotated[float, Range(low=0, high=1)]
@@ -73,6 +74,7 @@ Above = Annotated[float, Range(low=0, high=1, inside="low")]
 Positive = Annotated[float, Range(low=0, inside="low")]
 NotNegative = Annotated[float, Range(low=0)]
 Count = Annotated[int, Range(low=1)]
+Limit = Annotated[float, Range(infinite=True)]
 Seed = Annotated[int, Range(low=0)]
 
 

@@ -35,6 +35,7 @@ class ChangeRule:
         with ``relative``
     relative : whether ``by`` is a share of the baseline rate
     direction : whether a "higher" or a "lower" rate is better
+    cycles : the baseline and the last one, always 2
 
     Examples
     --------

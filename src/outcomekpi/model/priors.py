@@ -35,7 +35,10 @@ class Flat:
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """Normal prior; ``mean=None`` stands for the link of the observed rate (intercepts only)."""
+    """Normal prior with its mean and ``sd``.
+
+    ``mean=None`` stands for the link of the observed rate (intercepts only).
+    """
 
     mean: float | None
     sd: Positive
@@ -50,7 +53,7 @@ class Normal:
 
 @dataclass(frozen=True, slots=True)
 class HalfNormal:
-    """Half-normal prior of a standard deviation."""
+    """Half-normal prior of a standard deviation; ``scale`` is that of the whole normal."""
 
     scale: Positive = 1.0
 
@@ -71,7 +74,7 @@ class HalfNormal:
 
 @dataclass(frozen=True, slots=True)
 class HalfStudentT:
-    """Half-t prior of a standard deviation (Gelman 2006)."""
+    """Half-t prior of a standard deviation with ``df`` and ``scale`` (Gelman 2006)."""
 
     df: Positive = 3.0
     scale: Positive = 1.0
@@ -100,7 +103,7 @@ class HalfStudentT:
 
 @dataclass(frozen=True, slots=True)
 class Exponential:
-    """Exponential prior of a standard deviation (penalized complexity prior)."""
+    """Exponential prior of a standard deviation with its ``rate`` (penalized complexity)."""
 
     rate: Positive = 1.0
 
@@ -142,7 +145,7 @@ class Uniform:
 
 @dataclass(frozen=True, slots=True)
 class GammaPrecision:
-    """Gamma prior on the precision 1/sd², as in the BUGS examples."""
+    """Gamma prior on the precision 1/sd² with ``shape`` and ``rate``, as in the BUGS examples."""
 
     shape: Positive = 0.001
     rate: Positive = 0.001

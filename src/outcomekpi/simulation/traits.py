@@ -18,7 +18,8 @@ class DoctorTraits:
     """How many doctors there are, how they differ, and who sees the sicker patients.
 
     True quality is standard normal over the doctors of a title, correlated over outcomes; what one
-    SD of it does to an outcome is a knob of that outcome.
+    SD of it does to an outcome is a knob of that outcome. ``sorted_by`` names what the sicker
+    patients are sorted by.
     """
 
     hospitals: int = knob(

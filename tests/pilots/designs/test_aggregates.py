@@ -338,7 +338,7 @@ def test_other_data_and_settings_are_refused():
         compare_pilot(pd.DataFrame({"y": [1]}), PublishedAggregates())
     with pytest.raises(SpecError, match="Did you mean 'higher'"):
         PublishedAggregates(direction="highr")
-    with pytest.raises(SpecError, match="None for bounds"):
+    with pytest.raises(SpecError, match="priors must be AggregatePriors, or None; got str"):
         PublishedAggregates(priors="default")
     with pytest.raises(SpecError, match="at least 200 draws"):
         compare_pilot(CASE, PublishedAggregates(), draws=50)

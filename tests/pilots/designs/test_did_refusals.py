@@ -152,7 +152,7 @@ def test_outcomes_that_do_not_fit_the_family_are_refused():
         ({"inference": "randomization", "covariates": ("age",)}, "takes no covariates"),
         ({"estimator": "event_study", "control": "not_yet_treated"}, "never treated"),
         ({"estimator": "2×2"}, "Did you mean '2x2'"),
-        ({"covariates": "age"}, "tuple of column names"),
+        ({"covariates": "age"}, "covariates must be several values.*got 'age'"),
         ({"rows": "patients", "trials": "n"}, "Leave one out"),
         ({"direction": "up"}, "direction must be one of"),
         ({"gaps": "ignore"}, "gaps must be one of"),

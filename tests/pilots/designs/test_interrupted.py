@@ -258,10 +258,13 @@ def test_twelve_months_have_eleven_columns_however_many_waves():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"period": 1.0}, "2 points or more"),
+        ({"period": 1.0}, "period must be a number of at least 2; got 1"),
         ({"period": 12, "harmonics": 7}, "period / 2 = 6"),
-        ({"period": True}, "finite number"),
-        ({"period": 12, "harmonics": 1.5}, "integer"),
+        ({"period": True}, "period must be a number .*got True"),
+        (
+            {"period": 12, "harmonics": 1.5},
+            "harmonics must be a whole number of at least 1; got 1.5",
+        ),
     ],
 )
 def test_seasons_that_cannot_be_are_refused(settings, message):
@@ -279,7 +282,7 @@ def test_seasons_that_cannot_be_are_refused(settings, message):
         ({"family": "binomial"}, "name the column, trials="),
         ({"trials": "n"}, "goes with family='binomial'"),
         ({"order": 0}, "whole number from 1"),
-        ({"covariates": "age"}, "tuple of column names"),
+        ({"covariates": "age"}, "covariates must be several values.*got 'age'"),
         ({"seasonality": 12}, "Seasonality"),
         ({"direction": "up"}, "direction must be"),
         ({"change": "step"}, "change must be"),

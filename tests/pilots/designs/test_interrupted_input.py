@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from outcomekpi.declare.errors import CasesError, OutcomeKPIWarning
+from outcomekpi.declare.errors import CasesError, OutcomeKPIWarning, SpecError
 from outcomekpi.pilots.data.series_times import read_times
 from outcomekpi.pilots.designs.interrupted import InterruptedSeries
 from outcomekpi.pilots.ladder.comparison import compare_pilot
@@ -119,12 +119,16 @@ def test_a_covariate_that_repeats_the_trend_is_refused():
     [
         ({"outcome": "rat"}, "Did you mean 'rate'"),
         ({"outcome": "month"}, "named as outcome and time"),
-        ({"covariates": (3,)}, "name of a column"),
     ],
 )
 def test_columns_that_are_not_there_are_refused(settings, message):
     with pytest.raises(CasesError, match=message):
         estimate(table(), **settings)
+
+
+def test_a_name_that_is_no_text_is_refused():
+    with pytest.raises(SpecError, match="covariates must be text; got 3"):
+        estimate(table(), covariates=(3,))
 
 
 def test_something_that_is_no_table_is_sent_to_published_aggregates():

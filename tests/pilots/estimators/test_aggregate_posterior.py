@@ -221,11 +221,11 @@ def test_a_range_that_makes_no_sense_is_refused(settings, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"trend": 3.0}, "must be a PriorRange"),
+        ({"trend": 3.0}, "trend must be PriorRange; got float"),
         ({"icc": PriorRange(lower=0.01, upper=0.2, scale="log")}, "needs scale='logit'"),
         ({"patients": PriorRange(lower=0.5, upper=9, scale="log")}, "must lie between 1 and inf"),
         ({"attrition": PriorRange(lower=1, upper=1)}, "must lie between 0 and 1"),
-        ({"effect_sd": -1}, "positive number of points"),
+        ({"effect_sd": -1}, "effect_sd must be a number above 0, or None; got -1"),
     ],
 )
 def test_priors_that_make_no_sense_are_refused(settings, message):

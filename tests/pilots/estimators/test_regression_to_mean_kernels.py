@@ -136,7 +136,7 @@ def test_a_screened_sample_gives_the_population():
     ("known", "message"),
     [
         ({"mean": np.nan}, "finite"),
-        ({"mean": 1, "sd": -1}, "sd must be positive"),
+        ({"mean": 1, "sd": -1}, "sd must be a number above 0"),
         ({"mean": 1, "sd": 1, "reliability": 1.2}, "between 0 and 1"),
         ({"mean": 1, "sd": 1, "reliability": 0.5, "within_sd": 1}, "not both"),
         ({"mean": 1, "sd": 1, "within_sd": 2}, "cannot exceed"),

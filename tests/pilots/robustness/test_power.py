@@ -304,12 +304,15 @@ def test_an_effect_that_no_size_shows_is_said():
     ("make", "message"),
     [
         (lambda: BeforeAfterPlan(patients=100), "in one way"),
-        (lambda: BeforeAfterPlan(patients=100, base=43), "base must be"),
-        (lambda: BeforeAfterPlan(patients=100, base=0.4, icc=1.2), "icc must be"),
+        (lambda: BeforeAfterPlan(patients=100, base=43), "base must lie strictly between 0 and 1"),
+        (lambda: BeforeAfterPlan(patients=100, base=0.4, icc=1.2), "icc must lie between 0 and 1"),
         (lambda: BeforeAfterPlan(patients=10.5, base=0.4), "whole number"),
         (lambda: SeriesPlan(before=3, after=24, sd=1, rho=0), "before must be"),
         (lambda: SeriesPlan(before=9, after=9, sd=1, rho=0, estimand="mean"), "estimand must be"),
-        (lambda: SeriesPlan(before=9, after=9, sd=1, rho=1), "rho must be"),
+        (
+            lambda: SeriesPlan(before=9, after=9, sd=1, rho=1),
+            "rho must lie strictly between -1 and 1",
+        ),
         (
             lambda: SeriesPlan(before=9, after=9, sd=1, rho=0, change="level", estimand="slope"),
             "not in a model",

@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from outcomekpi.declare.checking import check_fields
+
 __all__ = ["Change", "Interruption", "ReadInterruption", "interruption_columns"]
 
 Floats = NDArray[np.float64]
@@ -31,6 +33,9 @@ class Interruption:
     start: object
     change: Change = "level and slope"
     name: str = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

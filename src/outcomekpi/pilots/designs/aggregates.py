@@ -1,13 +1,14 @@
 """Rung 0: a pilot of which only percentages were published."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError, SpecError, check_choice
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval
 from outcomekpi.pilots.designs.aggregate_facts import check_figures, list_assumptions, list_facts
 from outcomekpi.pilots.designs.aggregate_statements import Evidence, list_threats, state
@@ -254,12 +255,7 @@ class PublishedAggregates:
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
-        if self.priors is not None and not isinstance(self.priors, AggregatePriors):
-            raise SpecError(
-                f"priors must be AggregatePriors(...) or None for bounds; got {self.priors!r}."
-            )
-        if self.direction is not None:
-            check_choice("direction", self.direction, get_args(Direction))
+        check_fields(self)
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator

@@ -1,12 +1,14 @@
 """Rung 1: patients before and after, paired or not, at one case mix, allowing for clusters."""
 
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Limit
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.data.patient_columns import PatientColumns, PatientFamily
 from outcomekpi.pilots.data.patient_rows import PatientRows, read_patients
@@ -223,26 +225,17 @@ class BeforeAfter:
     unit: str | None = None
     time_unit: TimeUnit | None = None
     time_zone: str | None = None
-    outcome_range: tuple[float, float] | None = None
+    outcome_range: tuple[Limit, Limit] | None = None
     cluster: Cluster | None = None
     inference: Inference = "t"
     selection: Selection | None = None
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         self._columns().check()
-        check_choice("family", self.family, get_args(PatientFamily))
-        check_choice("patients", self.patients, get_args(WhichPatients))
-        check_choice("standard", self.standard, get_args(Standard))
-        check_choice("inference", self.inference, get_args(Inference))
-        if self.cluster is not None:
-            check_choice("cluster", self.cluster, get_args(Cluster))
-        if self.direction is not None:
-            check_choice("direction", self.direction, get_args(Direction))
         if self.outcome_range is not None and not self.outcome_range[0] < self.outcome_range[1]:
             raise SpecError(f"outcome_range must be (low, high); got {self.outcome_range!r}.")
-        if not isinstance(self.selection, UnitSelection | None):
-            check_kind("selection", self.selection, BaselineSelection, "BaselineSelection(...)")
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator

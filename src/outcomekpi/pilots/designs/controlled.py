@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from outcomekpi.declare.errors import check_choice
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.pilots.data.series import Family, GapPolicy, SeriesColumns
 from outcomekpi.pilots.data.series_interruptions import Change, Interruption
 from outcomekpi.pilots.designs.series_estimation import estimate_series
@@ -90,7 +90,7 @@ class ControlledSeries:
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
-        check_choice("control_as", self.control_as, ("difference", "covariate"))
+        check_fields(self)
         check_options(self._columns(), self._options())
 
     def estimate(

@@ -1,12 +1,14 @@
 """Rung 4 with two groups of patients: one ward with the program against one without."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Limit
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.data.patient_columns import PatientColumns, PatientFamily
@@ -241,7 +243,7 @@ class ControlledBeforeAfter:
     family: PatientFamily = "bernoulli"
     event: object = None
     unit: str | None = None
-    outcome_range: tuple[float, float] | None = None
+    outcome_range: tuple[Limit, Limit] | None = None
     cluster: UnitOfPatients | None = None
     assigned: Assigned = "groups"
     time_unit: TimeUnit | None = None
@@ -249,14 +251,8 @@ class ControlledBeforeAfter:
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         self._columns().check()
-        check_choice("family", self.family, get_args(PatientFamily))
-        check_choice("patients", self.patients, get_args(WhichPatients))
-        check_choice("assigned", self.assigned, get_args(Assigned))
-        if self.cluster is not None:
-            check_choice("cluster", self.cluster, get_args(UnitOfPatients))
-        if self.direction is not None:
-            check_choice("direction", self.direction, get_args(Direction))
         if self.outcome_range is not None and not self.outcome_range[0] < self.outcome_range[1]:
             raise SpecError(f"outcome_range must be (low, high); got {self.outcome_range!r}.")
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.pilots.data.panel import (
     Control,
     PanelColumns,
@@ -138,6 +139,7 @@ class DifferenceInDifferences:
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_did_options(self._columns(), self._options())
 
     def estimate(

@@ -1,11 +1,12 @@
 """Rung 5: whose patients changed, with a program effect of each doctor's own."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError
 from outcomekpi.pilots.data.patient_columns import PatientColumns, PatientFamily
 from outcomekpi.pilots.data.patient_rows import read_patients
 from outcomekpi.pilots.designs.before_after_checks import look_for_selection
@@ -136,13 +137,8 @@ class DoctorEffects:
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         self._columns().check()
-        check_choice("family", self.family, get_args(PatientFamily))
-        check_choice("engine", self.engine, get_args(Engine))
-        if self.direction is not None:
-            check_choice("direction", self.direction, get_args(Direction))
-        if not isinstance(self.selection, UnitSelection | None):
-            check_kind("selection", self.selection, BaselineSelection, "BaselineSelection(...)")
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.pilots.data.series import Family, GapPolicy, SeriesColumns
 from outcomekpi.pilots.data.series_interruptions import Change, Interruption
 from outcomekpi.pilots.designs.series_estimation import estimate_series
@@ -107,6 +108,7 @@ class InterruptedSeries:
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_options(self._columns(), self._options())
 
     def estimate(

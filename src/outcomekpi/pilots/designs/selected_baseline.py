@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError, SpecError, check_choice, did_you_mean
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import CasesError, SpecError, did_you_mean
 from outcomekpi.pilots.designs.patient_change import MeasuredChange
 from outcomekpi.pilots.designs.selected_doctors import UnitSelection
 from outcomekpi.pilots.estimators.baseline_population import BaselinePopulation
@@ -57,7 +58,7 @@ class BaselineSelection:
     target: float | None = None
 
     def __post_init__(self) -> None:
-        check_choice("side", self.side, ("above", "below"))
+        check_fields(self)
         if self.population is None and self.second_baseline is None:
             raise SpecError(
                 "Patients who were chosen cannot tell what everybody was like: give population= "

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError, SpecError, check_choice, did_you_mean
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import CasesError, SpecError, did_you_mean
 from outcomekpi.pilots.data.patient_rows import PatientRows
 from outcomekpi.pilots.estimators.regression_result import RegressionToMean
 from outcomekpi.pilots.estimators.selected_units import correct_unit_selection
@@ -40,7 +41,7 @@ class UnitSelection:
     by: Literal["doctor", "hospital"] = "doctor"
 
     def __post_init__(self) -> None:
-        check_choice("by", self.by, ("doctor", "hospital"))
+        check_fields(self)
 
 
 def read_chosen(

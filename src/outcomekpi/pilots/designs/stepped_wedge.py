@@ -1,13 +1,14 @@
 """Rung 6: clusters that start one after another, in an order that was drawn by chance."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.pilots.designs.wedge_answer import (
     WedgeCorrelation,
@@ -185,13 +186,7 @@ class SteppedWedge:
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
-        check_choice("family", self.family, get_args(WedgeFamily))
-        check_choice("effect", self.effect, get_args(ExposureModel))
-        check_choice("correlation", self.correlation, get_args(WedgeCorrelation))
-        check_choice("inference", self.inference, get_args(WedgeInference))
-        check_choice("missing", self.missing, ("error", "drop"))
-        if self.direction is not None:
-            check_choice("direction", self.direction, get_args(Direction))
+        check_fields(self)
         if self.trials is not None and (self.family != "binomial" or self.event is not None):
             raise SpecError(
                 f"trials={self.trials!r} goes with family='binomial' and without event=...: the "

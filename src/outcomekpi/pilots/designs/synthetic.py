@@ -1,14 +1,15 @@
 """Rung 3: a synthetic control, a weighted average of units that the program did not reach."""
 
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from outcomekpi.declare.errors import CasesError, check_choice
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import CasesError
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.data.panel import (
@@ -358,7 +359,7 @@ class SyntheticControl:
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
-        check_choice("method", self.method, get_args(SyntheticMethod))
+        check_fields(self)
         check_panel_options(self._columns(), self.direction)
 
     def estimate(

@@ -1,15 +1,15 @@
 """What is believed about everything that published figures leave out, with the reason for it."""
 
-from dataclasses import dataclass, fields
-from math import isfinite
-from numbers import Real
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtri
 
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Positive
 
 __all__ = ["UNKNOWN_SELECTION", "AggregatePriors", "PriorRange", "Scale"]
 
@@ -49,11 +49,7 @@ class PriorRange:
     why: str = ""
 
     def __post_init__(self) -> None:
-        check_choice("scale", self.scale, get_args(Scale))
-        for name in ("lower", "upper"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
-                raise SpecError(f"PriorRange.{name} must be a finite number; got {value!r}.")
+        check_fields(self)
         if self.lower > self.upper:
             raise SpecError(
                 f"PriorRange needs lower <= upper; got {self.lower:g} and {self.upper:g}."
@@ -220,28 +216,16 @@ class AggregatePriors:
     regression_to_mean: PriorRange | None = None
     attrition: PriorRange = ATTRITION
     base: PriorRange | None = None
-    effect_sd: float | None = None
+    effect_sd: Positive | None = None
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            optional = field.name in ("regression_to_mean", "base")
-            if field.name == "effect_sd" or (optional and value is None):
-                continue
-            if not isinstance(value, PriorRange):
-                raise SpecError(
-                    f"AggregatePriors.{field.name} must be a PriorRange(lower=..., upper=..., "
-                    f"why=...); got {value!r}."
-                )
+        check_fields(self)
         _check_limits("patients", self.patients, least=1)
         _check_limits("patients_per_doctor", self.patients_per_doctor, least=1)
         for name in ("icc", "pairing", "attrition", "base"):
             value = getattr(self, name)
             if value is not None:
                 _check_limits(name, value, least=0, most=1)
-        sd = self.effect_sd
-        if sd is not None and not (np.isreal(sd) and isfinite(sd) and sd > 0):
-            raise SpecError(f"effect_sd must be a positive number of points, or None; got {sd!r}.")
 
     def regression_range(self, selected: bool | None) -> PriorRange:
         """Range of the regression to the mean, given what is known about the selection."""

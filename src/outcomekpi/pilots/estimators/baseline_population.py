@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.declare.fields import NotNegative, Positive, Share
 
 __all__ = ["BaselinePopulation"]
 
@@ -37,24 +39,17 @@ class BaselinePopulation:
     """
 
     mean: float
-    sd: float | None = None
-    reliability: float | None = None
-    within_sd: float | None = None
-    mean_se: float = 0.0
-    sd_se: float = 0.0
-    reliability_se: float = 0.0
-    within_sd_se: float = 0.0
+    sd: Positive | None = None
+    reliability: Share | None = None
+    within_sd: Positive | None = None
+    mean_se: NotNegative = 0.0
+    sd_se: NotNegative = 0.0
+    reliability_se: NotNegative = 0.0
+    within_sd_se: NotNegative = 0.0
     includes_selected: bool = False
 
     def __post_init__(self) -> None:
-        if not np.isfinite(self.mean):
-            raise SpecError(f"mean must be a finite number; got {self.mean!r}.")
-        for name in ("sd", "within_sd"):
-            value = getattr(self, name)
-            if value is not None and not (np.isfinite(value) and value > 0):
-                raise SpecError(f"{name} must be positive; got {value!r}.")
-        if self.reliability is not None and not 0 <= self.reliability <= 1:
-            raise SpecError(f"reliability must lie between 0 and 1; got {self.reliability!r}.")
+        check_fields(self)
         if self.reliability is not None and self.within_sd is not None:
             raise SpecError("Give reliability or within_sd, not both: one follows from the other.")
         self._check_errors()

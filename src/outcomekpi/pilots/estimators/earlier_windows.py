@@ -7,7 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
 from outcomekpi.declare.alignment import align
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError, SpecError, check_choice
+from outcomekpi.declare.fields import Count
 from outcomekpi.pilots.estimators.regression_result import RegressionToMean
 from outcomekpi.pilots.estimators.selected_normal import Side, sign_of
 from outcomekpi.pilots.ladder.estimates import Estimate
@@ -26,11 +28,11 @@ def replay_selection(
     windows: ArrayLike,
     after: ArrayLike,
     *,
-    n_chosen: int,
+    n_chosen: Count,
     side: Side = "below",
     alike: Alike = "difference",
     unit: str = "units of the outcome",
-    draws: int = 4000,
+    draws: Count = 4000,
     rng: np.random.Generator,
 ) -> RegressionToMean:
     """Effect on the worst units, less the change of the worst when the same pick is made earlier.
@@ -80,8 +82,8 @@ def replay_selection(
     >>> ok.replay_selection(results[:, :3], results[:, 3], n_chosen=20, rng=rng).method
     'the same pick in 2 earlier windows, less what moved the others'
     """
+    check_arguments(replay_selection, locals())
     windows, after = align(windows=windows, after=after)
-    check_choice("side", side, ("above", "below"))
     table = np.asarray(windows, dtype=np.float64)
     follow_up = np.asarray(after, dtype=np.float64)
     _check_windows(table, follow_up, n_chosen)

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, Seed
 from outcomekpi.pilots.estimators.baseline_population import BaselinePopulation
 from outcomekpi.pilots.estimators.regression_result import RegressionToMean
 from outcomekpi.pilots.estimators.selected_normal import Side, expected_change, next_on_target
@@ -17,11 +19,11 @@ def regression_to_mean(
     *,
     cutoff: float,
     side: Side,
-    readings: int = 1,
+    readings: Count = 1,
     target: float | None = None,
     unit: str = "units of the outcome",
-    draws: int = 4000,
-    seed: int = 20261,
+    draws: Count = 4000,
+    seed: Seed = 20261,
 ) -> RegressionToMean:
     """Change to be expected with no program in patients whose baseline passed a cutoff.
 
@@ -59,8 +61,7 @@ def regression_to_mean(
     >>> ok.regression_to_mean(sugar, cutoff=7.0, side="above", target=7.0)
     RegressionToMean (closed form): expected change with no program 18.93 percentage points
     """
-    check_kind("population", population, BaselinePopulation, "BaselinePopulation(mean=...)")
-    check_choice("side", side, ("above", "below"))
+    check_arguments(regression_to_mean, locals())
     if population.sd is None or population.known_reliability() is None:
         raise SpecError(
             "The change with no program needs mean, sd and reliability (or within_sd) of the "

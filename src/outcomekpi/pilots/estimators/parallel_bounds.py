@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.pilots.estimators.did_adapter import smoothness_interval
 from outcomekpi.pilots.estimators.event_study import EventStudy
@@ -157,8 +158,7 @@ def bound_parallel_trends(
     >>> bool(ok.bound_parallel_trends(study).breakdown() > 1)
     True
     """
-    check_kind("event_study", event_study, EventStudy, "EventStudy(...)")
-    check_choice("method", method, get_args(Break))
+    check_arguments(bound_parallel_trends, locals())
     if event_study.flaw:
         raise SpecError(f"No bounds can be had from this event study: {event_study.flaw}.")
     count = event_study.n_after

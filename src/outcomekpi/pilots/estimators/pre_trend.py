@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import chdtri, chndtr, ndtr, ndtri
 
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.estimators.event_study import EventStudy, joint_p_value
 
 __all__ = ["Criterion", "PreTrendTest", "assess_pre_trend", "box_probability", "truncated_mean"]
@@ -136,7 +138,7 @@ class PreTrendTest:
 
 
 def assess_pre_trend(
-    event_study: EventStudy, *, criterion: Criterion = "any", level: float = DEFAULT_LEVEL
+    event_study: EventStudy, *, criterion: Criterion = "any", level: Level = DEFAULT_LEVEL
 ) -> PreTrendTest:
     """Test of parallel trends before the start, with what it could have missed.
 
@@ -172,9 +174,7 @@ def assess_pre_trend(
     >>> ok.assess_pre_trend(study).power["power"].tolist()
     [0.5, 0.8]
     """
-    check_kind("event_study", event_study, EventStudy, "EventStudy(...)")
-    check_choice("criterion", criterion, get_args(Criterion))
-    check_level(level)
+    check_arguments(assess_pre_trend, locals())
     if event_study.flaw:
         raise SpecError(f"Trends before cannot be tested: {event_study.flaw}.")
     before, spread = _before(event_study)

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from math import isfinite
-from numbers import Integral, Real
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError, SpecError, check_choice
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.declare.fields import Count, NotNegative, Positive
 from outcomekpi.pilots.estimators.possible_figures import HalfPlane, clip_square
 
 __all__ = ["FigureName", "PublishedFigures", "Reading", "Unit"]
@@ -71,18 +71,15 @@ class PublishedFigures:
     after: float | None = None
     change: float | None = None
     reading: Reading | None = None
-    rounding: float | None = None
-    n_before: int | None = None
-    n_after: int | None = None
-    years: float | None = None
+    rounding: NotNegative | None = None
+    n_before: Count | None = None
+    n_after: Count | None = None
+    years: Positive | None = None
     source: str | None = None
     quote: str | None = None
 
     def __post_init__(self) -> None:
-        check_choice("unit", self.unit, get_args(Unit))
-        for name in ("before", "after", "change", "rounding", "years"):
-            _check_number(name, getattr(self, name))
-        _check_counts(self)
+        check_fields(self)
         _check_reading(self)
         _check_range(self)
         _check_percent(self)
@@ -165,32 +162,7 @@ def _face_values(figures: PublishedFigures) -> tuple[float, float] | None:
     return (after / (1 + change) if relative else after - change), after
 
 
-def _check_number(name: str, value: object) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
-        raise SpecError(f"PublishedFigures.{name} must be a finite number or None; got {value!r}.")
-    if name == "rounding" and value < 0:
-        raise SpecError(f"rounding is a half-width and cannot be negative; got {value!r}.")
-    if name == "years" and value <= 0:
-        raise SpecError(f"years must be positive; got {value!r}. Leave it out if unknown.")
-
-
-def _check_counts(figures: PublishedFigures) -> None:
-    for name in ("n_before", "n_after"):
-        value = getattr(figures, name)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise SpecError(
-                f"PublishedFigures.{name} must be a whole number of patients, at least 1, or None "
-                f"where it was not published; got {value!r}."
-            )
-
-
 def _check_reading(figures: PublishedFigures) -> None:
-    if figures.reading is not None:
-        check_choice("reading", figures.reading, get_args(Reading))
     if figures.change is None:
         if figures.before is None or figures.after is None:
             found = [n for n in ("before", "after") if getattr(figures, n) is not None]

@@ -4,7 +4,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from outcomekpi.declare.alignment import align
-from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.declare.fields import Count
 from outcomekpi.pilots.estimators.baseline_population import BaselinePopulation
 from outcomekpi.pilots.estimators.regression_result import RegressionToMean
 from outcomekpi.pilots.estimators.selected_normal import Side
@@ -31,10 +33,10 @@ def correct_selection(
     population: BaselinePopulation | None = None,
     second_baseline: ArrayLike | None = None,
     target: float | None = None,
-    readings: int = 1,
+    readings: Count = 1,
     clusters: ArrayLike | None = None,
     unit: str = "units of the outcome",
-    draws: int = 4000,
+    draws: Count = 4000,
     rng: np.random.Generator,
 ) -> RegressionToMean:
     """Effect of a program less the change that the selection of its patients makes by itself.
@@ -91,10 +93,10 @@ def correct_selection(
     ...     unit="% HbA1c", rng=rng).to_frame().round(2)["mean"].to_list()
     [-0.43, -0.45, 0.03]
     """
+    check_arguments(correct_selection, locals())
     before, after, second_baseline, clusters = align(
         before=before, after=after, second_baseline=second_baseline, clusters=clusters
     )
-    check_choice("side", side, ("above", "below"))
     if population is not None:
         check_kind("population", population, BaselinePopulation, "BaselinePopulation(mean=...)")
     if readings < 1:

@@ -1,12 +1,14 @@
 """Seasons of a series as sines and cosines of a known cycle."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, Range
 
 __all__ = ["Seasonality"]
 
@@ -27,18 +29,12 @@ class Seasonality:
     (24, 4)
     """
 
-    period: float
-    harmonics: int = 2
+    period: Annotated[float, Range(low=2)]
+    harmonics: Count = 2
 
     def __post_init__(self) -> None:
-        _check_number("period", self.period)
-        _check_number("harmonics", self.harmonics)
-        if self.period < 2:
-            raise SpecError(
-                f"Seasonality.period must be 2 points or more; got {self.period!r}. "
-                "It counts points in a cycle, such as 12 for months of a year."
-            )
-        if self.harmonics % 1 or not 1 <= self.harmonics <= self.period / 2:
+        check_fields(self)
+        if self.harmonics > self.period / 2:
             raise SpecError(
                 "Seasonality.harmonics must be an integer from 1 to period / 2 = "
                 f"{self.period / 2:g}; got {self.harmonics!r}."

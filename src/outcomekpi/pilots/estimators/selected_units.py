@@ -5,7 +5,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, ndtr
 
 from outcomekpi.declare.alignment import align
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, Positive, Share
 from outcomekpi.pilots.estimators.regression_result import RegressionToMean
 from outcomekpi.pilots.estimators.selected_normal import Side, sign_of
 from outcomekpi.pilots.estimators.unit_prediction import (
@@ -23,7 +25,7 @@ Array = NDArray[np.float64]
 
 
 def expect_worst_units(
-    n_units: int, n_chosen: int, *, sd: float, reliability: float, side: Side = "below"
+    n_units: Count, n_chosen: Count, *, sd: Positive, reliability: Share, side: Side = "below"
 ) -> float:
     """Mean change, with no program, of the units whose baseline results were most extreme.
 
@@ -52,7 +54,7 @@ def expect_worst_units(
     >>> round(expect_worst_units(40, 10, sd=5.0, reliability=0.6), 2)
     2.48
     """
-    check_choice("side", side, ("above", "below"))
+    check_arguments(expect_worst_units, locals())
     if not 1 <= n_chosen <= n_units:
         raise SpecError(f"n_chosen must lie between 1 and n_units ({n_units}); got {n_chosen!r}.")
     if not 0 <= reliability <= 1:
@@ -78,7 +80,7 @@ def correct_unit_selection(
     before_se: ArrayLike | None = None,
     after_se: ArrayLike | None = None,
     unit: str = "units of the outcome",
-    draws: int = 4000,
+    draws: Count = 4000,
     rng: np.random.Generator,
 ) -> RegressionToMean:
     """Effect on units that were picked for their results, less what they would have changed anyway.
@@ -130,6 +132,7 @@ def correct_unit_selection(
     ...     after_trials=n, rng=rng).to_frame().shape
     (3, 3)
     """
+    check_arguments(correct_unit_selection, locals())
     before, after, chosen, before_trials, after_trials, before_se, after_se = align(
         before=before,
         after=after,

@@ -6,7 +6,9 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, Seed
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.lineage.origins import Provenance, record_provenance
 from outcomekpi.pilots.ladder.effect import PilotEffect
@@ -146,8 +148,8 @@ def compare_pilot(
     design: Design,
     *,
     program: Program | None = None,
-    draws: int = 4000,
-    seed: int = 20261,
+    draws: Count = 4000,
+    seed: Seed = 20261,
 ) -> PilotEffect:
     """Effect of a pilot program, worded as strongly as its design allows and no stronger.
 
@@ -176,6 +178,7 @@ def compare_pilot(
     >>> effect.verdict()
     'These data show a change, for the better (risk difference 25 ... is not identified.'
     """
+    check_arguments(compare_pilot, locals())
     from threadpoolctl import threadpool_limits
 
     if not callable(getattr(design, "estimate", None)) or not hasattr(design, "rung"):
@@ -183,7 +186,6 @@ def compare_pilot(
             f"design must be one of the pilot designs, such as BeforeAfter(...); got {design!r}."
         )
     program = Program() if program is None else program
-    check_kind("program", program, Program, "Program(selected_on_baseline=...)")
     began = perf_counter()
     table = _open(data)
     with threadpool_limits(1, user_api="blas"):  # many small products: threads only cost time

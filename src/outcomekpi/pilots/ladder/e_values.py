@@ -1,13 +1,15 @@
 """E-values: how strong a hidden confounder would have to be to make a ratio by itself."""
 
-from math import isfinite, sqrt
+from math import sqrt
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Positive
 
 __all__ = ["e_value", "e_value_of_interval"]
 
 
-def e_value(ratio: float) -> float:
+def e_value(ratio: Positive) -> float:
     """Strength that a hidden confounder needs to make a risk ratio out of no effect.
 
     The confounder would have to be tied to the program and to the outcome by risk ratios of at
@@ -41,13 +43,12 @@ def e_value(ratio: float) -> float:
     >>> round(e_value(3.9), 3)
     7.263
     """
-    if isinstance(ratio, bool) or not (isfinite(ratio) and ratio > 0):
-        raise SpecError(f"e_value needs a positive, finite risk ratio; got {ratio!r}.")
+    check_arguments(e_value, locals())
     larger = max(ratio, 1.0 / ratio)
     return larger + sqrt(larger * (larger - 1.0))
 
 
-def e_value_of_interval(lower: float, upper: float) -> float:
+def e_value_of_interval(lower: Positive, upper: Positive) -> float:
     """Strength that a hidden confounder needs to move a risk ratio's interval onto no effect.
 
     Parameters
@@ -73,6 +74,7 @@ def e_value_of_interval(lower: float, upper: float) -> float:
     >>> e_value_of_interval(0.9, 4.0), round(e_value_of_interval(1.8, 4.0), 3)
     (1.0, 3.0)
     """
+    check_arguments(e_value_of_interval, locals())
     if not lower <= upper:
         raise SpecError(f"The limits of a ratio must be in order; got {lower!r} and {upper!r}.")
     if lower <= 1.0 <= upper:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from outcomekpi.declare.checking import check_fields
+
 __all__ = ["Program"]
 
 
@@ -35,3 +37,6 @@ class Program:
     other_outcomes: tuple[str, ...] | None = None
     harms: str | None = None
     measurement_changes: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)

@@ -2,19 +2,20 @@
 
 from dataclasses import dataclass
 from html import escape
-from typing import ClassVar, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Range, Seed
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.pilots.ladder.findings import Rung
 from outcomekpi.pilots.robustness.power_formula import (
     Precision,
-    check_number,
     least_effect,
     least_size,
     power_of,
@@ -213,9 +214,9 @@ def pilot_power(
     plan: PilotPlan,
     *,
     effect: float | None = None,
-    power: float = 0.8,
-    simulations: int = 0,
-    seed: int = 20261,
+    power: Annotated[float, Range(low=0.05, high=1, inside="both")] = 0.8,
+    simulations: Annotated[int, Range(low=0)] = 0,
+    seed: Seed = 20261,
 ) -> PilotPower:
     """Effect that a planned pilot can show, its power, and the size that it needs.
 
@@ -241,13 +242,12 @@ def pilot_power(
     PilotPower (BeforeAfterPlan, 469 patients in each period): least effect with 80% power 7.792
     percentage points; for -6.8: power 80%, 469 patients in each period needed
     """
+    check_arguments(pilot_power, locals())
     if not callable(getattr(plan, "precision", None)):
         raise SpecError(
             "plan must be BeforeAfterPlan, SeriesPlan, DifferencePlan, DoctorPlan or WedgePlan; "
             f"got {type(plan).__name__}. A design names the columns of data; a plan has numbers."
         )
-    check_number("power", power, low=0.05, high=1, inside=True)
-    check_number("simulations", simulations, low=0, whole=True)
     p_values = None
     if effect is not None:
         low, high = plan.limits
@@ -256,7 +256,6 @@ def pilot_power(
                 f"An effect of {effect:+g} {plan.effect_unit} is impossible here; it must lie "
                 f"from {low:g} to {high:g}."
             )
-        check_number("effect", effect, low=-np.inf)
         if effect == 0:
             raise SpecError("effect must not be 0: no size shows that there is none.")
     if simulations:

@@ -1,12 +1,14 @@
 """Plans of pilots with clusters: difference in differences, and stepped wedges."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, Positive, Probability, Range, Share
 from outcomekpi.pilots.estimators.wedge_model import (
     CellVariance,
     Sample,
@@ -16,7 +18,7 @@ from outcomekpi.pilots.estimators.wedge_model import (
 )
 from outcomekpi.pilots.estimators.wedge_terms import ExposureModel, WedgeTerms, build_terms
 from outcomekpi.pilots.ladder.findings import Rung
-from outcomekpi.pilots.robustness.power_formula import Precision, check_number, two_sided_p
+from outcomekpi.pilots.robustness.power_formula import Precision, two_sided_p
 from outcomekpi.pilots.robustness.power_patients import (
     POINTS,
     check_outcome,
@@ -67,18 +69,19 @@ class DifferencePlan:
     size_name: ClassVar[str] = "clusters on each side"
     smallest: ClassVar[int] = 2
 
-    treated: int
-    controls: int
-    before: int
-    after: int
-    patients: int
-    base: float | None = None
-    sd: float | None = None
-    icc: float = 0.0
-    cac: float = 1.0
+    treated: Count
+    controls: Count
+    before: Count
+    after: Count
+    patients: Count
+    base: Probability | None = None
+    sd: Positive | None = None
+    icc: Share = 0.0
+    cac: Share = 1.0
     memory: ClusterMemory = "constant"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_outcome(self.base, self.sd)
         for name in ("treated", "controls"):
             value = getattr(self, name)
@@ -87,12 +90,6 @@ class DifferencePlan:
                     f"{name}=1: with one cluster on a side nobody knows how much clusters vary "
                     "there, and no power can be given. Use SeriesPlan with a control."
                 )
-            check_number(name, value, low=2, whole=True)
-        for name in ("before", "after", "patients"):
-            check_number(name, getattr(self, name), low=1, whole=True)
-        check_number("icc", self.icc, low=0, high=1)
-        check_number("cac", self.cac, low=0, high=1)
-        check_choice("memory", self.memory, get_args(ClusterMemory))
 
     @property
     def size(self) -> int:
@@ -224,25 +221,19 @@ class WedgePlan:
     size_name: ClassVar[str] = "clusters in each wave"
     smallest: ClassVar[int] = 1
 
-    clusters: int
-    waves: int
-    patients: int
-    base: float | None = None
-    sd: float | None = None
-    icc: float = 0.0
-    cac: float = 1.0
+    clusters: Count
+    waves: Annotated[int, Range(low=2)]
+    patients: Annotated[int, Range(low=2)]
+    base: Probability | None = None
+    sd: Positive | None = None
+    icc: Share = 0.0
+    cac: Share = 1.0
     effect_model: ExposureModel = "by period"
     quantiles: Literal["t", "normal"] = "t"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_outcome(self.base, self.sd)
-        check_number("clusters", self.clusters, low=1, whole=True)
-        check_number("waves", self.waves, low=2, whole=True)
-        check_number("patients", self.patients, low=2, whole=True)
-        check_number("icc", self.icc, low=0, high=1, inside=False)
-        check_number("cac", self.cac, low=0, high=1)
-        check_choice("effect_model", self.effect_model, get_args(ExposureModel))
-        check_choice("quantiles", self.quantiles, ("t", "normal"))
         if self.clusters * self.waves < 3:
             raise SpecError("A stepped wedge needs 3 clusters or more.")
 

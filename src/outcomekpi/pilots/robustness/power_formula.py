@@ -8,12 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv, ndtr, ndtri, stdtr, stdtrit
 
-from outcomekpi.declare.errors import SpecError
-
 __all__ = [
     "Noise",
     "Precision",
-    "check_number",
     "hussey_hughes_variance",
     "least_effect",
     "least_size",
@@ -210,33 +207,3 @@ def hussey_hughes_variance(
     )
     above = clusters * mean_variance * (mean_variance + times * cluster_variance)
     return float(above / below)
-
-
-def check_number(
-    name: str,
-    value: object,
-    *,
-    low: float,
-    high: float = np.inf,
-    whole: bool = False,
-    inside: bool = False,
-) -> None:
-    """Refuse a number of a plan outside its range.
-
-    Raises
-    ------
-    SpecError
-        Names the number, its range, and what was found.
-    """
-    is_number = isinstance(value, int | float | np.integer | np.floating)
-    fits = is_number and not isinstance(value, bool) and np.isfinite(float(str(value)))
-    if fits:
-        number = float(str(value))
-        fits = low < number < high if inside else low <= number <= high
-        fits = fits and (not whole or number.is_integer())
-    if not fits:
-        kind = "a whole number" if whole else "a number"
-        span = f"from {low:g}" if np.isinf(high) else f"from {low:g} to {high:g}"
-        if inside:
-            span = f"above {low:g}" + ("" if np.isinf(high) else f" and below {high:g}")
-        raise SpecError(f"{name} must be {kind} {span}; got {value!r}.")

@@ -1,14 +1,16 @@
 """Plans of pilots on patients: two periods compared, or the changes of doctors."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, NotNegative, Positive, Probability, Range, Share
 from outcomekpi.pilots.ladder.findings import Rung
-from outcomekpi.pilots.robustness.power_formula import Precision, check_number, two_sided_p
+from outcomekpi.pilots.robustness.power_formula import Precision, two_sided_p
 
 __all__ = ["BeforeAfterPlan", "DoctorPlan", "check_outcome", "outcome_limits", "patient_variance"]
 
@@ -24,10 +26,6 @@ def check_outcome(base: float | None, sd: float | None) -> None:
             "program (effects are then in percentage points), or sd=..., the standard deviation "
             f"of a patient's measurement; got {'neither' if base is None else 'both'}."
         )
-    if base is not None:
-        check_number("base", base, low=0, high=1, inside=True)
-    if sd is not None:
-        check_number("sd", sd, low=0, inside=True)
 
 
 def patient_variance(base: float | None, sd: float | None, effect: float) -> tuple[float, float]:
@@ -89,21 +87,17 @@ class BeforeAfterPlan:
     size_name: ClassVar[str] = "patients in each period"
     smallest: ClassVar[int] = 2
 
-    patients: int
-    base: float | None = None
-    sd: float | None = None
-    pairing: float = 0.0
-    icc: float = 0.0
-    patients_per_doctor: float = 1.0
-    lasting: float = 0.0
+    patients: Annotated[int, Range(low=2)]
+    base: Probability | None = None
+    sd: Positive | None = None
+    pairing: Annotated[float, Range(low=0, high=1, inside="high")] = 0.0
+    icc: Share = 0.0
+    patients_per_doctor: Annotated[float, Range(low=1)] = 1.0
+    lasting: Share = 0.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_outcome(self.base, self.sd)
-        check_number("patients", self.patients, low=2, whole=True)
-        check_number("pairing", self.pairing, low=0, high=1 - 1e-9)
-        check_number("icc", self.icc, low=0, high=1)
-        check_number("patients_per_doctor", self.patients_per_doctor, low=1)
-        check_number("lasting", self.lasting, low=0, high=1)
 
     @property
     def size(self) -> int:
@@ -274,19 +268,16 @@ class DoctorPlan:
     size_name: ClassVar[str] = "doctors"
     smallest: ClassVar[int] = 2
 
-    doctors: int
-    patients: int
-    base: float | None = None
-    sd: float | None = None
-    heterogeneity: float = 0.0
-    pairing: float = 0.0
+    doctors: Annotated[int, Range(low=2)]
+    patients: Count
+    base: Probability | None = None
+    sd: Positive | None = None
+    heterogeneity: NotNegative = 0.0
+    pairing: Annotated[float, Range(low=0, high=1, inside="high")] = 0.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_outcome(self.base, self.sd)
-        check_number("doctors", self.doctors, low=2, whole=True)
-        check_number("patients", self.patients, low=1, whole=True)
-        check_number("heterogeneity", self.heterogeneity, low=0)
-        check_number("pairing", self.pairing, low=0, high=1 - 1e-9)
 
     @property
     def size(self) -> int:

@@ -1,16 +1,18 @@
 """Plans of interrupted and controlled series: generalized least squares with known noise."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Positive, Range
 from outcomekpi.pilots.data.series import FEW_POINTS
 from outcomekpi.pilots.estimators.segmented import SeriesFit, fit_restricted, fit_with_noise
 from outcomekpi.pilots.ladder.findings import Rung
-from outcomekpi.pilots.robustness.power_formula import Noise, Precision, check_number, two_sided_p
+from outcomekpi.pilots.robustness.power_formula import Noise, Precision, two_sided_p
 
 __all__ = ["SeriesEstimand", "SeriesPlan"]
 
@@ -55,29 +57,21 @@ class SeriesPlan:
     size_name: ClassVar[str] = "points on each side"
     smallest: ClassVar[int] = 4
 
-    before: int
-    after: int
-    sd: float
-    rho: float
+    before: Annotated[int, Range(low=4)]
+    after: Annotated[int, Range(low=4)]
+    sd: Positive
+    rho: Annotated[float, Range(low=-1, high=1, inside="both")]
     estimand: SeriesEstimand = "average"
     change: Literal["level and slope", "level", "slope"] = "level and slope"
-    control_sd: float | None = None
-    control_correlation: float = 0.0
+    control_sd: Positive | None = None
+    control_correlation: Annotated[float, Range(low=-1, high=1)] = 0.0
 
     def __post_init__(self) -> None:
-        check_number("before", self.before, low=4, whole=True)
-        check_number("after", self.after, low=4, whole=True)
-        check_number("sd", self.sd, low=0, inside=True)
-        check_number("rho", self.rho, low=-1, high=1, inside=True)
-        check_choice("estimand", self.estimand, get_args(SeriesEstimand))
-        check_choice("change", self.change, ("level and slope", "level", "slope"))
+        check_fields(self)
         if self.estimand in ("level", "slope") and self.estimand not in self.change:
             raise SpecError(
                 f"estimand={self.estimand!r} is not in a model with change={self.change!r}."
             )
-        if self.control_sd is not None:
-            check_number("control_sd", self.control_sd, low=0, inside=True)
-        check_number("control_correlation", self.control_correlation, low=-1, high=1)
 
     @property
     def size(self) -> int:

@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from html import escape
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.declare.fields import Count, Positive, Range, Seed
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.pilots.estimators.published import PublishedFigures
@@ -278,16 +281,16 @@ def sensitivity(
     effect: PilotEffect,
     data: object = None,
     *,
-    base: float | None = None,
-    sd: float | None = None,
-    span: float | None = None,
+    base: Positive | None = None,
+    sd: Positive | None = None,
+    span: Positive | None = None,
     span_unit: str | None = None,
-    starts: int = 5,
+    starts: Annotated[int, Range(low=0)] = 5,
     outcomes: Iterable[str | Design] = (),
     cluster: str | None = None,
     others: Mapping[str, Design] | None = None,
-    draws: int = 1000,
-    seed: int = 20261,
+    draws: Count = 1000,
+    seed: Seed = 20261,
 ) -> Sensitivity:
     """Find what would overturn the effect of a pilot, and whether it shows where none can be.
 
@@ -322,8 +325,8 @@ def sensitivity(
     >>> found.tipping().loc[["trend", "attrition"], "tipping"].round(3).tolist()
     [12.5, 0.645]
     """
+    check_arguments(sensitivity, locals())
     check_kind("effect", effect, PilotEffect, "compare_pilot(...)")
-    _check_numbers(base=base, sd=sd, span=span)
     explained = read_effect(effect, base=base, sd=sd)
     own_span, own_unit = find_span(effect, data)
     span, span_unit = (own_span, own_unit) if span is None else (span, span_unit)
@@ -349,12 +352,6 @@ def sensitivity(
         reestimates=made,
         notes=tuple(notes),
     )
-
-
-def _check_numbers(*, base: float | None, sd: float | None, span: float | None) -> None:
-    for name, value in (("sd", sd), ("span", span), ("base", base)):
-        if value is not None and not (np.isfinite(value) and value > 0):
-            raise SpecError(f"{name} must be a number above 0; got {value!r}.")
 
 
 def _plan(
