@@ -16,7 +16,7 @@ from outcomekpi.draws.intervals import flatten_draws
 from outcomekpi.engine.draws_tree import PosteriorSamples
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.model.likelihood_model import Model
-from outcomekpi.posterior.fit import Fit
+from outcomekpi.posterior.fit import Fit, sample_model
 from outcomekpi.posterior.likelihood import pointwise_log_likelihood
 from outcomekpi.profiling.linear_predictor import (
     Predictor,
@@ -318,13 +318,7 @@ def _sample_without(fit: Fit, doctor: int, draws: int, seed: int) -> PosteriorSa
         hospital_code=hospital,
         n_hospitals=n_hospitals,
     )
-    if fit.engine == "nuts":
-        from outcomekpi.engine.nuts import sample_nuts
-
-        return sample_nuts(rest, draws=draws, seed=seed)
-    from outcomekpi.engine.engine import sample_quadrature
-
-    return sample_quadrature(rest, draws=draws, seed=seed)
+    return sample_model(rest, engine=fit.engine, draws=draws, seed=seed)
 
 
 def _hospital_draws(fit: Fit, samples: PosteriorSamples, doctor: int, seed: int) -> Array | float:
