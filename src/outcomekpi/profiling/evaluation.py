@@ -6,6 +6,7 @@ from html import escape
 import pandas as pd
 
 from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Count
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.draws.memory import remembered
 from outcomekpi.posterior.fit import Fit
@@ -79,7 +80,7 @@ def evaluate(
     measure: Measure = "P/E",
     average_doctor: AverageDoctor = "population",
     hospital: HospitalComparison = "within",
-    top: int | None = None,
+    top: Count | None = None,
 ) -> Evaluation:
     """Judge the doctors of a fit: every quantity once, all from the same draws.
 
