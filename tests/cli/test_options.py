@@ -289,6 +289,7 @@ CHECK = {
     },
     "--missing": ["check: --missing error", "check: --missing drop"],
     "--dates": ["check: --dates dmy", "check: --dates mdy", "check: --dates ymd"],
+    "--direction": ["check: --direction lower", "check: --direction higher"],
     "--offset-scale": ["check: --offset log_odds --offset-scale linear_predictor"],
     "--counts": ["check_history: --counts events", "check_history: --counts doctors"],
     "--out": ["check: "],

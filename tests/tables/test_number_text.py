@@ -164,3 +164,13 @@ def test_two_quotation_marks_that_were_never_closed_swallow_no_rows(file):
 def test_a_line_break_inside_a_cell_is_no_fault(file):
     text = 'ward,note,falls\nW1,"two\nlines, and a comma",3\nW2,,4\n'
     assert read_table(file(text, "t.csv"))["note"].iloc[0] == "two\nlines, and a comma"
+
+
+def test_declared_signs_are_read_in_parquet_as_well(tmp_path):
+    path = tmp_path / "t.parquet"
+    pd.DataFrame({"ward": ["A", "B"], "days": ["1,286", "680"], "age": ["61.5", "70"]}).to_parquet(
+        path
+    )
+    assert read_table(path)["days"].tolist() == ["1,286", "680"]
+    table = read_table(path, text_columns=["ward"], marks=FileMarks(thousands=","))
+    assert table["days"].tolist() == [1286, 680] and table["age"].tolist() == [61.5, 70.0]

@@ -249,6 +249,7 @@ def add_check(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
     cases("--no-event", metavar="VALUE", nargs="+", help="its other values")
     cases("--missing", metavar="error|drop", default="error", help="missing values (error)")
     cases("--adjust", metavar="FORMULA", help="case mix, whose columns are checked too")
+    cases("--direction", metavar="higher|lower", help="which outcome is better")
     history = parser.add_argument_group("a history, as for thresholds").add_argument
     for role, meaning in HISTORY_ROLES.items():
         history(f"--{role}", metavar="COLUMN", help=meaning)

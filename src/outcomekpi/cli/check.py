@@ -101,6 +101,7 @@ def _read(table: pd.DataFrame, kind: str, roles: Mapping[str, Any], options: Any
         no_event=options.no_event,
         missing=options.missing,
         offset_scale=options.offset_scale,
+        direction=options.direction,
     )
     if options.adjust is not None:
         build_design(cases, ModelSpec(case_mix=options.adjust))

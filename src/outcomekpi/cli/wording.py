@@ -55,7 +55,7 @@ REPLACEMENTS = (
     (r" when the file is read\b", ""),
     (r"\bno_event=\[([^\]]*)\]", lambda found: f"--no-event {found[1].replace(',', '')}"),
     (r"\bno_event\b", "--no-event"),
-    (r"\bDeclare it a missing mark\b", "Declare it with --missing-marks"),
+    (r"\bis declared a missing mark\b", "is declared with --missing-marks"),
     (rf"^({ARGUMENTS}) must", r"--\1 must"),
     (r"\bsuppress_below(?==\d)", "--suppress-below"),
     (r"(--suppress-below)=(\d+)", r"\1 \2"),

@@ -19,7 +19,7 @@ from outcomekpi.tables.columns import count_of, list_values
 from outcomekpi.tables.file_marks import FileMarks
 from outcomekpi.tables.number_text import convert_numbers, how_written
 
-__all__ = ["detect_encoding", "detect_separator", "read_csv"]
+__all__ = ["as_declared", "detect_encoding", "detect_separator", "read_csv"]
 
 CHUNK = 2**22
 SAMPLE = 2**16
@@ -85,7 +85,7 @@ def read_csv(
         table = table.dropna(how="all", ignore_index=True)
     _refuse_swallowed(path, layout, len(header), len(table))
     if marks.decimal or marks.thousands:
-        return _as_declared(table, text_columns, marks)
+        return as_declared(table, text_columns, marks)
     return _read_marks(path, layout, table, text_columns, marks)
 
 
@@ -350,14 +350,17 @@ def _refuse_swallowed(path: Path, layout: Layout, width: int, n_rows: int) -> No
             start = rows.line_num + 1 + layout.skipped
 
 
-def _as_declared(
+def as_declared(
     table: pd.DataFrame, text_columns: Collection[str], marks: FileMarks
 ) -> pd.DataFrame:
+    """Convert columns of text in which every number is written with the declared signs."""
     decimal = marks.decimal or ("," if marks.thousands == "." else ".")
     converted = {
         name: convert_numbers(table[name], decimal=decimal, thousands=marks.thousands)
         for name in table.columns
-        if name not in text_columns and not table[name].isna().all()
+        if name not in text_columns
+        and pd.api.types.is_string_dtype(table[name].dtype)
+        and not table[name].isna().all()
     }
     return table.assign(**converted)
 

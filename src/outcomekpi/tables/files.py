@@ -11,7 +11,7 @@ import pandas as pd
 
 from outcomekpi.declare.errors import CasesError, StorageError, check_choice, did_you_mean
 from outcomekpi.tables.columns import holds_text, list_values
-from outcomekpi.tables.csv_files import read_csv
+from outcomekpi.tables.csv_files import as_declared, read_csv
 from outcomekpi.tables.date_order import DATE_ORDERS, order_dates
 from outcomekpi.tables.file_marks import FileMarks
 from outcomekpi.tables.number_text import check_marks
@@ -71,6 +71,8 @@ def read_table(
     _check_readable(path)
     if path.suffix.lower() in PARQUET_SUFFIXES:
         table = _mark_missing(_read_parquet(path), marks.missing_marks)
+        if marks.decimal or marks.thousands:
+            table = as_declared(table, text_columns, marks)
     else:
         table = read_csv(path, text_columns=text_columns, encoding=encoding, marks=marks)
     if marks.dates is not None:
