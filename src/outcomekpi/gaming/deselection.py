@@ -388,7 +388,8 @@ def _refit(
             f"Nothing can be fitted after everyone dropped {drop}: {error} Drop fewer, or pass "
             "everyone='no'."
         ) from error
-    return classify(standardize(fit(left, fitted.spec, draws=draws, seed=seed)), rule)
+    again = fit(left, fitted.spec, engine=fitted.engine, draws=draws, seed=seed)
+    return classify(standardize(again), rule)
 
 
 def _check_options(
