@@ -34,6 +34,6 @@ def test_results_in_the_wrong_order_are_told_apart(tmp_path):
     fit = make_fit("bernoulli")
     rates = ok.standardize(fit)
     flags, ranks = ok.classify(made_rates()), ok.rank(made_rates())
-    with pytest.raises(SpecError, match=r"ranks must be Ranks, as rank\(rates\) gives.*got Class"):
+    with pytest.raises(SpecError, match=r"ranks must be Ranks, as rank.rates. gives.*got Class"):
         ok.report(fit, rates, flags, ranks, path=tmp_path / "r.html")
     assert not list(tmp_path.iterdir())

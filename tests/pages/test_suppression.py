@@ -437,7 +437,7 @@ def test_the_private_folder_lies_apart_and_old_files_are_not_published(tmp_path,
     out.mkdir()
     (out / "fit.nc").write_bytes(b"of another run")
     assert run(table, out, "--suppress-below", "10") == 2
-    assert "holds 1 file of another run, the first 'fit.nc'" in capsys.readouterr().err
+    assert "it holds 1 other file, the first 'fit.nc'" in capsys.readouterr().err
     assert [path.name for path in out.iterdir()] == ["fit.nc"]
     assert run(table, tmp_path / "new", "--suppress-below", "1") == 2
     assert "--suppress-below must be a whole number of at least 2" in capsys.readouterr().err

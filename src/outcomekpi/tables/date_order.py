@@ -2,16 +2,15 @@
 
 import re
 from datetime import date
-from typing import Literal
 
 import pandas as pd
 
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.tables.columns import describe_row, holds_text
+from outcomekpi.tables.file_marks import DateOrder
 
-__all__ = ["DATE_ORDERS", "DateOrder", "looks_like_dates", "order_dates"]
+__all__ = ["DATE_ORDERS", "looks_like_dates", "order_dates"]
 
-DateOrder = Literal["dmy", "mdy", "ymd"]
 DATE_ORDERS: tuple[DateOrder, ...] = ("dmy", "mdy", "ymd")
 SIGNS = r"[-/. ]"
 FORMS = {

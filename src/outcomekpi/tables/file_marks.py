@@ -1,10 +1,11 @@
 """How the cells of a file are written, where the file itself does not tell."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from outcomekpi.tables.date_order import DateOrder
+__all__ = ["DateOrder", "FileMarks"]
 
-__all__ = ["FileMarks"]
+DateOrder = Literal["dmy", "mdy", "ymd"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
