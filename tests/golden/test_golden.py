@@ -19,7 +19,7 @@ CALLS = [
 def test_the_numbers_are_those_of_before(room, call):
     expected = read_room(room)[call]
     assert expected, "a call without numbers guards nothing"
-    moved = differences(values_of(ROOMS[room][call]), expected)
+    moved = differences(values_of(ROOMS[room][call]), expected, call=call)
     assert not moved, "\n".join([*moved, "If this is meant: python tests/golden/write.py"])
 
 

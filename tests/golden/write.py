@@ -29,7 +29,7 @@ def main(rooms):
             spent = time.process_time() - start
             if spent > 1:
                 print(f"{room}, {call}: {spent:.1f} s")
-            moved = differences(found[call], known[call], tolerance=0) if call in known else []
+            moved = differences(found[call], known[call], call=call) if call in known else []
             for line in moved[:SHOWN]:
                 print(f"{room}, {call}, {line}")
             if moved[SHOWN:]:
