@@ -28,6 +28,8 @@ LOOSER = {
     "beta_binomial": 1e-6,  # a likelihood is flat at its top: an optimizer stops beside it
     "variants": 1e-3,  # AR(2) noise by BFGS, which stops at a gradient of 1e-5
     "[width]": 1e-3,  # the same, in the check that compares the variants
+    "bounds[": 1e-3,  # HonestDiD searches the shortest interval and stops within 3e-5 of it
+    "smoothness": 1e-3,  # the same
     "forecast": 1e-7,  # autocorrelation integrated on a grid that begins at an optimum
     "InterruptedSeries": 1e-7,  # the same
 }
