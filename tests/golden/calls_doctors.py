@@ -128,6 +128,9 @@ AWARDS = {
     "choose_threshold: fdr": lambda: ok.choose_threshold(rates(), by="fdr", fdr=0.2, share=0.3),
     "choose_threshold: budget": lambda: ok.choose_threshold(rates(), by="budget", budget=4),
     "cut_misclassification": lambda: ok.cut_misclassification(np.array([0.5, 0.7]), share=0.1),
+    "cut_misclassification: bar": lambda: ok.cut_misclassification(
+        np.array([0.5, 0.7]), bar=-0.3, probability=0.6
+    ),
     "caseload_misclassification": lambda: ok.caseload_misclassification(
         (25, 77, 300), mean=0.68, sd=0.08, share=0.1, direction="higher"
     ),

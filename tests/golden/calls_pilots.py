@@ -65,12 +65,30 @@ def selected_patients():
     return both[both[:, 0] >= 8].T
 
 
+def on_target():
+    before, after = selected_patients()
+    return ok.correct_selection(
+        before, (after < 7.0).astype(int), cutoff=8, side="above", population=KNOWN, target=7.0,
+        draws=400, rng=np.random.default_rng(2),
+    )  # fmt: skip
+
+
 def selected_units(**options):
     rng = np.random.default_rng(1)
     p, n = rng.beta(40, 60, size=60), np.full(60, 50)
     before, after = rng.binomial(50, p), rng.binomial(50, p)
     return ok.correct_unit_selection(
         before, after, chosen=before <= 15, before_trials=n, after_trials=n, rng=rng, **options
+    )
+
+
+def selected_means():
+    rng = np.random.default_rng(1)
+    truth = rng.normal(50, 5, 40)
+    before, after = truth + rng.normal(0, 4, (2, 40))
+    error = np.full(40, 4.0)
+    return ok.correct_unit_selection(
+        before, after, chosen=before < 46, before_se=error, after_se=error, draws=400, rng=rng
     )
 
 
@@ -189,9 +207,12 @@ ESTIMATORS = {
         *selected_patients(), cutoff=8, side="above", population=KNOWN, draws=400,
         rng=np.random.default_rng(2),
     ),
+    "correct_selection: target": on_target,
     "correct_unit_selection": lambda: selected_units(draws=400),
+    "correct_unit_selection: se": selected_means,
     "expect_worst_units": lambda: ok.expect_worst_units(40, 10, sd=5.0, reliability=0.6),
     "replay_selection": lambda: replayed("difference"),
+    "replay_selection: ratio": lambda: replayed("ratio"),
     "sweep_population_means": lambda: ok.sweep_population_means(
         *selected_patients(), means=[6.5, 7.0, 7.5]
     ),
