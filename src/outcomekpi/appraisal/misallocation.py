@@ -1,7 +1,6 @@
 """Pay against what true rates deserve: how much goes to the wrong doctors."""
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from outcomekpi.appraisal.rate_pay import RatePayout, success_share
 from outcomekpi.awards.kernels import beyond
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level, flatten_draws
 
 __all__ = ["Misallocation", "misallocate"]
@@ -83,8 +83,7 @@ class Misallocation:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().to_html(float_format="{:.4g}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame(), number=".4g")
 
 
 def misallocate(payout: RatePayout, *, truth: pd.Series | None = None) -> Misallocation:

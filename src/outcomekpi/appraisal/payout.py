@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from numbers import Real
 from typing import Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 from outcomekpi.appraisal.tiers import TierAssessment, TierRule, Unit
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError, SpecError, did_you_mean
+from outcomekpi.declare.showing import show_html
 from outcomekpi.indicators.goal_verdicts import NOT_ASSESSABLE, REACHED
 
 __all__ = ["Payout", "pay"]
@@ -130,8 +130,7 @@ class Payout:
         return f"Payout: {'; '.join(parts)}"
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().head(8).to_html(index=False, float_format="{:g}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame().head(8), number="g", index=False)
 
 
 def pay(assessment: TierAssessment, *, budget: Mapping[str, float] | None = None) -> Payout:

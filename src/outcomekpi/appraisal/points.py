@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Literal, get_args
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from outcomekpi.declare.checking import check_arguments, check_fields
 from outcomekpi.declare.errors import CasesError, SpecError, check_choice
 from outcomekpi.declare.fields import Above, Count, NotNegative, Positive
+from outcomekpi.declare.showing import show_html
 from outcomekpi.indicators.coverage_goals import CoverageGoal
 from outcomekpi.indicators.drop_goals import DropGoal
 from outcomekpi.indicators.goal_verdicts import REACHED, Goal, check_goal, check_names
@@ -135,8 +135,7 @@ class PointLedger:
         return f"PointLedger: {len(self.entries):,} entries; {', '.join(parts)}"
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().head(8).to_html(float_format="{:g}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame().head(8), number="g")
 
 
 def health_points(

@@ -1,7 +1,6 @@
 """Pay from standardized rates: per case, beyond a target, or by the probability of being beyond."""
 
 from dataclasses import dataclass
-from html import escape
 from typing import Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from outcomekpi.awards.misclassification import Misclassification, Results, misc
 from outcomekpi.declare.checking import check_arguments, check_fields
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Positive
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, summarize_draws
 from outcomekpi.profiling.standardization import StandardizedRates
 
@@ -144,8 +144,7 @@ class RatePayout:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().head(8).to_html(float_format="{:.3g}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame().head(8), number=".3g")
 
 
 def pay_rates(rates: StandardizedRates, rule: RatePayRule) -> RatePayout:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 from outcomekpi.declare.checking import check_arguments, check_fields
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.declare.fields import Count, NotNegative, Positive
+from outcomekpi.declare.showing import show_html
 from outcomekpi.indicators.drop_goals import DropGoal
 from outcomekpi.indicators.event_goals import NoEventGoal
 from outcomekpi.indicators.goal_verdicts import (
@@ -124,8 +124,7 @@ class TierAssessment:
         return f"TierAssessment: {'; '.join(parts)}"
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().to_html(float_format="{:.3f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame())
 
 
 def assess_tiers(records: PatientRecords, rules: Sequence[TierRule]) -> TierAssessment:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
 from typing import Literal
 
 import numpy as np
@@ -19,6 +18,7 @@ from outcomekpi.awards.deserved_awards import (
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import NotNegative, Positive, Probability
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval, summarize_draws
 from outcomekpi.model.spec import check_rate
 from outcomekpi.profiling.classification import FlagRule, discoveries
@@ -206,8 +206,7 @@ class ThresholdChoice:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().T.to_html(float_format="{:.3f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame().T)
 
 
 def choose_threshold(

@@ -1,7 +1,6 @@
 """Who is awarded by mistake, on the user's own posterior: the rule's awards against each draw."""
 
 from dataclasses import dataclass, replace
-from html import escape
 from typing import Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from outcomekpi.awards.deserved_awards import (
 from outcomekpi.awards.rules import CycleResults, Rule, apply_rule
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level, flatten_draws, summarize_draws
 from outcomekpi.model.spec import check_rate
 from outcomekpi.profiling.reliability import Reliability
@@ -277,8 +277,7 @@ class Misclassification:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().to_html(float_format="{:.3f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame())
 
 
 def misclassify(

@@ -10,6 +10,7 @@ from scipy import special
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Probability
+from outcomekpi.declare.showing import show_html
 
 __all__ = ["CutMisclassification", "both_above", "cut_misclassification"]
 
@@ -101,8 +102,7 @@ class CutMisclassification:
         return f"CutMisclassification ({self.cut}): {text}"
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().head(8).to_html(float_format="{:.3f}".format)
-        return f"<p><b>{self!r}</b></p>{table}"
+        return show_html(self, self.to_frame().head(8))
 
 
 def cut_misclassification(

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +14,7 @@ from outcomekpi.awards.normal_cuts import CutMisclassification, cut_misclassific
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Positive, Probability
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval
 from outcomekpi.profiling.reliability import Reliability
 from outcomekpi.tables.cases import Direction
@@ -216,8 +216,7 @@ class AwardPlan:
         return f"AwardPlan{cut}: cases per doctor for {', '.join(parts)}{more}"
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().to_html(float_format="{:.3g}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame(), number=".3g")
 
 
 def plan_awards(

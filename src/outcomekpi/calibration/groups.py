@@ -244,7 +244,7 @@ def _top(probability: Array) -> float:
 
 def _histogram(part: Predicted, edges: Array) -> Array:
     # a part sums its draws in another order than the whole, and may end a last digit higher
-    inside = np.minimum(part.mean_probability, edges[-1])
+    inside: Array = np.minimum(part.mean_probability, edges[-1])
     return np.histogram(inside, edges, weights=part.size)[0].astype(np.float64)
 
 

@@ -1,7 +1,6 @@
 """The result of a calibration: numbers, curves, net benefit and doctors, with intervals."""
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from outcomekpi.calibration.intervals import (
 from outcomekpi.calibration.numbers import DISTANCES, IDEAL, MEASURES, SCALES
 from outcomekpi.calibration.shift import DoctorShift, shift_frame
 from outcomekpi.declare.errors import SpecError, did_you_mean
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.tables.columns import count_of
@@ -308,6 +308,4 @@ class Calibration:
     def _repr_html_(self) -> str:
         frame = self.to_frame()
         chosen = frame[(frame["subgroup"] == "all")].drop(columns=["subgroup", "group"])
-        table = chosen.to_html(index=False, float_format="{:.3f}".format, na_rep="")
-        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.log)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}" + (f"<ul>{items}</ul>" if items else "")
+        return show_html(self, chosen, index=False, missing="", sentences=self.log)

@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import dataclass
-from html import escape
 from typing import Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.declare.fields import Count, NotNegative, Positive
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.gaming.cell_counts import (
     PERIODS,
@@ -185,9 +185,7 @@ class DensityTest:
         )
 
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.log)
-        table = self.to_frame().to_html(float_format="{:.3g}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}<ul>{items}</ul>"
+        return show_html(self, self.to_frame(), number=".3g", sentences=self.log)
 
 
 def density_test(

@@ -1,7 +1,6 @@
 """Deselection: what a doctor wins by dropping his worst patients, alone or with everyone."""
 
 from dataclasses import dataclass
-from html import escape
 from typing import Annotated, Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.declare.fields import Count, Probability, Range, Seed
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.gaming.deselection_sums import CaseTable, DropSums, drop_sums, read_case_table
 from outcomekpi.model.likelihood_model import overall_rate
@@ -113,8 +113,7 @@ class Deselection:
         )
 
     def _repr_html_(self) -> str:
-        table = self.summary().to_html(float_format="{:.3g}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.summary(), number=".3g")
 
     def _alone_frame(self, drop: int, sums: DropSums, level: float) -> pd.DataFrame:
         honest = self.alone[0]

@@ -1,7 +1,6 @@
 """Exceptions at the bar: whether patients who just fail are taken out of the denominator."""
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from outcomekpi.declare.alignment import align
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.declare.fields import Positive
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.indicators.chance.readings import Side, effective_bar
 from outcomekpi.tables.columns import read_numbers
@@ -119,8 +119,7 @@ class ExceptionJump:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().to_html(float_format="{:.3f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame())
 
 
 def exception_jump(

@@ -1,7 +1,6 @@
 """What a rule pays for improvement when nothing truly improved: regression to the mean."""
 
 from dataclasses import dataclass
-from html import escape
 from typing import Annotated, Literal, get_args
 
 import numpy as np
@@ -13,6 +12,7 @@ from outcomekpi.awards.rules import CycleResults, Rule, apply_rule
 from outcomekpi.declare.checking import check_arguments, check_fields
 from outcomekpi.declare.errors import SpecError, check_choice, percent_hint
 from outcomekpi.declare.fields import Probability, Range
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.operating.settings import Setting
 from outcomekpi.operating.simulated_operation import draw_results, draw_true_rates
@@ -119,8 +119,7 @@ class UnearnedRewards:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().head(8).to_html(float_format="{:.3g}".format, index=False)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame().head(8), number=".3g", index=False)
 
 
 def rewards_without_effect(

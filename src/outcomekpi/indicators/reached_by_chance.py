@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Annotated
 
 import numpy as np
@@ -13,6 +12,7 @@ from scipy.special import ndtr
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.declare.fields import Range
+from outcomekpi.declare.showing import show_html
 from outcomekpi.indicators.chance.runs import normal_quadrant
 from outcomekpi.indicators.drop_goals import DropGoal
 from outcomekpi.indicators.goal_verdicts import NOT_ASSESSABLE, REACHED
@@ -68,7 +68,7 @@ class ReachedByChance:
         )
 
     def _repr_html_(self) -> str:
-        return f"<p><b>{escape(repr(self))}</b></p>{self.to_frame().to_html()}"
+        return show_html(self, self.to_frame())
 
 
 def reached_by_chance(

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Annotated
 
 import numpy as np
@@ -14,6 +13,7 @@ from outcomekpi.awards.rules import Rule, rule_cycles
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Count, NotNegative, Range, Seed, Share
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.operating.operating import (
     OperatingCharacteristics,
@@ -93,8 +93,7 @@ class AwardScenarios:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().head(8).to_html(float_format="{:.3f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame().head(8))
 
 
 def tabulate_awards(

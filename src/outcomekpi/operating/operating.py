@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from scipy.special import ndtri
 from outcomekpi.awards.rules import CycleResults, Rule, apply_rule, rule_cycles
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.operating.exact_operation import expected_scores, why_not_exact
 from outcomekpi.operating.scores import MOMENTS, ROUNDING, quantity_parts
@@ -276,8 +276,7 @@ class OperatingCharacteristics:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().head(8).to_html(float_format="{:.3f}".format, index=False)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame().head(8), index=False)
 
 
 def operating_characteristics(

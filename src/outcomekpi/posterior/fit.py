@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from time import perf_counter
 from typing import Annotated, Literal
 from warnings import warn
@@ -13,6 +12,7 @@ import xarray as xr
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import EngineError, OutcomeKPIWarning
 from outcomekpi.declare.fields import Range, Seed
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, summarize_draws
 from outcomekpi.engine.draws_tree import PosteriorSamples, assemble_draws
 from outcomekpi.lineage.origins import Provenance, record_provenance
@@ -87,8 +87,7 @@ class Fit:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().to_html(float_format="{:.3f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame())
 
 
 def fit(

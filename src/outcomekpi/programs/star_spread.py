@@ -1,13 +1,13 @@
 """How much the cut points of Medicare Star Ratings owe to the random split of the scores."""
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from outcomekpi.declare.errors import check_choice
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval
 from outcomekpi.programs.bars import Floats, Scale, as_scores, check_minimum
 from outcomekpi.programs.clusters import (
@@ -71,8 +71,7 @@ class StarSpread:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().to_html(float_format="{:.4f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame(), number=".4f")
 
 
 def star_cut_spread(

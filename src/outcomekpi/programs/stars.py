@@ -1,7 +1,6 @@
 """Medicare Star Ratings: cut points where clusters of scores begin, averaged over ten runs."""
 
 from dataclasses import dataclass
-from html import escape
 from typing import Annotated
 
 import numpy as np
@@ -12,6 +11,7 @@ from outcomekpi.awards.rules import CycleResults
 from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError, check_choice
 from outcomekpi.declare.fields import Range
+from outcomekpi.declare.showing import show_html
 from outcomekpi.programs.bars import (
     Floats,
     Scale,
@@ -77,8 +77,7 @@ class StarCutPoints:
         return f"StarCutPoints: {cuts} ({self.scores} scores, {self.outliers} outliers left out)"
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().to_html(float_format="{:.4f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame(), number=".4f")
 
 
 def star_cut_points(

@@ -1,12 +1,12 @@
 """ThresholdReview: the result of the annual review, as tables."""
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.review.indicator_review import IndicatorReview, Verdict
@@ -343,8 +343,7 @@ class ThresholdReview:
     def _repr_html_(self) -> str:
         frame = self.to_frame().head(12)
         shown = frame[["completion", "rule_verdict", "p_rule_wrong", "mean", "verdict"]]
-        table = shown.to_html(float_format="{:.2f}".format, na_rep="")
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, shown, number=".2f", missing="")
 
 
 def _summary(prefix: str, draws: NDArray[np.float64], level: float) -> dict[str, float]:

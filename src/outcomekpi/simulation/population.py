@@ -1,7 +1,6 @@
 """A synthetic hospital: tables as a hospital has them, and the truth behind them."""
 
 from dataclasses import asdict, dataclass, fields
-from html import escape
 from time import perf_counter
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Seed
+from outcomekpi.declare.showing import show_html
 from outcomekpi.indicators.measures import MEASURES, OUTCOMES
 from outcomekpi.lineage.origins import Provenance, record_provenance
 from outcomekpi.simulation.assignment import Assignment, assign_doctors
@@ -237,9 +237,7 @@ class Population:
         )
 
     def _repr_html_(self) -> str:
-        return f"<p><b>{escape(repr(self))}</b></p>" + self.to_frame().head(5).to_html(
-            float_format="{:.3g}".format, index=False
-        )
+        return show_html(self, self.to_frame().head(5), number=".3g", index=False)
 
 
 def simulate_population(scenario: Scenario, *, seed: Seed) -> Population:

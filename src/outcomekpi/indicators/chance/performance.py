@@ -1,7 +1,6 @@
 """What a patient-level criterion says about patients whose true level is known."""
 
 from dataclasses import dataclass
-from html import escape
 from typing import Annotated
 
 import numpy as np
@@ -13,6 +12,7 @@ from outcomekpi.declare.alignment import align
 from outcomekpi.declare.checking import check_arguments, check_fields
 from outcomekpi.declare.errors import SpecError, percent_hint
 from outcomekpi.declare.fields import Count, Positive, Range, Share
+from outcomekpi.declare.showing import show_html
 from outcomekpi.indicators.chance.criteria import Criterion
 from outcomekpi.indicators.chance.readings import (
     check_levels,
@@ -223,8 +223,7 @@ class CriterionPerformance:
         )
 
     def _repr_html_(self) -> str:
-        table = self.summary().to_html(float_format="{:.3f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.summary())
 
 
 def normal_levels(*, mean: float, sd: Positive, n: Annotated[int, Range(low=2)] = 2001) -> Array:
