@@ -1,7 +1,6 @@
 """How many cases a doctor needs before his result is reliable."""
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -9,6 +8,7 @@ import pandas as pd
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Probability
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval
 from outcomekpi.profiling.reliability import Reliability
 
@@ -63,8 +63,7 @@ class CaseloadPlan:
         return f"CaseloadPlan ({self.reliability.method}): cases per doctor needed: {needed}"
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().to_html(float_format="{:.3g}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame(), number=".3g")
 
 
 def plan_caseload(

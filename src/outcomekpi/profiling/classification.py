@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from outcomekpi.declare.checking import check_arguments, check_fields
 from outcomekpi.declare.errors import OutcomeKPIWarning, SpecError
 from outcomekpi.declare.fields import Positive, Probability
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, summarize_draws
 from outcomekpi.draws.memory import remembered
 from outcomekpi.model.spec import check_rate
@@ -128,9 +128,7 @@ class Classification:
 
     def _repr_html_(self) -> str:
         frame = self.to_frame()
-        flagged = frame[frame["flag"] != ""].head(8)
-        table = flagged.to_html(float_format="{:.3f}".format) if len(flagged) else ""
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, frame[frame["flag"] != ""].head(8))
 
 
 def classify(rates: StandardizedRates, rule: FlagRule | None = None) -> Classification:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from html import escape
 from typing import Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Count, Seed
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import flatten_draws
 from outcomekpi.engine.draws_tree import PosteriorSamples
 from outcomekpi.lineage.origins import Provenance
@@ -89,8 +89,7 @@ class Divergence:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().sort_values("p_cross").head(8)
-        return f"<p><b>{escape(repr(self))}</b></p>{table.to_html(float_format='{:.3g}'.format)}"
+        return show_html(self, self.to_frame().sort_values("p_cross").head(8), number=".3g")
 
 
 def divergence_test(

@@ -1,12 +1,12 @@
 """An evaluation: everything that is judged of the doctors, from one posterior."""
 
 from dataclasses import dataclass, replace
-from html import escape
 
 import pandas as pd
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Count
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.draws.memory import remembered
 from outcomekpi.posterior.fit import Fit
@@ -68,8 +68,7 @@ class Evaluation:
     def _repr_html_(self) -> str:
         frame = self.to_frame()
         flagged = frame.loc[frame["flag"] != "", ["cases", "observed", "expected", "rate", "flag"]]
-        shown = flagged.head(8).to_html(float_format="{:.3f}".format) if len(flagged) else ""
-        return f"<p><b>{escape(repr(self))}</b></p>{shown}"
+        return show_html(self, flagged.head(8))
 
 
 def evaluate(

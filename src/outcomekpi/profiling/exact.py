@@ -1,7 +1,6 @@
 """Exact test of each doctor as a fixed effect, against the average doctor."""
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -10,6 +9,7 @@ from scipy.special import ndtri_exp
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.showing import show_html
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.case_means import case_means
@@ -78,8 +78,7 @@ class ExactTest:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().sort_values("log10_p").head(8)
-        return f"<p><b>{escape(repr(self))}</b></p>{table.to_html(float_format='{:.3g}'.format)}"
+        return show_html(self, self.to_frame().sort_values("log10_p").head(8), number=".3g")
 
 
 def exact_test(

@@ -1,7 +1,6 @@
 """Funnel limits: how far chance alone would carry a doctor with this many expected events."""
 
 from dataclasses import dataclass
-from html import escape
 from typing import Annotated, Literal, get_args
 
 import numpy as np
@@ -12,6 +11,7 @@ from outcomekpi.declare.alignment import align
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError, check_choice
 from outcomekpi.declare.fields import Level, Range
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import check_level, flatten_draws
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.funnel_quantiles import LimitRule, limits_at, tails_at
@@ -186,8 +186,7 @@ class FunnelLimits:
 
     def _repr_html_(self) -> str:
         frame = self.to_frame()
-        table = frame[frame["beyond"] > 0].head(8).to_html(float_format="{:.3f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, frame[frame["beyond"] > 0].head(8))
 
 
 def funnel_limits(

@@ -1,7 +1,6 @@
 """r-values: the smallest top fraction that a doctor belongs to."""
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import flatten_draws
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.standardization import StandardizedRates, require_direction
@@ -49,8 +49,7 @@ class RValues:
         return f"RValues of {len(self.values)} doctors ({self.direction} is better): {named}, ..."
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().nsmallest(8, "r_value").to_html(float_format="{:.3f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame().nsmallest(8, "r_value"))
 
 
 def r_values(rates: StandardizedRates) -> RValues:

@@ -1,7 +1,6 @@
 """Ranks of the doctors in each draw, and what is certain about them."""
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Count
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.draws.memory import remembered
 from outcomekpi.engine.threads import in_threads
@@ -84,8 +84,7 @@ class Ranks:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().sort_values("mean").head(8).to_html(float_format="{:.3f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame().sort_values("mean").head(8))
 
 
 def rank(rates: StandardizedRates, *, top: Count | None = None) -> Ranks:

@@ -1,7 +1,6 @@
 """Reliability: which share of the differences between doctors is real."""
 
 from dataclasses import dataclass
-from html import escape
 from typing import Annotated, Literal
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Range, Seed
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.draws.memory import remembered
 from outcomekpi.lineage.origins import Provenance
@@ -90,8 +90,7 @@ class Reliability:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().head(8).to_html(float_format="{:.3f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame().head(8))
 
 
 def reliability(

@@ -1,7 +1,6 @@
 """Graded report cards: as many grades as the posterior can tell apart."""
 
 from dataclasses import dataclass
-from html import escape
 from itertools import combinations, permutations
 from typing import Annotated, Literal
 
@@ -13,6 +12,7 @@ from scipy.special import ndtr
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import EngineError, SpecError
 from outcomekpi.declare.fields import Probability, Range
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import flatten_draws
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.ranking import rank_draws
@@ -281,7 +281,7 @@ class ReportCard:
 
     def _repr_html_(self) -> str:
         counts = self.grade.value_counts().sort_index().rename("doctors").to_frame()
-        return f"<p><b>{escape(repr(self))}</b></p>{counts.to_html()}"
+        return show_html(self, counts)
 
 
 def report_card(

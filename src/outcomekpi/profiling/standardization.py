@@ -1,7 +1,6 @@
 """Standardized rates: what each doctor's outcomes are, given the cases that he had."""
 
 from dataclasses import dataclass
-from html import escape
 from typing import Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError, check_choice, check_kind
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.draws.memory import remembered
 from outcomekpi.lineage.origins import Provenance
@@ -174,8 +174,7 @@ class StandardizedRates:
         )
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().head(8).to_html(float_format="{:.3f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame().head(8))
 
 
 def standardize(

@@ -1,7 +1,6 @@
 """Tiers: how likely it is that each doctor was put into the wrong one."""
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Probability
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.ranking import rank_draws
@@ -63,8 +63,7 @@ class TierMisclassification:
         )
 
     def _repr_html_(self) -> str:
-        table = self.confusion().to_html(float_format="{:.1f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.confusion(), number=".1f")
 
 
 def misclassify_tiers(

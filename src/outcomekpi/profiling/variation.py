@@ -1,13 +1,13 @@
 """How much doctors and hospitals differ: ICC, median odds ratio, shares of variance."""
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.model.spec import Family
@@ -57,8 +57,7 @@ class Variation:
         return f"Variation: {means}"
 
     def _repr_html_(self) -> str:
-        table = self.to_frame().to_html(float_format="{:.3f}".format)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.to_frame())
 
 
 def median_odds_ratio(sd: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, check_choice
+from outcomekpi.declare.showing import show_html
 from outcomekpi.tables.columns import count_of, list_values
 from outcomekpi.tables.faults import Faults
 from outcomekpi.tables.integrity import check_table, check_variation, find_hospitals
@@ -219,8 +219,7 @@ class Cases:
         return f"{events} of {name!r} ({total / self.n_cases:.1%})"
 
     def _repr_html_(self) -> str:
-        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.log)
-        return f"<p><b>{escape(repr(self))}</b></p>" + (f"<ul>{items}</ul>" if items else "")
+        return show_html(self, sentences=self.log)
 
 
 def _say_lost(doctors: list[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, check_choice
+from outcomekpi.declare.showing import show_html
 from outcomekpi.tables.columns import count_of, holds_text, read_numbers
 from outcomekpi.tables.completion import Reading
 from outcomekpi.tables.cycle_order import order_cycles
@@ -344,10 +344,7 @@ class CycleHistory:
         total = self.frame.groupby(["indicator", "cycle"])[["numerator", "denominator"]].sum()
         rate = (total["numerator"] / total["denominator"]).unstack("cycle")
         table = rate.reindex(columns=list(self.cycles)).head(12)
-        return (
-            f"<p><b>{escape(repr(self))}</b></p>"
-            f"{table.to_html(float_format='{:.1%}'.format, na_rep='')}"
-        )
+        return show_html(self, table, number=".1%", missing="")
 
 
 def _check_columns(table: pd.DataFrame, named: dict[str, Any]) -> dict[str, str]:

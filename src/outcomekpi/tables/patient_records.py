@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
-from html import escape
 from numbers import Real
 from typing import Literal
 
@@ -13,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, SpecError, did_you_mean
+from outcomekpi.declare.showing import show_html
 from outcomekpi.tables.faults import Faults, fault_error, refuse_rows
 from outcomekpi.tables.hba1c import check_hba1c_readings
 from outcomekpi.tables.labels import read_labels
@@ -231,8 +231,7 @@ class PatientRecords:
         )
 
     def _repr_html_(self) -> str:
-        table = self.patients.head(8).to_html(index=False)
-        return f"<p><b>{escape(repr(self))}</b></p>{table}"
+        return show_html(self, self.patients.head(8), index=False)
 
 
 def _check_patients(patients: pd.DataFrame) -> None:
