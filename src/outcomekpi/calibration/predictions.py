@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 BY_CASE_MIX, BY_DOCTOR = "case mix", "case mix and doctor"
 MOST_DRAWS, FEWEST_DRAWS = 100, 5
 MOST_OWN_DRAWS = 50
-VALUES_IN_ALL = 10_000_000
+VALUES_IN_ALL = 2_000_000
 
 
 def predict_draw(fit: Fit, draws: FlatDraws, sample: int) -> dict[str, Predictions]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from outcomekpi.plots.caterpillar import plot_caterpillar
 from outcomekpi.plots.funnel import plot_funnel
+from outcomekpi.plots.palette import off_screen
 from outcomekpi.plots.rank_intervals import plot_rank_intervals
 from outcomekpi.plots.reliability import plot_reliability
 from outcomekpi.plots.sds import plot_sd
@@ -54,14 +55,9 @@ def save_figures(folder: Path, plots: Mapping[str, "Callable[[], Axes]"]) -> Non
     folder : to be made
     plots : name of the file -> what draws it
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
     folder.mkdir()
     for name, draw in plots.items():
-        figure = draw().get_figure(root=True)
+        with off_screen():
+            figure = draw().get_figure(root=True)
         if figure is not None:
             figure.savefig(folder / f"{name}.png", dpi=RESOLUTION, bbox_inches="tight")
-            plt.close(figure)

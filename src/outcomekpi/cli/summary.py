@@ -1,13 +1,14 @@
 """What the command line says when it is done."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from outcomekpi.cli.pilot import PilotResults
-from outcomekpi.cli.review import ReviewResults
 from outcomekpi.cli.wording import reword
-from outcomekpi.pages.pilot_answer import answer_pilot_in_one_paragraph
-from outcomekpi.pages.review_answer import answer_review_in_one_line
 from outcomekpi.profiling.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from outcomekpi.cli.pilot import PilotResults
+    from outcomekpi.cli.review import ReviewResults
 
 __all__ = ["print_judgment", "print_pilot", "print_review"]
 
@@ -16,8 +17,10 @@ __all__ = ["print_judgment", "print_pilot", "print_review"]
 REMARKS_AT_MOST = 6
 
 
-def print_review(results: ReviewResults, out: Path) -> None:
+def print_review(results: "ReviewResults", out: Path) -> None:
     """Print the history, what is missing in it, the answer in one line, and where the report is."""
+    from outcomekpi.pages.review_answer import answer_review_in_one_line
+
     print(repr(results.review.history))
     log = results.review.log
     for sentence in log[:REMARKS_AT_MOST]:
@@ -31,8 +34,10 @@ def print_review(results: ReviewResults, out: Path) -> None:
 
 
 # What the command line says when a pilot has been evaluated
-def print_pilot(results: PilotResults, out: Path) -> None:
+def print_pilot(results: "PilotResults", out: Path) -> None:
     """Print the verdict in one paragraph, and where the report is."""
+    from outcomekpi.pages.pilot_answer import answer_pilot_in_one_paragraph
+
     print(answer_pilot_in_one_paragraph(results.effect, level=results.level))
     print(f"Report: {out / 'report.html'}")
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import pandas as pd
+from scipy.special import bdtr, bdtrik
 
-__all__ = ["CheckResult"]
+__all__ = ["CheckResult", "most_by_chance"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,3 +41,19 @@ class CheckResult:
         from html import escape
 
         return f"<p><b>{escape(self.name)}: {self.status}.</b> {escape(self.verdict)}</p>"
+
+
+def most_by_chance(n: int, probability: float, *, within: float) -> int:
+    """Most of ``n`` independent events of one probability that chance explains.
+
+    Parameters
+    ----------
+    n, probability : of the events
+    within : probability that no more than the returned number happen
+
+    Notes
+    -----
+    The quantile of the binomial distribution: the smallest k with P(K <= k) >= within.
+    """
+    least = max(int(bdtrik(within, n, probability)) - 1, 0)
+    return next(k for k in range(least, n + 1) if bdtr(k, n, probability) >= within)

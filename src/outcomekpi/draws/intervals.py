@@ -1,5 +1,7 @@
 """The one place where draws become means, intervals and probabilities."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -7,11 +9,15 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Level
+from outcomekpi.draws.threads import in_threads
 
 __all__ = ["DEFAULT_LEVEL", "check_level", "flatten_draws", "interval", "summarize_draws"]
 
 DEFAULT_LEVEL = 0.95
 """Probability of every interval unless the caller says otherwise."""
+
+Work = Callable[[NDArray[np.floating]], NDArray[np.floating]]
+BLOCK_NUMBERS = 1 << 20  # draws sorted at once: threads share the work, copies stay small
 
 
 def check_level(level: Level) -> None:
@@ -51,8 +57,15 @@ def interval(
     """
     check_level(level)
     tail = (1.0 - level) / 2.0
-    lower, upper = np.quantile(draws, [tail, 1.0 - tail], axis=1)
-    return lower.astype(np.float64), upper.astype(np.float64)
+    lower, upper = _by_blocks(draws, lambda rows: np.quantile(rows, [tail, 1.0 - tail], axis=1))
+    return lower, upper
+
+
+def _by_blocks(draws: NDArray[np.floating], work: Work) -> NDArray[np.float64]:
+    """Summarize rows block by block in threads: (summary, unit)."""
+    step = max(1, BLOCK_NUMBERS // max(draws.shape[1], 1))
+    blocks = [draws[first : first + step] for first in range(0, len(draws), step)] or [draws]
+    return np.concatenate(in_threads(work, blocks), axis=1, dtype=np.float64)
 
 
 def summarize_draws(draws: xr.DataArray, *, level: float) -> pd.DataFrame:
@@ -70,12 +83,19 @@ def summarize_draws(draws: xr.DataArray, *, level: float) -> pd.DataFrame:
     unit = next(dim for dim in draws.dims if dim not in ("chain", "draw"))
     rows = flatten_draws(draws)
     lower, upper = interval(rows, level=level)
+    mean, sd = _by_blocks(rows, _mean_and_sd)
     return pd.DataFrame(
         {
-            "mean": rows.mean(axis=1, dtype=np.float64),
-            "sd": rows.std(axis=1, ddof=1, dtype=np.float64),
+            "mean": mean,
+            "sd": sd,
             "lower": lower,
             "upper": upper,
         },
         index=pd.Index(draws[unit].to_numpy(), name=str(unit)),
+    )
+
+
+def _mean_and_sd(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.array(
+        [rows.mean(axis=1, dtype=np.float64), rows.std(axis=1, ddof=1, dtype=np.float64)]
     )

@@ -10,13 +10,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from outcomekpi.draws.threads import THREADS, in_threads
 from outcomekpi.engine.kernels import (
     Score,
     add_block,
     empty_score,
 )
 from outcomekpi.engine.rows import Block, Rows
-from outcomekpi.engine.threads import THREADS, in_threads
 
 __all__ = ["CompiledLogisticKernel"]
 

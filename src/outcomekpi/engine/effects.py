@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from outcomekpi.draws.threads import in_threads
 from outcomekpi.engine.curves import Curves
 from outcomekpi.engine.scores import normal_midpoints, shuffled_midpoints
 from outcomekpi.engine.shifts import Shifts
@@ -12,7 +13,6 @@ from outcomekpi.engine.surfaces import (
     conditional_quantiles,
     conditional_scales,
 )
-from outcomekpi.engine.threads import in_threads
 
 __all__ = ["doubtful_doctors", "draw_conditionals", "draw_exactly", "leaving_doctors"]
 

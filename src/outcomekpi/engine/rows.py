@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import EngineError
-from outcomekpi.engine.threads import in_threads
+from outcomekpi.draws.threads import in_threads
 from outcomekpi.model.likelihood_model import Model
 
 __all__ = ["Block", "Rows", "cut_blocks", "sort_rows"]

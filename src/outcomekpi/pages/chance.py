@@ -4,6 +4,7 @@ from math import isfinite
 
 import pandas as pd
 
+from outcomekpi.draws.checks import most_by_chance
 from outcomekpi.pages.numbers import RateStyle, decimal, percent, plural
 from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.caseload import plan_caseload
@@ -100,8 +101,6 @@ def _describe_spread(fit: Fit, style: RateStyle, level: float) -> str:
 def _describe_tests(fit: Fit, shown: pd.Index, average_doctor: AverageDoctor) -> str:
     if fit.model.family == "negative_binomial" or fit.cases.outcome.size > TESTED_UP_TO:
         return ""
-    from scipy.stats import binom
-
     p_values = exact_test(fit, average_doctor=average_doctor).to_frame()["p_value"]
     p_values = p_values[p_values.index.isin(shown)]
     n, found = len(p_values), int((p_values < SURPRISING).sum())
@@ -110,7 +109,7 @@ def _describe_tests(fit: Fit, shown: pd.Index, average_doctor: AverageDoctor) ->
         f"unusual when tested one by one at p < {SURPRISING:g}; {found:,} "
         f"{'does' if found == 1 else 'do'}. "
     )
-    if found > binom.ppf(0.99, n, SURPRISING):
+    if found > most_by_chance(n, SURPRISING, within=0.99):
         return said + (
             "That is more than chance explains: the doctors do differ, or their patients do in "
             "ways that were not recorded. Such tests look at each doctor alone; who stands out "

@@ -13,6 +13,7 @@ from outcomekpi.declare.errors import SpecError, check_kind
 from outcomekpi.declare.fields import Level, Range
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
+from outcomekpi.draws.threads import in_threads
 from outcomekpi.pages import passages
 from outcomekpi.pages.answer import write_answer
 from outcomekpi.pages.bar import Bar, name_bar
@@ -97,7 +98,8 @@ def quick_checks(fit: Fit, *, level: float) -> list[CheckResult]:
     """Run the checks that take seconds for a table of this size; sampling always."""
     checks = [check_sampling(fit)]
     if fit.cases.outcome.size <= QUICK_UP_TO:
-        checks += [check_predictive(fit, level=level), check_calibration(fit, level=level)]
+        both = [check_predictive, check_calibration]
+        checks += in_threads(lambda check: check(fit, level=level), both)
     if fit.engine == "quadrature" and fit.cases.outcome.size <= REFIT_UP_TO:
         checks.append(check_prior_sensitivity(fit))
     return checks

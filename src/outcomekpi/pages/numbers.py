@@ -1,7 +1,7 @@
 """Numbers as people read them: percentages, rates per 1,000, probabilities, dates."""
 
 from dataclasses import dataclass
-from math import floor, log10
+from math import floor, isfinite, log10
 
 import numpy as np
 
@@ -66,10 +66,10 @@ def rate_style(fit: Fit, rates: StandardizedRates) -> RateStyle:
 
 def decimal(value: float, decimals: int) -> str:
     """Return a number with thousands separators; never "-0.0", a dash where there is none."""
-    if not np.isfinite(value):
+    if not isfinite(value):
         return "–"
     text = f"{value:,.{decimals}f}"
-    return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text
+    return text[1:] if text[0] == "-" and not text.strip("-0.") else text
 
 
 def count(value: float) -> str:

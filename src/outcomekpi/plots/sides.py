@@ -97,7 +97,7 @@ def flags_of(flags: "Classification | None", doctors: pd.Index) -> pd.Series:
     """Return ``better``, ``worse`` or an empty text for each doctor."""
     if flags is None:
         return pd.Series("", index=doctors)
-    return flags.to_frame()["flag"].reindex(doctors).fillna("").astype(str)
+    return flags.flag.reindex(doctors).fillna("").astype(str)
 
 
 def draw_reference(ax: "Axes", rates: StandardizedRates, *, vertical: bool = True) -> None:

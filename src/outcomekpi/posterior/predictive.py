@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Level, Seed
-from outcomekpi.draws.checks import CheckResult
+from outcomekpi.draws.checks import CheckResult, most_by_chance
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.engine.pymc_model import STUDENT_T_DF
 from outcomekpi.model.families import conditional, draw_outcomes
@@ -19,7 +19,7 @@ __all__ = ["check_predictive"]
 Array = NDArray[np.float64]
 
 MOST_REPLICATES, FEWEST_REPLICATES = 999, 119  # one less than a multiple of 40: exact tails
-VALUES_IN_ALL = 50_000_000
+VALUES_IN_ALL = 12_000_000
 BLOCK_VALUES = 4_000_000
 BY_CHANCE = 0.99
 """A check fails where more doctors lie outside than this share of fitting models would show."""
@@ -64,8 +64,6 @@ def check_predictive(fit: Fit, *, seed: Seed = 20261, level: Level = DEFAULT_LEV
     40
     """
     check_arguments(check_predictive, locals())
-    from scipy.stats import binom
-
     model = fit.model
     wanted = max(FEWEST_REPLICATES, min(MOST_REPLICATES, VALUES_IN_ALL // model.outcome.size))
     draws = read_draws(fit.draws, at_most=wanted)
@@ -91,7 +89,7 @@ def check_predictive(fit: Fit, *, seed: Seed = 20261, level: Level = DEFAULT_LEV
     table.attrs["level"] = level
     outside = int(((observed < lower) | (observed > upper)).sum())
     outside_new = int(((observed < new_lower) | (observed > new_upper)).sum())
-    allowed = int(binom.ppf(BY_CHANCE, model.n_doctors, 1.0 - level))
+    allowed = most_by_chance(model.n_doctors, 1.0 - level, within=BY_CHANCE)
     return CheckResult(
         name="Posterior predictive fit by doctor",
         passed=max(outside, outside_new) <= allowed,

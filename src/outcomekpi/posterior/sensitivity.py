@@ -114,8 +114,6 @@ def _summarize(
 
 def _compare(moved: Array, base: Array, sd_doctor: float) -> dict[str, float]:
     """Differences of two summaries of the doctors' effects."""
-    from scipy.stats import rankdata
-
     mean, sd, above = base
     move = np.abs(moved[0] - mean) / sd
     flagged, before = _flags(moved[2]), _flags(above)
@@ -126,7 +124,9 @@ def _compare(moved: Array, base: Array, sd_doctor: float) -> dict[str, float]:
         "spread_ratio": float((moved[1] / sd).mean()),
         "flags": float(np.count_nonzero(flagged)),
         "flags_changed": float(np.count_nonzero(flagged != before)),
-        "largest_rank_change": float(np.abs(rankdata(moved[0]) - rankdata(mean)).max()),
+        "largest_rank_change": float(
+            (pd.Series(moved[0]).rank() - pd.Series(mean).rank()).abs().max()
+        ),
     }
 
 

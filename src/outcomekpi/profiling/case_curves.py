@@ -1,11 +1,13 @@
 """Expected and predicted events of many cases: one smooth curve per doctor, read in each draw."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from outcomekpi.draws.threads import in_blocks
 from outcomekpi.profiling.case_sums import CaseSums, sum_exactly
 from outcomekpi.profiling.doctor_population import (
     AverageDoctor,
@@ -15,7 +17,7 @@ from outcomekpi.profiling.doctor_population import (
 )
 from outcomekpi.profiling.linear_predictor import Predictor
 
-__all__ = ["subset", "sum_by_curves"]
+__all__ = ["information_by_curves", "subset", "sum_by_curves"]
 
 Array = NDArray[np.floating]
 
@@ -77,38 +79,62 @@ def sum_by_curves(predictor: Predictor, *, average_doctor: AverageDoctor) -> Cas
     the first; its center is exact in each draw, its variance of second order. The error is
     measured on a sample of doctors that are summed exactly as well.
     """
+    logistic = predictor.family in ("bernoulli", "binomial")
+    averaged = logistic and average_doctor == "population"
+    population = read_population(predictor) if averaged else None
+    expected, predicted, information = _sum(predictor, population, own=True)
+    pairs = {"expected": expected, "predicted": predicted}
+    error = _measured_error(pairs, predictor, average_doctor, population)
+    if error is None:
+        return sum_exactly(predictor, average_doctor=average_doctor)
+    return CaseSums(
+        expected=expected,
+        predicted=predicted,
+        information=information,
+        method="one curve per doctor, second order in the slopes",
+        relative_error=error,
+    )
+
+
+def information_by_curves(predictor: Predictor) -> Array:
+    """Information of :func:`sum_by_curves` at the median doctor alone: (doctor, sample)."""
+    expected, _, information = _sum(predictor, None, own=False)
+    if _measured_error({"expected": expected}, predictor, "median", None) is None:
+        return sum_exactly(predictor, average_doctor="median").information
+    return information
+
+
+def _sum(
+    predictor: Predictor, population: DoctorPopulation | None, *, own: bool
+) -> tuple[Array, Array, Array]:
+    """Return expected, predicted (zeros unless ``own``) and information: (doctor, sample)."""
     n_doctors, n_samples = predictor.n_doctors, predictor.n_samples
     slope_mean = predictor.slope.mean(axis=1)
     departure = (predictor.slope - slope_mean[:, None]).astype(np.float32)
     base_mean, own_mean = _posterior_means(predictor)
     eta = predictor.matrix @ slope_mean + base_mean[predictor.doctor_code]
-    logistic = predictor.family in ("bernoulli", "binomial")
-    averaged = logistic and average_doctor == "population"
-    population = read_population(predictor) if averaged else None
     tables = _build_tables(predictor, eta, (base_mean, own_mean), departure, population)
     dtype = np.float32 if n_doctors * n_samples > 4_000_000 else np.float64
-    out = tuple(np.empty((n_doctors, n_samples), dtype) for _ in range(3))
-    for start in range(0, n_doctors, BLOCK_DOCTORS):
-        block = slice(start, start + BLOCK_DOCTORS)
-        _fill_block(predictor, tables, departure, base_mean, block, out)
-    sums = CaseSums(
-        expected=out[0],
-        predicted=out[1],
-        information=out[2],
-        method="one curve per doctor, second order in the slopes",
-        relative_error=0.0,
-    )
-    return _with_measured_error(sums, predictor, average_doctor, population)
+    shape = (n_doctors, n_samples)
+    out = (np.empty(shape, dtype), np.zeros(shape, dtype), np.empty(shape, dtype))
+
+    def fill(block: slice) -> None:
+        _fill_block(predictor, tables, departure, base_mean, block, out, own=own)
+
+    in_blocks(fill, n_doctors, BLOCK_DOCTORS)
+    return out
 
 
 def _posterior_means(predictor: Predictor) -> tuple[Array, Array]:
     """Posterior means, by doctor, of what cases and what the doctor bring: two (doctor,)."""
     base = np.empty(predictor.n_doctors)
     own = np.empty(predictor.n_doctors)
-    for start in range(0, predictor.n_doctors, BLOCK_DOCTORS):
-        block = slice(start, start + BLOCK_DOCTORS)
+
+    def fill(block: slice) -> None:
         base[block] = predictor.brought_by_cases(block).mean(axis=1)
         own[block] = predictor.brought_by_doctor(block).mean(axis=1)
+
+    in_blocks(fill, predictor.n_doctors, BLOCK_DOCTORS)
     return base, own
 
 
@@ -235,13 +261,15 @@ def _ranges(
 ) -> tuple[tuple[Array, Array], ...]:
     """Lowest and highest t of each doctor over draws, for expected and predicted: two pairs."""
     ends = np.empty((2, 2, predictor.n_doctors))
-    for start in range(0, predictor.n_doctors, BLOCK_DOCTORS):
-        block = slice(start, start + BLOCK_DOCTORS)
+
+    def fill(block: slice) -> None:
         base = predictor.brought_by_cases(block) - base_mean[block, None]
         t = base + mean_x[0][block] @ departure + level
         t_own = base + mean_x[1][block] @ departure + predictor.brought_by_doctor(block)
         for which, values in enumerate((t, t_own)):
             ends[which, :, block] = values.min(axis=1), values.max(axis=1)
+
+    in_blocks(fill, predictor.n_doctors, BLOCK_DOCTORS)
     return tuple((low, high) for low, high in ends)
 
 
@@ -280,26 +308,31 @@ def _fill_block(
     base_mean: Array,
     block: slice,
     out: tuple[Array, ...],
+    *,
+    own: bool,
 ) -> None:
     dtype = out[0].dtype
     base = (predictor.brought_by_cases(block) - base_mean[block, None]).astype(dtype)
-    own = predictor.brought_by_doctor(block).astype(dtype)
+    effect = predictor.brought_by_doctor(block).astype(dtype) if own else None
     shift = (tables.mean_x[0][block] @ departure).astype(dtype)
     size = tables.size[block].astype(dtype)
     spread = (0.5 * tables.spread).astype(dtype)
     if tables.expected is None or tables.predicted is None:
         expected = size * np.exp(base + shift) * (1 + spread)
         out[2][block] = expected
-        out[1][block] = expected * np.exp(own)
         out[0][block] = expected
+        if effect is not None:
+            out[1][block] = expected * np.exp(effect)
         return
     t = base + shift + tables.level.astype(dtype)
     share, gradient, bend = _read_curve(tables.expected, block, t)
     out[2][block] = size * gradient
     scatter = spread + (0.5 * tables.scatter).astype(dtype)
     out[0][block] = size * (share + scatter * bend)
+    if effect is None:
+        return
     shift = (tables.mean_x[1][block] @ departure).astype(dtype)
-    share, _, bend = _read_curve(tables.predicted, block, base + shift + own)
+    share, _, bend = _read_curve(tables.predicted, block, base + shift + effect)
     out[1][block] = size * (share + spread * bend)
 
 
@@ -325,13 +358,13 @@ def subset(predictor: Predictor, doctors: NDArray[np.intp], samples: NDArray[np.
     )
 
 
-def _with_measured_error(
-    sums: CaseSums,
+def _measured_error(
+    sums: Mapping[str, Array],
     predictor: Predictor,
     average_doctor: AverageDoctor,
     population: DoctorPopulation | None,
-) -> CaseSums:
-    """Sum some doctors exactly in some draws; keep the curves if they are close enough.
+) -> float | None:
+    """Largest relative error on some doctors and draws summed exactly; None where it matters.
 
     The error that counts is the root mean square over draws, relative to the sum, in units of
     the relative posterior SD of the doctor's expected or predicted events, whichever is larger.
@@ -346,14 +379,13 @@ def _with_measured_error(
     some = subset(predictor, doctors, samples)
     exact = sum_exactly(some, average_doctor=average_doctor, population=population)
     relative, in_sd = 0.0, 0.0
-    sd = np.maximum(*(_relative_sd(sums) for sums in (exact.expected, exact.predicted)))
-    for ours, truth in ((sums.expected, exact.expected), (sums.predicted, exact.predicted)):
+    sd = np.maximum(*(_relative_sd(truth) for truth in (exact.expected, exact.predicted)))
+    for name, ours in sums.items():
+        truth = getattr(exact, name)
         error = (ours[np.ix_(doctors, samples)].astype(np.float64) - truth) / truth
         relative = max(relative, float(np.abs(error).max()))
         in_sd = max(in_sd, float((np.sqrt((error**2).mean(axis=1)) / sd).max()))
-    if in_sd > WORST_IN_SD and relative > NEGLIGIBLE:
-        return sum_exactly(predictor, average_doctor=average_doctor)
-    return replace(sums, relative_error=relative)
+    return None if in_sd > WORST_IN_SD and relative > NEGLIGIBLE else relative
 
 
 def _relative_sd(sums: Array) -> NDArray[np.float64]:

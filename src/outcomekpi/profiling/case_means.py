@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from outcomekpi.draws.threads import in_threads
 from outcomekpi.profiling.case_rows import CaseRows, collapse_rows
 from outcomekpi.profiling.doctor_population import (
     AverageDoctor,
@@ -128,10 +129,12 @@ def _second_order(
         return mean_of(predictor.brought_by_cases, none)
     center = population.center
     spread = population.spread.mean(keepdims=True)
-    expected = mean_of(lambda block: predictor.brought_by_cases(block) + center, spread)
-    own = mean_of(
-        lambda block: predictor.brought_by_cases(block) + predictor.brought_by_doctor(block), none
-    )
+    by_cases, by_doctor = predictor.brought_by_cases, predictor.brought_by_doctor
+    asked: list[tuple[Brought, Array]] = [
+        (lambda block: by_cases(block) + center, spread),
+        (lambda block: by_cases(block) + by_doctor(block), none),
+    ]
+    expected, own = in_threads(lambda one: mean_of(*one), asked)
     return _at_level(expected, groups.weight, float(groups.weight @ own), counts)
 
 

@@ -11,7 +11,7 @@ from outcomekpi.declare.checking import check_arguments, check_fields
 from outcomekpi.declare.errors import OutcomeKPIWarning, SpecError
 from outcomekpi.declare.fields import Positive, Probability
 from outcomekpi.declare.showing import show_html
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, summarize_draws
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws
 from outcomekpi.draws.memory import remembered
 from outcomekpi.model.spec import check_rate
 from outcomekpi.profiling.standardization import StandardizedRates, require_direction
@@ -109,7 +109,7 @@ class Classification:
         DataFrame indexed by doctor: ``mean, lower, upper`` of the standardized rate, ``p_worse``,
         ``p_better``, ``flag``.
         """
-        frame = summarize_draws(self.rates.draws, level=level)[["mean", "lower", "upper"]]
+        frame = self.rates.to_frame(level=level)[["mean", "lower", "upper"]]
         frame["p_worse"] = self.p_worse.to_numpy()
         frame["p_better"] = self.p_better.to_numpy()
         frame["flag"] = self.flag.to_numpy()

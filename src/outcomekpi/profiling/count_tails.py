@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, gammainc, gammaincc, gammaln, log_ndtr
 
+from outcomekpi.draws.threads import in_threads
+
 __all__ = [
     "MidTails",
     "many_poisson_binomial_tails",
@@ -121,10 +123,13 @@ def many_poisson_binomial_tails(
     found: dict[int, MidTails] = {}
     few = np.flatnonzero((size > 0) & (size <= SMALL))
     few = few[np.argsort(size[few], kind="stable")]
-    for start in range(0, few.size, AT_A_TIME):
-        doctors = few[start : start + AT_A_TIME]
+
+    def tails_of(doctors: NDArray[np.intp]) -> tuple[Array, Array]:
         rows = [order[edges[doctor] : edges[doctor + 1]] for doctor in doctors]
-        below, above = _multiply_out([chance[row] for row in rows], observed[doctors])
+        return _multiply_out([chance[row] for row in rows], observed[doctors])
+
+    together = [few[start : start + AT_A_TIME] for start in range(0, few.size, AT_A_TIME)]
+    for doctors, (below, above) in zip(together, in_threads(tails_of, together), strict=True):
         for doctor, low, high in zip(doctors, below, above, strict=True):
             if min(low, high) > UNDERFLOW:
                 found[int(doctor)] = MidTails(lower=float(np.log(low)), upper=float(np.log(high)))

@@ -13,7 +13,7 @@ from outcomekpi.declare.fields import Count
 from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.draws.memory import remembered
-from outcomekpi.engine.threads import in_threads
+from outcomekpi.draws.threads import in_threads
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.profiling.standardization import (
     StandardizedRates,

@@ -16,6 +16,8 @@ from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
 from outcomekpi.draws.memory import remembered
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.posterior.fit import Fit
+from outcomekpi.profiling.case_curves import information_by_curves
+from outcomekpi.profiling.case_sums import sum_exactly
 from outcomekpi.profiling.linear_predictor import posterior_of, read_predictor
 from outcomekpi.profiling.reliability_estimates import (
     SignalEstimate,
@@ -24,7 +26,7 @@ from outcomekpi.profiling.reliability_estimates import (
     estimate_inter_unit,
     estimate_split_sample,
 )
-from outcomekpi.profiling.standardization import label_draws, sum_over_cases
+from outcomekpi.profiling.standardization import is_large, label_draws
 
 __all__ = ["Reliability", "ReliabilityMethod", "reliability"]
 
@@ -162,7 +164,10 @@ def _cases(fit: Fit) -> pd.Series:
 @remembered
 def _latent(fit: Fit) -> Reliability:
     predictor = read_predictor(fit)
-    information = sum_over_cases(predictor, average_doctor="median").information
+    if is_large(predictor):
+        information = information_by_curves(predictor)
+    else:
+        information = sum_exactly(predictor, average_doctor="median").information
     variance = predictor.sd_doctor**2
     if fit.model.family == "gaussian":
         residual = flatten_draws(posterior_of(fit)["sd_residual"])[0]

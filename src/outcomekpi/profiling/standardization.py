@@ -32,10 +32,10 @@ from outcomekpi.tables.cases import Direction
 __all__ = [
     "Measure",
     "StandardizedRates",
+    "is_large",
     "label_draws",
     "require_direction",
     "standardize",
-    "sum_over_cases",
 ]
 
 Measure = Literal["P/E", "O/E", "direct"]
@@ -103,8 +103,7 @@ class StandardizedRates:
         (P/E for the direct measure; missing where expected is not positive, which a Gaussian
         outcome allows); ``mean, lower, upper`` of the standardized rate.
         """
-        rates = flatten_draws(self.draws)
-        lower, upper = interval(rates, level=level)
+        mean, lower, upper = self._summary(level=level)
         ratio, ratio_lower, ratio_upper = self.ratio(
             "O/E" if self.measure == "O/E" else "P/E", level=level
         )
@@ -118,7 +117,7 @@ class StandardizedRates:
                 "ratio": ratio,
                 "ratio_lower": ratio_lower,
                 "ratio_upper": ratio_upper,
-                "mean": rates.mean(axis=1, dtype=np.float64),
+                "mean": mean,
                 "lower": lower,
                 "upper": upper,
             },
@@ -156,6 +155,8 @@ class StandardizedRates:
         the observed ones is what P/E is for.
         """
         check_choice("measure", measure, ("P/E", "O/E"))
+        if measure == self.measure and self.family != "gaussian" and self.reference_rate > 0:
+            return tuple(x / self.reference_rate for x in self._summary(level=level))  # type: ignore[return-value]
         expected = flatten_draws(self.expected)
         if measure == "P/E":
             draws = flatten_draws(self.predicted) / expected
@@ -165,6 +166,14 @@ class StandardizedRates:
         lower, upper = interval(draws, level=level)
         defined = (expected > 0).all(axis=1)
         return tuple(np.where(defined, x, np.nan) for x in (mean, lower, upper))  # type: ignore[return-value]
+
+    @remembered
+    def _summary(
+        self, *, level: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Posterior mean, lower and upper limit of the standardized rate: three (doctor,)."""
+        rates = flatten_draws(self.draws)
+        return rates.mean(axis=1, dtype=np.float64), *interval(rates, level=level)
 
     def __repr__(self) -> str:
         rate = f"{self.reference_rate:.4g}"
@@ -233,7 +242,7 @@ def standardize(
     """
     check_arguments(standardize, locals())
     predictor = read_predictor(fit, comparison=hospital)
-    sums = sum_over_cases(predictor, average_doctor=average_doctor)
+    sums = _sum_over_cases(predictor, average_doctor=average_doctor)
     observed, cases, exposure = _totals(fit)
     reference = overall_rate(fit.cases)
     rates = _rates(predictor, sums, measure, observed.to_numpy(), exposure.to_numpy(), reference)
@@ -259,14 +268,19 @@ def standardize(
     )
 
 
-def sum_over_cases(predictor: Predictor, *, average_doctor: AverageDoctor) -> CaseSums:
+def _sum_over_cases(predictor: Predictor, *, average_doctor: AverageDoctor) -> CaseSums:
     """Sum expected and predicted events in each draw, exactly or, for large data, by curves."""
-    size = predictor.doctor_code.size * predictor.n_samples
-    if predictor.family == "gaussian" or size <= EXACT_UP_TO or not predictor.matrix.shape[1]:
+    if not is_large(predictor):
         sums = sum_exactly(predictor, average_doctor=average_doctor)
     else:
         sums = sum_by_curves(predictor, average_doctor=average_doctor)
     return match_totals(sums) if average_doctor == "population" else sums
+
+
+def is_large(predictor: Predictor) -> bool:
+    """Whether sums over the cases are taken by curves: too many to add up in every draw."""
+    size = predictor.doctor_code.size * predictor.n_samples
+    return predictor.family != "gaussian" and size > EXACT_UP_TO and predictor.matrix.shape[1] > 0
 
 
 def label_draws(values: NDArray[np.floating], like: xr.DataArray) -> xr.DataArray:
