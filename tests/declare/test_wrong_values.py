@@ -12,6 +12,7 @@ from unittest.mock import MagicMock
 import pytest
 
 import outcomekpi as ok
+from outcomekpi import programs
 from outcomekpi.declare.checking import declared_check
 from outcomekpi.declare.fields import Range
 from outcomekpi.public_names import HOME
@@ -24,6 +25,9 @@ UNDECLARED = {
     "assess_predictions.bands": "names of columns and how they are cut, in one mapping",
     "cut_misclassification.reliability": "an array or a number",
     "median_cut_misclassification.reliability": "an array or a number",
+}
+PUBLIC = {name: getattr(ok, name) for name in HOME} | {
+    name: getattr(programs, name) for name in programs.__all__
 }
 # records that verbs give, though they hold no table
 GOT = {"Provenance"}
@@ -109,8 +113,7 @@ def is_asked(value):
 
 
 def fields_and_arguments():
-    for name in sorted(HOME):
-        value = getattr(ok, name)
+    for name, value in sorted(PUBLIC.items()):
         if is_asked(value) and name not in GOT:
             for one in dataclasses.fields(value):
                 yield name, one.name, declared_type(one)
@@ -129,7 +132,7 @@ DECLARED = [
 
 def call(name, one, value):
     """Make the record, or call the verb, with one wrong value and right ones elsewhere."""
-    made = getattr(ok, name)
+    made = PUBLIC[name]
     if inspect.isclass(made):
         record = object.__new__(made)
         for other in dataclasses.fields(made):
@@ -176,9 +179,9 @@ def test_no_number_or_choice_of_a_public_verb_or_record_is_without_a_declaration
 
 @pytest.mark.parametrize("name", sorted({name for name, _, _ in DECLARED}))
 def test_every_field_and_argument_is_explained_in_the_docstring(name):
-    said = inspect.getdoc(getattr(ok, name))
+    said = inspect.getdoc(PUBLIC[name])
     explained = set(re.findall(r"\w+", said))
     asked = {one for other, one, _ in DECLARED if other == name}
-    metadata = getattr(getattr(ok, name), "__dataclass_fields__", {})
+    metadata = getattr(PUBLIC[name], "__dataclass_fields__", {})
     asked -= {one for one, field in metadata.items() if "meaning" in field.metadata}
     assert asked <= explained, asked - explained

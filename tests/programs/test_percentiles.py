@@ -120,7 +120,7 @@ def test_topped_out_verdicts_come_row_by_row(rng):
         (
             lambda: programs.mips_topped_out([0.9] * 30, kind="other", trimmed=0.5),
             SpecError,
-            "half",
+            "below 0.5",
         ),
     ],
 )

@@ -79,7 +79,11 @@ def test_tiers_come_with_the_probability_of_every_tier():
         (lambda: programs.srtr_flag(1, 2, raised=3.0), SpecError, "raised must lie below"),
         (lambda: programs.srtr_flag(1, 2, raised_probability=75), SpecError, "mean 0.75"),
         (lambda: programs.srtr_tiers([1], [2], cuts=(1.2, 0.8)), SpecError, "ascending"),
-        (lambda: programs.srtr_hazard_ratio(1, 2, prior_rate=0), SpecError, "gamma prior"),
+        (
+            lambda: programs.srtr_hazard_ratio(1, 2, prior_rate=0),
+            SpecError,
+            "prior_rate must be a number above 0",
+        ),
         (lambda: programs.SrtrRule(expected_rate=12), SpecError, "expected_rate"),
     ],
 )

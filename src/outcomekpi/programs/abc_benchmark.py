@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from outcomekpi.awards.rules import CycleResults
 from outcomekpi.declare.alignment import align
-from outcomekpi.declare.checking import check_fields
-from outcomekpi.declare.errors import CasesError, check_choice
-from outcomekpi.declare.fields import Probability, Range
-from outcomekpi.programs.bars import Floats, as_counts, check_share
+from outcomekpi.declare.checking import check_arguments, check_fields
+from outcomekpi.declare.errors import CasesError
+from outcomekpi.declare.fields import NotNegative, Probability, Range
+from outcomekpi.programs.bars import Floats, as_counts
 from outcomekpi.tables.cases import Direction
 
 __all__ = ["AbcBenchmark", "AbcRule", "abc_benchmark"]
@@ -45,9 +45,9 @@ def abc_benchmark(
     events: ArrayLike,
     patients: ArrayLike,
     *,
-    share: float = 0.10,
-    added_events: float = 1.0,
-    added_patients: float = 2.0,
+    share: Probability = 0.10,
+    added_events: NotNegative = 1.0,
+    added_patients: NotNegative = 2.0,
     direction: Direction = "higher",
 ) -> AbcBenchmark:
     """Level of care that the best doctors, treating a tenth of the patients, have reached.
@@ -89,9 +89,8 @@ def abc_benchmark(
     >>> programs.abc_benchmark([2, 9, 60, 40], [2, 10, 100, 100])
     AbcBenchmark: 0.6339, from 3 of 4 doctors with 52.8% of the patients
     """
+    check_arguments(abc_benchmark, locals())
     events, patients = align(events=events, patients=patients)
-    check_choice("direction", direction, ("higher", "lower"))
-    check_share("share", share)
     met, seen = np.broadcast_arrays(as_counts("events", events), as_counts("patients", patients))
     total = seen.sum(axis=-1)
     if (met > seen).any() or (total == 0).any():

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from outcomekpi.awards.rules import CycleResults
-from outcomekpi.declare.errors import CasesError, SpecError, check_choice, percent_hint
+from outcomekpi.declare.errors import CasesError, SpecError, check_choice
 
 __all__ = [
     "Floats",
@@ -15,8 +15,6 @@ __all__ = [
     "as_scores",
     "check_bars",
     "check_cycles",
-    "check_minimum",
-    "check_share",
     "check_units",
     "last_cycle",
     "whole_steps",
@@ -88,19 +86,6 @@ def check_bars(worse: str, low: ArrayLike, better: str, high: ArrayLike) -> None
         raise SpecError(
             f"{worse} must lie below {better}; got {low!r} and {high!r}. Are they exchanged?"
         )
-
-
-def check_share(name: str, value: float) -> None:
-    """Raise a :class:`SpecError` unless ``value`` lies strictly between 0 and 1."""
-    if not 0.0 < value < 1.0:
-        hint = percent_hint(value)
-        raise SpecError(f"{name} must lie strictly between 0 and 1; got {value!r}.{hint}")
-
-
-def check_minimum(name: str, value: float, least: float) -> None:
-    """Raise a :class:`SpecError` unless ``value`` is a number of at least ``least``."""
-    if not (np.isfinite(value) and value >= least):
-        raise SpecError(f"{name} must be at least {least:g}; got {value!r}.")
 
 
 def check_units(found: ArrayLike, *, wanted: int, what: str) -> None:

@@ -4,11 +4,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from outcomekpi.declare.errors import CasesError
-from outcomekpi.programs.bars import Floats, Scale, as_scores, check_minimum
+from outcomekpi.programs.bars import Floats, Scale, as_scores
 from outcomekpi.tables.cases import Direction
 
 __all__ = [
-    "check_design",
     "cluster_starts",
     "inside_fences",
     "mean_cut_points",
@@ -83,12 +82,6 @@ def cluster_starts(scores: Floats, *, clusters: int) -> Floats:
     order = np.argsort(members)
     starts = np.r_[0, np.cumsum(sizes[order])[:-1]]
     return scores[starts]
-
-
-def check_design(stars: int, groups: int) -> None:
-    """Raise a :class:`~outcomekpi.SpecError` unless there are two stars and two groups."""
-    check_minimum("stars", stars, 2)
-    check_minimum("groups", groups, 2)
 
 
 def inside_fences(

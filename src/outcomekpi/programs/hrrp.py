@@ -5,13 +5,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from outcomekpi.declare.alignment import align
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.declare.fields import Count, NotNegative, Probability
 from outcomekpi.programs.bars import (
     Floats,
     as_counts,
     as_scores,
-    check_minimum,
-    check_share,
 )
 
 __all__ = ["hrrp_adjustment", "hrrp_excess_ratio", "hrrp_peer_groups", "hrrp_peer_medians"]
@@ -54,7 +54,7 @@ def hrrp_excess_ratio(predicted: ArrayLike, expected: ArrayLike) -> Floats:
     return np.asarray(above / below)
 
 
-def hrrp_peer_groups(dual_share: ArrayLike, *, groups: int = 5) -> NDArray[np.intp]:
+def hrrp_peer_groups(dual_share: ArrayLike, *, groups: Count = 5) -> NDArray[np.intp]:
     """Peer group of each hospital, by its share of patients who are poor.
 
     Parameters
@@ -85,7 +85,7 @@ def hrrp_peer_groups(dual_share: ArrayLike, *, groups: int = 5) -> NDArray[np.in
     >>> programs.hrrp_peer_groups([.1, .2, .3, .4, .5]).tolist()
     [1, 2, 3, 4, 5]
     """
-    check_minimum("groups", groups, 1)
+    check_arguments(hrrp_peer_groups, locals())
     share = as_scores("dual_share", dual_share)
     if share.size < groups or np.isnan(share).any():
         raise CasesError(
@@ -150,10 +150,10 @@ def hrrp_adjustment(
     total_payments: ArrayLike,
     dual_share: ArrayLike | None = None,
     peer_medians: ArrayLike | None = None,
-    minimum_discharges: float = 25,
-    groups: int = 5,
-    neutrality_modifier: float = 1.0,
-    floor: float = 0.97,
+    minimum_discharges: NotNegative = 25,
+    groups: Count = 5,
+    neutrality_modifier: NotNegative = 1.0,
+    floor: Probability = 0.97,
 ) -> pd.DataFrame:
     """Factor that a hospital's payments are multiplied with for its excess readmissions.
 
@@ -208,6 +208,7 @@ def hrrp_adjustment(
     ...     total_payments=[100] * 3, dual_share=[.1, .1, .1], groups=1)["factor"].tolist()
     [0.98, 1.0, 1.0]
     """
+    check_arguments(hrrp_adjustment, locals())
     excess_ratio, discharges, payments, total_payments, dual_share = align(
         excess_ratio=excess_ratio,
         discharges=discharges,
@@ -215,8 +216,6 @@ def hrrp_adjustment(
         total_payments=total_payments,
         dual_share=dual_share,
     )
-    check_share("floor", floor)
-    check_minimum("neutrality_modifier", neutrality_modifier, 0.0)
     ratio = as_counts("excess_ratio", excess_ratio, missing=True)
     seen, paid = as_counts("discharges", discharges), as_counts("payments", payments)
     total = as_counts("total_payments", total_payments)

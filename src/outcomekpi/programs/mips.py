@@ -8,16 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from outcomekpi.awards.rules import CycleResults
 from outcomekpi.declare.alignment import align
-from outcomekpi.declare.checking import check_fields
-from outcomekpi.declare.errors import SpecError, check_choice
-from outcomekpi.declare.fields import Count, Probability, Range
+from outcomekpi.declare.checking import check_arguments, check_fields
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, NotNegative, Probability, Range
 from outcomekpi.programs.bars import (
     Floats,
     Scale,
     as_counts,
     as_scores,
-    check_minimum,
-    check_share,
     check_units,
     last_cycle,
     whole_steps,
@@ -42,8 +40,8 @@ def mips_benchmark(
     rates: ArrayLike,
     *,
     cases: ArrayLike | None = None,
-    minimum_cases: float = 20,
-    minimum_reporters: int = 20,
+    minimum_cases: NotNegative = 20,
+    minimum_reporters: Count = 20,
     direction: Direction = "higher",
     scale: Scale = "fraction",
 ) -> Floats:
@@ -82,8 +80,8 @@ def mips_benchmark(
     >>> programs.mips_benchmark([i / 100 for i in range(1, 101)]).round(3).tolist()[-2:]
     [0.802, 0.901]
     """
+    check_arguments(mips_benchmark, locals())
     rates, cases = align(rates=rates, cases=cases)
-    check_choice("direction", direction, ("higher", "lower"))
     found = as_scores("rates", rates, scale=scale)
     counts = found != 0
     if cases is not None:
@@ -104,11 +102,11 @@ def mips_points(
     *,
     cuts: ArrayLike,
     cases: ArrayLike | None = None,
-    minimum_cases: float = 20,
-    minimum_points: float = 1.0,
+    minimum_cases: NotNegative = 20,
+    minimum_points: NotNegative = 1.0,
     topped_out_years: ArrayLike = 0,
-    capped_from: int = 2,
-    cap: float = 7.0,
+    capped_from: Count = 2,
+    cap: NotNegative = 7.0,
     direction: Direction = "higher",
     scale: Scale = "fraction",
 ) -> Floats:
@@ -156,9 +154,8 @@ def mips_points(
     >>> programs.mips_points([.035, .36, .74, .90], cuts=cuts).tolist()
     [1.5, 5.0, 8.5, 10.0]
     """
+    check_arguments(mips_points, locals())
     rate, cases, topped_out_years = align(rate=rate, cases=cases, topped_out_years=topped_out_years)
-    check_choice("direction", direction, ("higher", "lower"))
-    check_minimum("minimum_points", minimum_points, 0.0)
     sign = 1.0 if direction == "higher" else -1.0
     found = sign * as_scores("rate", rate, scale=scale)
     bars = sign * as_scores("cuts", cuts, scale=scale)
@@ -219,11 +216,11 @@ def mips_topped_out(
     rates: ArrayLike,
     *,
     kind: Literal["process", "other"],
-    median_bar: float = 0.95,
-    cv_bar: float = 0.10,
-    trimmed: float = 0.05,
-    standard_errors: float = 2.0,
-    minimum_reporters: int = 20,
+    median_bar: Probability = 0.95,
+    cv_bar: NotNegative = 0.10,
+    trimmed: Annotated[float, Range(low=0, high=0.5, inside="high")] = 0.05,
+    standard_errors: NotNegative = 2.0,
+    minimum_reporters: Count = 20,
     direction: Direction = "higher",
     scale: Scale = "fraction",
 ) -> ToppedOut:
@@ -269,11 +266,7 @@ def mips_topped_out(
     >>> bool(programs.mips_topped_out([.97] * 30, kind="process").is_topped_out)
     True
     """
-    check_choice("kind", kind, ("process", "other"))
-    check_choice("direction", direction, ("higher", "lower"))
-    check_share("median_bar", median_bar)
-    if not 0.0 <= trimmed < 0.5:
-        raise SpecError(f"trimmed must be a share from 0 to below one half; got {trimmed!r}.")
+    check_arguments(mips_topped_out, locals())
     if kind == "process" and scale == "free":
         raise SpecError("A process measure needs scale='fraction' or 'percent' for its median bar.")
     ordered = np.sort(as_scores("rates", rates, scale=scale), axis=-1)

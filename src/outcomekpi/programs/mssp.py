@@ -4,8 +4,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from outcomekpi.declare.alignment import align
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError, SpecError
-from outcomekpi.programs.bars import Floats, as_counts, check_minimum, check_share
+from outcomekpi.declare.fields import NotNegative, Probability
+from outcomekpi.programs.bars import Floats, as_counts
 
 __all__ = ["minimum_savings_rate", "mssp_shared_savings"]
 
@@ -54,6 +56,7 @@ def minimum_savings_rate(
     >>> programs.minimum_savings_rate([5_000, 7_500, 80_000]).round(4).tolist()
     [0.039, 0.033, 0.02]
     """
+    check_arguments(minimum_savings_rate, locals())
     at, rate = np.asarray(sizes, dtype=np.float64), np.asarray(rates, dtype=np.float64)
     if at.shape != rate.shape or (np.diff(at) <= 0).any() or (np.diff(rate) > 0).any():
         raise SpecError("sizes must ascend, and rates must not rise with them, one for each size.")
@@ -71,8 +74,8 @@ def mssp_shared_savings(
     expenditure: ArrayLike,
     beneficiaries: ArrayLike,
     *,
-    sharing_rate: float = 0.50,
-    payment_limit: float = 0.10,
+    sharing_rate: Probability = 0.50,
+    payment_limit: NotNegative = 0.10,
 ) -> Floats:
     """Payment to an organization that spent less than its benchmark.
 
@@ -104,11 +107,10 @@ def mssp_shared_savings(
     >>> programs.mssp_shared_savings(100.0, [98.0, 96.0, 70.0], 10_000).tolist()
     [0.0, 2.0, 10.0]
     """
+    check_arguments(mssp_shared_savings, locals())
     benchmark, expenditure, beneficiaries = align(
         benchmark=benchmark, expenditure=expenditure, beneficiaries=beneficiaries
     )
-    check_share("sharing_rate", sharing_rate)
-    check_minimum("payment_limit", payment_limit, 0.0)
     expected = as_counts("benchmark", benchmark)
     if (expected == 0).any():
         raise CasesError("benchmark must be positive.")

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from outcomekpi.awards.rules import CycleResults
-from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.checking import check_arguments, check_fields
 from outcomekpi.declare.errors import CasesError, SpecError, check_choice
-from outcomekpi.declare.fields import Range
+from outcomekpi.declare.fields import Probability, Range
 from outcomekpi.programs.bars import (
     DECIMALS,
     Floats,
@@ -24,6 +24,7 @@ from outcomekpi.tables.cases import Direction
 
 __all__ = ["NcqaRule", "ncqa_overall", "ncqa_percentiles", "ncqa_rating"]
 
+Decimals = Annotated[int, Range(low=0, high=DECIMALS - 1)]
 LEVELS = (0.10, 0.3333, 0.6667, 0.90)
 WEIGHTS: Mapping[str, float] = MappingProxyType({"process": 1.0, "experience": 1.5, "outcome": 3.0})
 
@@ -31,8 +32,8 @@ WEIGHTS: Mapping[str, float] = MappingProxyType({"process": 1.0, "experience": 1
 def ncqa_percentiles(
     rates: ArrayLike,
     *,
-    levels: tuple[float, ...] = LEVELS,
-    decimals: int = 3,
+    levels: tuple[Probability, ...] = LEVELS,
+    decimals: Decimals = 3,
     direction: Direction = "higher",
 ) -> Floats:
     """Rates of the peers that separate the ratings, truncated.
@@ -69,11 +70,12 @@ def ncqa_percentiles(
     >>> programs.ncqa_percentiles([i / 20 for i in range(1, 21)]).tolist()
     [0.145, 0.366, 0.683, 0.905]
     """
+    check_arguments(ncqa_percentiles, locals())
     found = _turned(rates, direction)
     check_units(np.sum(~np.isnan(found), axis=-1), wanted=10, what="Percentiles of the peers")
     shares = np.asarray(levels, dtype=np.float64)
-    if (shares <= 0).any() or (shares >= 1).any() or (np.diff(shares) <= 0).any():
-        raise SpecError(f"levels must rise from above 0 to below 1; got {levels!r}.")
+    if (np.diff(shares) <= 0).any():
+        raise SpecError(f"levels must rise; got {levels!r}.")
     cuts = np.moveaxis(np.nanquantile(found, shares, axis=-1), 0, -1)
     return _truncated(cuts, decimals)
 
@@ -82,7 +84,7 @@ def ncqa_rating(
     rates: ArrayLike,
     *,
     cuts: ArrayLike,
-    decimals: int = 3,
+    decimals: Decimals = 3,
     direction: Direction = "higher",
 ) -> Floats:
     """Rating of each unit from 1 to 5.
@@ -115,6 +117,7 @@ def ncqa_rating(
     >>> programs.ncqa_rating([.0999, .10, .90], cuts=[.10, .30, .60, .90]).tolist()
     [1.0, 2.0, 5.0]
     """
+    check_arguments(ncqa_rating, locals())
     found = _truncated(_turned(rates, direction), decimals)
     bars = _truncated(as_scores("cuts", cuts), decimals)
     if bars.ndim == 0 or np.isnan(bars).any() or (np.diff(bars, axis=-1) < 0).any():
@@ -161,6 +164,7 @@ def ncqa_overall(
     >>> float(programs.ncqa_overall([5, 3], kinds=("process", "outcome")))
     3.5
     """
+    check_arguments(ncqa_overall, locals())
     found = as_scores("ratings", ratings, scale="free")
     if ((found < 0) | (found > 5)).any():
         raise CasesError("ratings must lie from 0 to 5.")
@@ -176,14 +180,11 @@ def ncqa_overall(
 
 
 def _turned(rates: ArrayLike, direction: Direction) -> Floats:
-    check_choice("direction", direction, ("higher", "lower"))
     found = as_scores("rates", rates)
     return found if direction == "higher" else 1.0 - found
 
 
 def _truncated(values: Floats, decimals: int) -> Floats:
-    if not 0 <= decimals < DECIMALS:
-        raise SpecError(f"decimals must be from 0 to {DECIMALS - 1}; got {decimals!r}.")
     return np.asarray(whole_steps(values, steps=10.0**decimals) / 10**decimals)
 
 

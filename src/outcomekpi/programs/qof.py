@@ -8,15 +8,14 @@ from numpy.typing import ArrayLike
 
 from outcomekpi.awards.rules import CycleResults
 from outcomekpi.declare.alignment import align
-from outcomekpi.declare.checking import check_fields
-from outcomekpi.declare.errors import CasesError, SpecError
-from outcomekpi.declare.fields import Range
+from outcomekpi.declare.checking import check_arguments, check_fields
+from outcomekpi.declare.errors import CasesError
+from outcomekpi.declare.fields import NotNegative, Positive, Range
 from outcomekpi.programs.bars import (
     Floats,
     as_counts,
     as_scores,
     check_bars,
-    check_minimum,
     last_cycle,
 )
 
@@ -84,7 +83,7 @@ def qof_points(
     *,
     lower_threshold: float = 0.35,
     upper_threshold: float = 0.75,
-    points: float = 17.0,
+    points: Positive = 17.0,
 ) -> Floats:
     """Points earned by a practice for one indicator.
 
@@ -122,10 +121,9 @@ def qof_points(
     >>> programs.qof_points([.30, .55, .80], points=10).round(9).tolist()
     [0.0, 5.0, 10.0]
     """
+    check_arguments(qof_points, locals())
     bars = as_scores("thresholds", [lower_threshold, upper_threshold])
     check_bars("lower_threshold", bars[0], "upper_threshold", bars[1])
-    if not (np.isfinite(points) and points > 0):
-        raise SpecError(f"points must be positive; got {points!r}.")
     share = (as_scores("achievement", achievement) - bars[0]) / (bars[1] - bars[0])
     return np.asarray(points * np.clip(share, 0.0, 1.0))
 
@@ -133,7 +131,7 @@ def qof_points(
 def qof_pounds(
     points: ArrayLike,
     *,
-    pounds_per_point: float = 225.49,
+    pounds_per_point: NotNegative = 225.49,
     list_size_ratio: ArrayLike = 1.0,
     prevalence_ratio: ArrayLike = 1.0,
 ) -> Floats:
@@ -170,10 +168,10 @@ def qof_pounds(
     >>> float(programs.qof_pounds(10))
     2254.9
     """
+    check_arguments(qof_pounds, locals())
     points, list_size_ratio, prevalence_ratio = align(
         points=points, list_size_ratio=list_size_ratio, prevalence_ratio=prevalence_ratio
     )
-    check_minimum("pounds_per_point", pounds_per_point, 0.0)
     size = as_counts("list_size_ratio", list_size_ratio)
     weight = as_counts("prevalence_ratio", prevalence_ratio)
     earned = as_counts("points", points, missing=True)

@@ -4,14 +4,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from outcomekpi.declare.alignment import align
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.declare.fields import Count, NotNegative, Probability
 from outcomekpi.programs.bars import (
     DECIMALS,
     Floats,
     as_counts,
     as_scores,
-    check_minimum,
-    check_share,
 )
 from outcomekpi.tables.hba1c import check_hba1c_bar, check_hba1c_readings
 
@@ -19,7 +19,7 @@ __all__ = ["source_a_base", "source_a_bonus", "source_a_team", "source_b_score"]
 
 
 def source_a_base(
-    hba1c: ArrayLike, baseline: ArrayLike, *, bar: float = 7.0, drop: float = 0.8
+    hba1c: ArrayLike, baseline: ArrayLike, *, bar: float = 7.0, drop: NotNegative = 0.8
 ) -> NDArray[np.bool_]:
     """Whether a patient earns the attending doctor the base points (A-C1R1).
 
@@ -57,8 +57,8 @@ def source_a_base(
     >>> programs.source_a_base([6.9, 6.9, 7.0], [7.7, 7.5, 9.0]).tolist()
     [True, False, False]
     """
+    check_arguments(source_a_base, locals())
     hba1c, baseline = align(hba1c=hba1c, baseline=baseline)
-    check_minimum("drop", drop, 0.0)
     check_hba1c_bar("bar", bar)
     now = as_counts("hba1c", hba1c, missing=True)
     before = as_counts("baseline", baseline, missing=True)
@@ -74,7 +74,7 @@ def source_a_team(
     *,
     systolic_bar: float = 140.0,
     diastolic_bar: float = 90.0,
-    months: int = 6,
+    months: Count = 6,
 ) -> NDArray[np.bool_]:
     """Whether a patient earns the team its collaboration points (A-C1R2).
 
@@ -107,10 +107,10 @@ def source_a_team(
     >>> programs.source_a_team([[135] * 6, [135] * 5 + [140]], [[80] * 6] * 2).tolist()
     [True, False]
     """
+    check_arguments(source_a_team, locals())
     systolic, diastolic = align(systolic=systolic, diastolic=diastolic)
     high = as_counts("systolic", systolic, missing=True)
     low = as_counts("diastolic", diastolic, missing=True)
-    check_minimum("months", months, 1)
     if high.ndim != 2 or high.shape != low.shape:
         raise SpecError(
             "systolic and diastolic must be (patient, month) alike; got "
@@ -127,7 +127,7 @@ def source_a_team(
 
 
 def source_a_bonus(
-    days_to_readmission: ArrayLike, *, followed_days: ArrayLike, within: float = 365.0
+    days_to_readmission: ArrayLike, *, followed_days: ArrayLike, within: NotNegative = 365.0
 ) -> NDArray[np.bool_]:
     """Whether a patient earns the responsible doctor the special bonus (A-C1R3).
 
@@ -164,6 +164,7 @@ def source_a_bonus(
     >>> programs.source_a_bonus([nan, 100, nan], followed_days=[400, 400, 90]).tolist()
     [True, False, False]
     """
+    check_arguments(source_a_bonus, locals())
     days_to_readmission, followed_days = align(
         days_to_readmission=days_to_readmission, followed_days=followed_days
     )
@@ -176,7 +177,7 @@ def source_b_score(
     general: ArrayLike,
     specialty: ArrayLike,
     *,
-    general_share: float = 0.60,
+    general_share: Probability = 0.60,
     vetoed: ArrayLike = False,
 ) -> Floats:
     """Score of a doctor from general and specialty indicators, 0 after a veto (B-W1, B-49, B-50).
@@ -213,8 +214,8 @@ def source_b_score(
     >>> programs.source_b_score([90, 90], [80, 80], vetoed=[False, True]).tolist()
     [86.0, 0.0]
     """
+    check_arguments(source_b_score, locals())
     general, specialty, vetoed = align(general=general, specialty=specialty, vetoed=vetoed)
-    check_share("general_share", general_share)
     first = as_scores("general", general, scale="percent")
     second = as_scores("specialty", specialty, scale="percent")
     score = general_share * first + (1 - general_share) * second

@@ -9,15 +9,14 @@ from scipy.special import gammaincc, gammaincinv
 
 from outcomekpi.awards.rules import CycleResults
 from outcomekpi.declare.alignment import align
-from outcomekpi.declare.checking import check_fields
+from outcomekpi.declare.checking import check_arguments, check_fields
 from outcomekpi.declare.errors import SpecError
-from outcomekpi.declare.fields import Count, Probability
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.declare.fields import Count, Level, Positive, Probability
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.programs.bars import (
     Floats,
     as_counts,
     check_cycles,
-    check_share,
 )
 
 __all__ = ["SrtrRule", "srtr_flag", "srtr_hazard_ratio", "srtr_probability", "srtr_tiers"]
@@ -30,8 +29,8 @@ def srtr_hazard_ratio(
     observed: ArrayLike,
     expected: ArrayLike,
     *,
-    prior_shape: float = SHAPE,
-    prior_rate: float = RATE,
+    prior_shape: Positive = SHAPE,
+    prior_rate: Positive = RATE,
 ) -> Floats:
     """Posterior mean hazard ratio of a program, drawn toward 1 where little is expected.
 
@@ -65,6 +64,7 @@ def srtr_hazard_ratio(
     >>> float(programs.srtr_hazard_ratio(10, 6))
     1.5
     """
+    check_arguments(srtr_hazard_ratio, locals())
     observed, expected = align(observed=observed, expected=expected)
     shape, rate = _posterior(observed, expected, prior_shape, prior_rate)
     return np.asarray(shape / rate)
@@ -75,8 +75,8 @@ def srtr_probability(
     expected: ArrayLike,
     *,
     beyond: ArrayLike,
-    prior_shape: float = SHAPE,
-    prior_rate: float = RATE,
+    prior_shape: Positive = SHAPE,
+    prior_rate: Positive = RATE,
 ) -> Floats:
     """Posterior probability that the hazard ratio lies above a value.
 
@@ -111,6 +111,7 @@ def srtr_probability(
     >>> round(float(programs.srtr_probability(10, 6, beyond=1.2)), 3)
     0.741
     """
+    check_arguments(srtr_probability, locals())
     observed, expected, beyond = align(observed=observed, expected=expected, beyond=beyond)
     shape, rate = _posterior(observed, expected, prior_shape, prior_rate)
     return np.asarray(gammaincc(shape, rate * as_counts("beyond", beyond)))
@@ -120,12 +121,12 @@ def srtr_flag(
     observed: ArrayLike,
     expected: ArrayLike,
     *,
-    raised: float = 1.2,
-    raised_probability: float = 0.75,
-    extreme: float = 2.5,
-    extreme_probability: float = 0.10,
-    prior_shape: float = SHAPE,
-    prior_rate: float = RATE,
+    raised: Positive = 1.2,
+    raised_probability: Probability = 0.75,
+    extreme: Positive = 2.5,
+    extreme_probability: Probability = 0.10,
+    prior_shape: Positive = SHAPE,
+    prior_rate: Positive = RATE,
 ) -> NDArray[np.bool_]:
     """Whether a program is flagged for review: probably worse, or possibly much worse.
 
@@ -166,11 +167,10 @@ def srtr_flag(
     >>> programs.srtr_flag([3, 10, 12], 6.0).tolist()
     [False, False, True]
     """
+    check_arguments(srtr_flag, locals())
     observed, expected = align(observed=observed, expected=expected)
-    if not 0 < raised < extreme:
+    if raised >= extreme:
         raise SpecError(f"raised must lie below extreme; got {raised!r} and {extreme!r}.")
-    check_share("raised_probability", raised_probability)
-    check_share("extreme_probability", extreme_probability)
     shape, rate = _posterior(observed, expected, prior_shape, prior_rate)
     probably = gammaincc(shape, rate * raised) > raised_probability
     return np.asarray(probably | (gammaincc(shape, rate * extreme) > extreme_probability))
@@ -180,10 +180,10 @@ def srtr_tiers(
     observed: ArrayLike,
     expected: ArrayLike,
     *,
-    cuts: tuple[float, ...],
-    level: float = DEFAULT_LEVEL,
-    prior_shape: float = SHAPE,
-    prior_rate: float = RATE,
+    cuts: tuple[Positive, ...],
+    level: Level = DEFAULT_LEVEL,
+    prior_shape: Positive = SHAPE,
+    prior_rate: Positive = RATE,
 ) -> pd.DataFrame:
     """Tier of each program by its hazard ratio, with the probability of every tier.
 
@@ -224,10 +224,10 @@ def srtr_tiers(
     >>> programs.srtr_tiers([3, 10], [6, 6], cuts=(.6, .85, 1.15, 1.6))["tier"].tolist()
     [4, 2]
     """
+    check_arguments(srtr_tiers, locals())
     observed, expected = align(observed=observed, expected=expected)
-    check_level(level)
     bars = np.asarray(cuts, dtype=np.float64)
-    if bars.ndim != 1 or bars.size == 0 or not (bars > 0).all() or (np.diff(bars) <= 0).any():
+    if bars.size == 0 or (np.diff(bars) <= 0).any():
         raise SpecError(f"cuts must be positive hazard ratios in ascending order; got {cuts!r}.")
     shape, rate = (
         np.atleast_1d(x) for x in _posterior(observed, expected, prior_shape, prior_rate)
@@ -258,10 +258,6 @@ def srtr_tiers(
 def _posterior(
     observed: ArrayLike, expected: ArrayLike, prior_shape: float, prior_rate: float
 ) -> tuple[Floats, Floats]:
-    if not (prior_shape > 0 and prior_rate > 0):
-        raise SpecError(
-            f"The gamma prior needs a positive shape and rate; got {prior_shape!r}, {prior_rate!r}."
-        )
     shape = as_counts("observed", observed) + prior_shape
     return shape, as_counts("expected", expected) + prior_rate
 
@@ -278,10 +274,10 @@ class SrtrRule:
     """
 
     expected_rate: Probability
-    raised: float = 1.2
-    raised_probability: float = 0.75
-    extreme: float = 2.5
-    extreme_probability: float = 0.10
+    raised: Positive = 1.2
+    raised_probability: Probability = 0.75
+    extreme: Positive = 2.5
+    extreme_probability: Probability = 0.10
     cycles: Count = 1
 
     def __post_init__(self) -> None:

@@ -1,17 +1,18 @@
 """How much the cut points of Medicare Star Ratings owe to the random split of the scores."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from outcomekpi.declare.errors import check_choice
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import NotNegative, Range, Seed
 from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval
-from outcomekpi.programs.bars import Floats, Scale, as_scores, check_minimum
+from outcomekpi.programs.bars import Floats, Scale, as_scores
 from outcomekpi.programs.clusters import (
-    check_design,
     inside_fences,
     mean_cut_points,
     run_cut_points,
@@ -77,13 +78,13 @@ class StarSpread:
 def star_cut_spread(
     scores: ArrayLike,
     *,
-    splits: int = 200,
-    stars: int = 5,
-    groups: int = 10,
-    fences: float | None = 3.0,
+    splits: Annotated[int, Range(low=2)] = 200,
+    stars: Annotated[int, Range(low=2)] = 5,
+    groups: Annotated[int, Range(low=2)] = 10,
+    fences: NotNegative | None = 3.0,
     direction: Direction = "higher",
     scale: Scale = "fraction",
-    seed: int = 20261,
+    seed: Seed = 20261,
 ) -> StarSpread:
     """How far the cut points of the same scores move with the random split alone.
 
@@ -121,9 +122,7 @@ def star_cut_spread(
     >>> programs.star_cut_spread(np.repeat([.2, .4, .6, .8, .9], 20), splits=5)
     StarSpread: over 5 random splits a cut point moves by up to 0; 0.0% of the units change...
     """
-    check_choice("direction", direction, ("higher", "lower"))
-    check_minimum("splits", splits, 2)
-    check_design(stars, groups)
+    check_arguments(star_cut_spread, locals())
     ordered, _, _ = inside_fences(scores, fences, direction, scale)
     rng = np.random.default_rng(seed)
     draws = np.stack(

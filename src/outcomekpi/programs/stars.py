@@ -8,19 +8,17 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from outcomekpi.awards.rules import CycleResults
-from outcomekpi.declare.checking import check_fields
-from outcomekpi.declare.errors import SpecError, check_choice
-from outcomekpi.declare.fields import Range
+from outcomekpi.declare.checking import check_arguments, check_fields
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import NotNegative, Range, Seed
 from outcomekpi.declare.showing import show_html
 from outcomekpi.programs.bars import (
     Floats,
     Scale,
     as_scores,
-    check_minimum,
     last_cycle,
 )
 from outcomekpi.programs.clusters import (
-    check_design,
     inside_fences,
     mean_cut_points,
     outer_fences,
@@ -83,15 +81,15 @@ class StarCutPoints:
 def star_cut_points(
     scores: ArrayLike,
     *,
-    stars: int = 5,
-    groups: int = 10,
-    fences: float | None = 3.0,
+    stars: Annotated[int, Range(low=2)] = 5,
+    groups: Annotated[int, Range(low=2)] = 10,
+    fences: NotNegative | None = 3.0,
     previous_cuts: ArrayLike | None = None,
     previous_scores: ArrayLike | None = None,
-    cap: float | None = None,
+    cap: NotNegative | None = None,
     direction: Direction = "higher",
     scale: Scale = "fraction",
-    seed: int = 20261,
+    seed: Seed = 20261,
 ) -> StarCutPoints:
     """Cut points of a measure: where the clusters of the scores begin, averaged over ten runs.
 
@@ -143,8 +141,7 @@ def star_cut_points(
     >>> programs.star_cut_points(scores).cuts.round(3).tolist()
     [0.4, 0.6, 0.8, 0.9]
     """
-    check_choice("direction", direction, ("higher", "lower"))
-    check_design(stars, groups)
+    check_arguments(star_cut_points, locals())
     ordered, limits, outliers = inside_fences(scores, fences, direction, scale)
     rng = np.random.default_rng(seed)
     run_cuts = run_cut_points(ordered, stars, groups, rng)
@@ -190,7 +187,7 @@ def star_ratings(scores: ArrayLike, *, cuts: ArrayLike, direction: Direction = "
     >>> programs.star_ratings([.1, .6, .95], cuts=[.4, .6, .8, .9]).tolist()
     [1.0, 3.0, 5.0]
     """
-    check_choice("direction", direction, ("higher", "lower"))
+    check_arguments(star_ratings, locals())
     sign = 1.0 if direction == "higher" else -1.0
     bars = sign * np.asarray(cuts, dtype=np.float64)
     if bars.ndim != 1 or bars.size == 0 or np.isnan(bars).any() or (np.diff(bars) < 0).any():
@@ -227,7 +224,6 @@ def _guard(
         low, high = outer_fences(past, fences=3.0 if fences is None else fences)
         cap = 0.05 * float(np.ptp(past[(past >= low) & (past <= high)]))
     reach = CAPS[scale] if cap is None else cap
-    check_minimum("cap", reach, 0.0)
     return np.clip(free, before - reach, before + reach)
 
 

@@ -8,16 +8,14 @@ from numpy.typing import ArrayLike
 
 from outcomekpi.awards.rules import CycleResults
 from outcomekpi.declare.alignment import align
-from outcomekpi.declare.checking import check_fields
-from outcomekpi.declare.errors import check_choice
-from outcomekpi.declare.fields import Range
+from outcomekpi.declare.checking import check_arguments, check_fields
+from outcomekpi.declare.fields import NotNegative, Probability, Range
 from outcomekpi.programs.bars import (
     Floats,
     Scale,
     as_counts,
     as_scores,
     check_bars,
-    check_share,
     check_units,
     last_cycle,
     whole_steps,
@@ -64,8 +62,8 @@ def vbp_thresholds(
     baseline: ArrayLike,
     *,
     cases: ArrayLike | None = None,
-    minimum_cases: float = 25,
-    top_share: float = 0.10,
+    minimum_cases: NotNegative = 25,
+    top_share: Probability = 0.10,
     direction: Direction = "higher",
     scale: Scale = "fraction",
 ) -> VbpThresholds:
@@ -104,9 +102,8 @@ def vbp_thresholds(
     >>> programs.vbp_thresholds([.1, .2, .3, .4, .5, .6, .7, .8, .9, 1])
     VbpThresholds: threshold 0.55, benchmark 1, 10 hospitals
     """
+    check_arguments(vbp_thresholds, locals())
     baseline, cases = align(baseline=baseline, cases=cases)
-    check_choice("direction", direction, ("higher", "lower"))
-    check_share("top_share", top_share)
     rates = as_scores("baseline", baseline, scale=scale)
     if cases is not None:
         enough = as_counts("cases", cases) >= minimum_cases
@@ -171,6 +168,7 @@ def vbp_achievement_points(
     >>> programs.vbp_achievement_points([.55, .60, .68, .86], threshold=.60, benchmark=.85).tolist()
     [0.0, 1.0, 3.0, 10.0]
     """
+    check_arguments(vbp_achievement_points, locals())
     rate, threshold, benchmark = align(rate=rate, threshold=threshold, benchmark=benchmark)
     low, high = _bars(threshold, benchmark, direction, scale)
     steps = whole_steps((as_scores("rate", rate, scale=scale) - low) / (high - low), steps=9.0)
@@ -220,8 +218,8 @@ def vbp_improvement_points(
     >>> programs.vbp_improvement_points([.55, .60, .68], .43, benchmark=.85).tolist()
     [2.0, 4.0, 5.0]
     """
+    check_arguments(vbp_improvement_points, locals())
     rate, baseline, benchmark = align(rate=rate, baseline=baseline, benchmark=benchmark)
-    check_choice("direction", direction, ("higher", "lower"))
     now = as_scores("rate", rate, scale=scale)
     before = as_scores("baseline", baseline, scale=scale)
     sign = 1.0 if direction == "higher" else -1.0
@@ -241,7 +239,7 @@ def vbp_points(
     benchmark: ArrayLike,
     cases: ArrayLike | None = None,
     baseline_cases: ArrayLike | None = None,
-    minimum_cases: float = 25,
+    minimum_cases: NotNegative = 25,
     direction: Direction = "higher",
     scale: Scale = "fraction",
 ) -> Floats:
@@ -281,6 +279,7 @@ def vbp_points(
     >>> programs.vbp_points([.55, .60, .68, .86], .43, threshold=.60, benchmark=.85).tolist()
     [2.0, 4.0, 5.0, 10.0]
     """
+    check_arguments(vbp_points, locals())
     rate, baseline, threshold, benchmark, cases, baseline_cases = align(
         rate=rate,
         baseline=baseline,
@@ -308,7 +307,6 @@ def vbp_points(
 def _bars(
     threshold: ArrayLike, benchmark: ArrayLike, direction: Direction, scale: Scale
 ) -> tuple[Floats, Floats]:
-    check_choice("direction", direction, ("higher", "lower"))
     low = as_scores("threshold", threshold, scale=scale)
     high = as_scores("benchmark", benchmark, scale=scale)
     if direction == "higher":
