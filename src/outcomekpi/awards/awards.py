@@ -17,9 +17,8 @@ from outcomekpi.awards.kernels import (
     Ties,
     best_places,
     beyond,
-    enough_cases,
-    event_rates,
     pool_cycles,
+    pooled_rates,
 )
 from outcomekpi.awards.rules import CycleResults
 from outcomekpi.declare.checking import check_fields
@@ -77,10 +76,11 @@ class AbsoluteRule:
 
     def decide(self, results: CycleResults) -> NDArray[np.bool_]:
         """Say who is awarded: (replicate, unit)."""
-        events, trials = pool_cycles(results, self.cycles)
-        rates = event_rates(events, trials)
+        rates, _, counted = pooled_rates(
+            results, cycles=self.cycles, minimum_cases=self.minimum_cases
+        )
         good = beyond(rates, np.float64(self.bar), self.direction, strict=self.strict)
-        return good & enough_cases(trials, self.minimum_cases)
+        return good & counted
 
     def __str__(self) -> str:
         words = ("above", "below") if self.strict else ("at least", "at most")
@@ -132,9 +132,9 @@ class RelativeRule:
 
     def decide(self, results: CycleResults) -> NDArray[np.bool_]:
         """Say who is awarded: (replicate, unit)."""
-        events, trials = pool_cycles(results, self.cycles)
-        rates = event_rates(events, trials)
-        counted = enough_cases(trials, self.minimum_cases)
+        rates, trials, counted = pooled_rates(
+            results, cycles=self.cycles, minimum_cases=self.minimum_cases
+        )
         weight = np.where(counted, trials if self.center == "cases" else 1.0, 0.0)
         total = weight.sum(axis=1, keepdims=True)
         with np.errstate(invalid="ignore"):
@@ -190,9 +190,9 @@ class PercentileRule:
 
     def decide(self, results: CycleResults) -> NDArray[np.bool_]:
         """Say who is awarded: (replicate, unit)."""
-        events, trials = pool_cycles(results, self.cycles)
-        rates = event_rates(events, trials)
-        counted = enough_cases(trials, self.minimum_cases)
+        rates, _, counted = pooled_rates(
+            results, cycles=self.cycles, minimum_cases=self.minimum_cases
+        )
         score = rates if self.direction == "higher" else -rates
         score = np.where(counted, score, -np.inf)
         places = np.rint(self.share * counted.sum(axis=1)).astype(np.intp)

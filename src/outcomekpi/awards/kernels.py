@@ -1,24 +1,22 @@
-"""What the award rules share: cycles pooled, edges and ties, checks of their numbers."""
+"""What the award rules share: cycles pooled, edges and ties."""
 
-from numbers import Real
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.awards.rules import CycleResults
-from outcomekpi.declare.errors import SpecError, percent_hint
+from outcomekpi.declare.errors import SpecError
 from outcomekpi.tables.cases import Direction
 
 __all__ = [
     "Ties",
     "best_places",
     "beyond",
-    "check_number",
-    "check_share",
     "enough_cases",
     "event_rates",
     "pool_cycles",
+    "pooled_rates",
 ]
 
 Array = NDArray[np.float64]
@@ -74,6 +72,19 @@ def event_rates(events: Array, trials: Array) -> Array:
         return np.where(trials > 0, events / trials, np.nan)
 
 
+def pooled_rates(
+    results: CycleResults, *, cycles: int, minimum_cases: float
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Rates and trials of the latest cycles together, and who has enough cases.
+
+    Returns
+    -------
+    rates, trials, counted : (replicate, unit); rates are missing without trials
+    """
+    events, trials = pool_cycles(results, cycles)
+    return event_rates(events, trials), trials, enough_cases(trials, minimum_cases)
+
+
 def enough_cases(trials: Array, minimum_cases: float) -> NDArray[np.bool_]:
     """Whether a doctor has any cases, and as many as are asked for."""
     return np.asarray((trials > 0) & (trials >= minimum_cases))
@@ -86,17 +97,3 @@ def beyond(
     lead = rates - bar if direction == "higher" else bar - rates
     edge = SAME * np.maximum(1.0, np.abs(bar))
     return np.asarray(lead > edge if strict else lead >= -edge)
-
-
-def check_number(name: str, value: object) -> None:
-    """Raise a :class:`SpecError` unless a value is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
-        raise SpecError(f"{name} must be a finite number; got {value!r}.")
-
-
-def check_share(name: str, share: float) -> None:
-    """Raise a :class:`SpecError` unless a share lies strictly between 0 and 1."""
-    check_number(name, share)
-    if not 0.0 < share < 1.0:
-        hint = percent_hint(share)
-        raise SpecError(f"{name} must lie strictly between 0 and 1; got {share!r}.{hint}")

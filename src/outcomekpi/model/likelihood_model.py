@@ -13,7 +13,7 @@ from outcomekpi.model.priors import Normal, Priors
 from outcomekpi.model.spec import DoctorEffects, Family, ModelSpec
 from outcomekpi.tables.cases import Cases
 
-__all__ = ["Model", "build_model", "choose_family", "overall_rate"]
+__all__ = ["Model", "assemble_model", "build_model", "choose_family", "overall_rate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -189,6 +189,21 @@ def build_model(cases: Cases, spec: ModelSpec, design: Design) -> Model:
     """
     _check_hospitals(cases)
     family = choose_family(cases, spec)
+    priors = _resolve_priors(spec.priors, family, cases)
+    return assemble_model(
+        cases, design, family=family, priors=priors, doctor_effects=spec.doctor_effects
+    )
+
+
+def assemble_model(
+    cases: Cases,
+    design: Design,
+    *,
+    family: Family,
+    priors: Priors,
+    doctor_effects: DoctorEffects,
+) -> Model:
+    """Bring together what was checked; every prior has numbers."""
     return Model(
         family=family,
         outcome=cases.outcome,
@@ -199,7 +214,7 @@ def build_model(cases: Cases, spec: ModelSpec, design: Design) -> Model:
         n_doctors=len(cases.doctors),
         hospital_code=cases.hospital_code,
         n_hospitals=0 if cases.hospitals is None else len(cases.hospitals),
-        priors=_resolve_priors(spec.priors, family, cases),
-        doctor_effects=spec.doctor_effects,
+        priors=priors,
+        doctor_effects=doctor_effects,
         offset=cases.offset,
     )

@@ -16,6 +16,7 @@ from outcomekpi.pages.published_risk import (
     explain_published_risk,
 )
 from outcomekpi.pages.reference import describe_reference
+from outcomekpi.pages.statements import Facts, list_provenance
 from outcomekpi.posterior.fit import Fit
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.standardization import StandardizedRates
@@ -30,8 +31,6 @@ __all__ = [
     "describe_scale",
     "describe_terms",
 ]
-
-Facts = list[tuple[str, str]]
 
 MEASURES = {
     "P/E": "P/E: events predicted for the doctor over events expected with the same cases, times "
@@ -252,13 +251,7 @@ def describe_centering(fit: Fit) -> str:
 
 def describe_provenance(fit: Fit) -> Facts:
     """List when, from what and with what the numbers were computed."""
-    record = fit.provenance
-    versions = ", ".join(f"{name} {number}" for name, number in record.versions.items())
-    return [
-        ("Fitted", f"{record.created} in {record.seconds:.2f} s"),
-        ("Seed", str(record.seed)),
-        ("Fingerprint of the cases", record.data_hash),
-        ("Fingerprint of the specification", record.spec_hash),
-        ("Versions", versions),
-        ("Cases", plural(int(fit.cases.outcome.size), "row")),
-    ]
+    told = list_provenance(
+        fit.provenance, done="Fitted", data="the cases", asked="the specification"
+    )
+    return [*told, ("Cases", plural(int(fit.cases.outcome.size), "row"))]

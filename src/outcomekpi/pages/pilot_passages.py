@@ -7,6 +7,7 @@ import pandas as pd
 from outcomekpi.pages.cells import PlainTable
 from outcomekpi.pages.numbers import percent, plural
 from outcomekpi.pages.pilot_answer import ended, number
+from outcomekpi.pages.statements import Facts, list_provenance
 from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.pilots.ladder.verdicts import RUNGS
 
@@ -22,8 +23,6 @@ __all__ = [
     "list_checklist",
     "state_pilot_limits",
 ]
-
-Facts = list[tuple[str, str]]
 
 FIELDS = {
     "name": "Program",
@@ -138,16 +137,10 @@ def describe_checks(effect: PilotEffect) -> list[dict[str, str]]:
 
 def describe_pilot_provenance(effect: PilotEffect) -> Facts:
     """List when, from what and with what the numbers were computed."""
-    record = effect.provenance
-    versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
-    return [
-        ("Computed", f"{record.created} in {record.seconds:.2f} s"),
-        ("Design", repr(effect.design)),
-        ("Seed", str(record.seed)),
-        ("Fingerprint of the data", record.data_hash),
-        ("Fingerprint of the design", record.spec_hash),
-        ("Versions", versions),
-    ]
+    first, *others = list_provenance(
+        effect.provenance, done="Computed", data="the data", asked="the design"
+    )
+    return [first, ("Design", repr(effect.design)), *others]
 
 
 def explain_pilot_words(effect: PilotEffect, *, level: float) -> Facts:

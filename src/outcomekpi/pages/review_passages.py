@@ -1,6 +1,7 @@
 """The fixed and half-fixed passages of a review: what was asked, the history, the model."""
 
 from outcomekpi.pages.numbers import count, percent, plural
+from outcomekpi.pages.statements import Facts, list_provenance
 from outcomekpi.review.review import ThresholdReview
 
 __all__ = [
@@ -12,8 +13,6 @@ __all__ = [
     "explain_review_words",
     "state_review_limits",
 ]
-
-Facts = list[tuple[str, str]]
 
 READINGS = {
     "share_of_doctors": "the share of doctors (units) that reach their target",
@@ -120,16 +119,10 @@ def describe_review_model(review: ThresholdReview) -> list[str]:
 
 def describe_review_provenance(review: ThresholdReview) -> Facts:
     """List when, from what and with what the numbers were computed."""
-    record = review.provenance
-    versions = ", ".join(f"{name} {number}" for name, number in record.versions.items())
-    return [
-        ("Computed", f"{record.created} in {record.seconds:.2f} s"),
-        ("Seed", str(record.seed)),
-        ("Fingerprint of the history", record.data_hash),
-        ("Fingerprint of rule and judgment", record.spec_hash),
-        ("Versions", versions),
-        ("History", plural(len(review.history.frame), "row")),
-    ]
+    told = list_provenance(
+        review.provenance, done="Computed", data="the history", asked="rule and judgment"
+    )
+    return [*told, ("History", plural(len(review.history.frame), "row"))]
 
 
 def explain_review_words(review: ThresholdReview, *, level: float) -> list[tuple[str, str]]:

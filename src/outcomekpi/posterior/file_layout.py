@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.lineage.origins import Provenance
 from outcomekpi.model.design import Design
-from outcomekpi.model.likelihood_model import Model
+from outcomekpi.model.likelihood_model import Model, assemble_model
 from outcomekpi.model.priors import Flat, Normal, Priors, SDPrior
 from outcomekpi.model.spec import DoctorEffects, Family, ModelSpec
 from outcomekpi.posterior.fit import Engine, Fit
@@ -421,17 +421,10 @@ def _check_rows(cases: Cases, design: Design) -> None:
 
 
 def _read_model(cases: Cases, design: Design, document: Mapping[str, Any]) -> Model:
-    return Model(
+    return assemble_model(
+        cases,
+        design,
         family=_choice(document["family"], Family),
-        outcome=cases.outcome,
-        trials=cases.trials,
-        exposure=cases.exposure,
-        matrix=design.matrix,
-        doctor_code=cases.doctor_code,
-        n_doctors=len(cases.doctors),
-        hospital_code=cases.hospital_code,
-        n_hospitals=0 if cases.hospitals is None else len(cases.hospitals),
         priors=_priors_from_json(document["priors"]),
         doctor_effects=_choice(document["doctor_effects"], DoctorEffects),
-        offset=cases.offset,
     )

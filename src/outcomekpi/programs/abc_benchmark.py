@@ -1,7 +1,7 @@
 """Achievable Benchmark of Care: the pooled rate of the best who treat a tenth of the patients."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -129,14 +129,10 @@ class AbcRule:
     share: Probability = 0.10
     minimum_cases: Annotated[int, Range(low=0)] = 1
     direction: Direction = "higher"
+    cycles: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         check_fields(self)
-
-    @property
-    def cycles(self) -> int:
-        """Cycles that the rule looks at."""
-        return 1
 
     def decide(self, results: CycleResults) -> NDArray[np.bool_]:
         """Say who reached the benchmark, (replicate, unit), in the last cycle."""

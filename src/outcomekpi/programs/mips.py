@@ -1,7 +1,7 @@
 """Merit-based Incentive Payment System: points by decile, and measures that are topped out."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -316,15 +316,11 @@ class MipsRule:
     topped_out_years: Annotated[int, Range(low=0)] = 0
     minimum_cases: Annotated[int, Range(low=0)] = 20
     direction: Direction = "higher"
+    cycles: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         check_fields(self)
         mips_points(0.0, cuts=self.cuts, direction=self.direction)
-
-    @property
-    def cycles(self) -> int:
-        """Cycles that the rule looks at."""
-        return 1
 
     def decide(self, results: CycleResults) -> Floats:
         """Return points over ten, (replicate, unit), from the last cycle."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -205,6 +205,7 @@ class NcqaRule:
     cuts: tuple[float, ...] | None = None
     minimum_cases: Annotated[int, Range(low=0)] = 1
     direction: Direction = "higher"
+    cycles: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -213,11 +214,6 @@ class NcqaRule:
             raise SpecError(f"NcqaRule.rating must be from 2 to {bars + 1}; got {self.rating!r}.")
         if self.cuts is not None:
             ncqa_rating([0.0], cuts=self.cuts)
-
-    @property
-    def cycles(self) -> int:
-        """Cycles that the rule looks at."""
-        return 1
 
     def decide(self, results: CycleResults) -> NDArray[np.bool_]:
         """Say who gets the bonus, (replicate, unit), from the last cycle."""

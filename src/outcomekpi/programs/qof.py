@@ -1,7 +1,7 @@
 """NHS Quality and Outcomes Framework: points on a slope between two thresholds, then pounds."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -191,15 +191,11 @@ class QofRule:
     lower_threshold: float = 0.35
     upper_threshold: float = 0.75
     minimum_cases: Annotated[int, Range(low=0)] = 1
+    cycles: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         check_fields(self)
         qof_points(0.0, lower_threshold=self.lower_threshold, upper_threshold=self.upper_threshold)
-
-    @property
-    def cycles(self) -> int:
-        """Cycles that the rule looks at."""
-        return 1
 
     def decide(self, results: CycleResults) -> Floats:
         """Return the share of the points, (replicate, unit), from the last cycle."""

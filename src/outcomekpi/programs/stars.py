@@ -1,7 +1,7 @@
 """Medicare Star Ratings: cut points where clusters of scores begin, averaged over ten runs."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -243,6 +243,7 @@ class StarRule:
     stars: Annotated[int, Range(low=2)] = 4
     minimum_cases: Annotated[int, Range(low=0)] = 1
     direction: Direction = "higher"
+    cycles: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -251,11 +252,6 @@ class StarRule:
             raise SpecError(
                 f"StarRule.stars must be from 2 to {len(self.cuts) + 1}; got {self.stars!r}."
             )
-
-    @property
-    def cycles(self) -> int:
-        """Cycles that the rule looks at."""
-        return 1
 
     def decide(self, results: CycleResults) -> NDArray[np.bool_]:
         """Say who gets the bonus, (replicate, unit), from the last cycle."""

@@ -10,7 +10,6 @@ from outcomekpi.declare.fields import knob
 __all__ = ["DoctorTraits", "PatientTraits", "Sorting"]
 
 Sorting = Literal["severity", "comorbidity"]
-WORDED = "word"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
