@@ -1,11 +1,12 @@
 """How the house stands: lines, levels that are fixed, repeated shapes, tests that mirror rooms.
 
-Run: ``python benchmarks/house.py`` (a few seconds; ``--list levels|pairs|tests`` to see the places,
-``--at PATH`` for another checkout).
+Run: ``python benchmarks/house.py`` (a few seconds; ``--list levels|pairs|fields|tests`` to see the
+places, ``--at PATH`` for another checkout).
 """
 
 import argparse
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -100,22 +101,36 @@ def shapes(tree):
             yield lines
 
 
-def repeated_pairs(trees):
-    """Pairs of places that share at least six statements of one shape in a row, without overlap."""
+def is_declared(key):
+    """Whether statements only name fields or constants: a list of names says no step twice."""
+    return all(re.match(r"x(: .+| = 0)$", shape) for shape in key)
+
+
+def repeated_pairs(trees, *, declared=False):
+    """Pairs of places that share at least six statements of one shape in a row, without overlap.
+
+    Pairs that share nothing but declarations of fields and constants, or the others.
+    """
     seen = defaultdict(list)
     for name, tree in trees:
         for block, lines in enumerate(shapes(tree)):
             for start in range(len(lines) - WINDOW + 1):
                 key = tuple(shape for shape, _ in lines[start : start + WINDOW])
                 seen[key].append((name, block, start, lines[start][1]))
-    pairs = {}
-    for places in seen.values():
+    pairs, steps = {}, set()
+    for key, places in seen.items():
         for i, one in enumerate(places):
             for other in places[i + 1 :]:
                 if one[:2] == other[:2] and abs(one[2] - other[2]) < WINDOW:
                     continue
                 pairs.setdefault((one[:2], other[:2]), (one, other))  # however long the run
-    return [((a[0], a[3]), (b[0], b[3])) for a, b in pairs.values()]
+                if not is_declared(key):
+                    steps.add((one[:2], other[:2]))
+    return [
+        ((a[0], a[3]), (b[0], b[3]))
+        for pair, (a, b) in pairs.items()
+        if (pair not in steps) == declared
+    ]
 
 
 def stray_tests(root):
@@ -146,7 +161,8 @@ def measure(root):
     return {
         "rooms": count_lines(root),
         "levels": levels,
-        "pairs": repeated_pairs(trees),
+        "pairs": repeated_pairs(trees, declared=False),
+        "fields": repeated_pairs(trees, declared=True),
         "tests": stray_tests(root),
         "n_tests": len(list((root / "tests").rglob("test_*.py"))),
     }
@@ -162,13 +178,15 @@ def page(found):
         "",
         "Written by `python benchmarks/house.py`. A level is fixed where `DEFAULT_LEVEL` is read",
         "other than as the default of a parameter or field `level`; two places repeat each other",
-        f"where {WINDOW} statements in a row have one shape (names and constants replaced).",
+        f"where {WINDOW} statements in a row have one shape (names and constants replaced); where",
+        "those only declare fields of records or constants, they are counted apart.",
         "",
         "| what | |",
         "|---|---|",
         f"| lines and files of `src` | {lines:,} in {files} |",
         f"| places that fix a level | {len(found['levels'])} in {len(fixed)} files |",
         f"| pairs of places of one shape | {len(found['pairs'])} |",
+        f"| the same, fields and constants alone | {len(found['fields'])} |",
         f"| test files that mirror a room | {found['n_tests'] - len(found['tests'])} of "
         f"{found['n_tests']} |",
         "",
@@ -183,7 +201,7 @@ def page(found):
 def main():
     """Print or write the page, or list places."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--list", choices=["levels", "pairs", "tests"])
+    parser.add_argument("--list", choices=["levels", "pairs", "fields", "tests"])
     parser.add_argument("--at", type=Path, default=ROOT)
     options = parser.parse_args()
     found = measure(options.at)

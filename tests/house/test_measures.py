@@ -29,6 +29,14 @@ def test_blocks_of_one_shape_are_one_pair_however_long():
     assert measures.repeated_pairs([("one", one), ("short", short)]) == []
 
 
+def test_lists_of_fields_are_counted_apart_from_steps():
+    measures = script()
+    fields = "\n".join(f"    {name}: float" for name in "abcdefg")
+    both = [(name, ast.parse(f"class {name}:\n{fields}")) for name in ("One", "Two")]
+    assert measures.repeated_pairs(both) == []
+    assert len(measures.repeated_pairs(both, declared=True)) == 1
+
+
 def test_a_level_is_fixed_unless_it_is_a_default_of_level():
     tree = ast.parse(
         "def f(*, level=DEFAULT_LEVEL): return g(level)\n"
