@@ -7,7 +7,7 @@ from outcomekpi.cli.folder import check_folder
 from outcomekpi.cli.progress import show_progress
 from outcomekpi.cli.publishing import Publishing
 from outcomekpi.cli.summary import print_judgment
-from outcomekpi.datasets.medpar import has_medpar, load_medpar
+from outcomekpi.datasets.r_tables import has_medpar, load_medpar
 from outcomekpi.model.spec import ModelSpec
 from outcomekpi.simulation.made.synthetic import load_synthetic_cases
 from outcomekpi.tables.cases import Cases

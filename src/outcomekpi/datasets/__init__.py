@@ -1,8 +1,7 @@
 """Tables to try the package on: real patients from an extra, and simulated ones."""
 
 from outcomekpi.datasets.figures import load_documented_figures
-from outcomekpi.datasets.medpar import load_medpar
-from outcomekpi.datasets.seatbelts import load_seatbelts
+from outcomekpi.datasets.r_tables import load_medpar, load_seatbelts
 from outcomekpi.simulation.made.cases import Truth, simulate_cases
 from outcomekpi.simulation.made.completion import simulate_history
 from outcomekpi.simulation.made.pilots import PilotTruth, simulate_pilot

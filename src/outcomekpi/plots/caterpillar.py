@@ -49,11 +49,6 @@ def plot_caterpillar(
     -------
     Axes
 
-    Raises
-    ------
-    SpecError
-        Unknown ``labels``, or a level outside (0, 1).
-
     Examples
     --------
     >>> import outcomekpi as ok

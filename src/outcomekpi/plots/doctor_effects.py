@@ -43,7 +43,7 @@ def plot_doctor_effects(
     Raises
     ------
     SpecError
-        The design makes no effects of doctors; an unknown choice of labels.
+        The design makes no effects of doctors.
 
     Examples
     --------

@@ -56,11 +56,6 @@ def plot_funnel(
     -------
     Axes
 
-    Raises
-    ------
-    SpecError
-        Unknown ``labels``, or a level outside (0, 1).
-
     References
     ----------
     Spiegelhalter (2005), Statistics in Medicine 24:1185-1202, doi:10.1002/sim.1970.

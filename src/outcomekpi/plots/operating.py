@@ -49,11 +49,6 @@ def plot_operating(
     -------
     Axes
 
-    Raises
-    ------
-    SpecError
-        A level outside (0, 1).
-
     Examples
     --------
     >>> import numpy as np, outcomekpi as ok

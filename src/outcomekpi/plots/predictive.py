@@ -44,7 +44,7 @@ def plot_predictive(
     Raises
     ------
     SpecError
-        Another check was given, or unknown ``labels``.
+        Another check was given.
 
     Examples
     --------

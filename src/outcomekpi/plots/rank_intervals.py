@@ -41,11 +41,6 @@ def plot_rank_intervals(
     -------
     Axes
 
-    Raises
-    ------
-    SpecError
-        Unknown ``labels``, or a level outside (0, 1).
-
     Examples
     --------
     >>> import outcomekpi as ok

@@ -40,11 +40,6 @@ def plot_reliability(
     -------
     Axes
 
-    Raises
-    ------
-    SpecError
-        A level outside (0, 1).
-
     Examples
     --------
     >>> import outcomekpi as ok

@@ -67,11 +67,6 @@ def plot_review(
     -------
     Axes
 
-    Raises
-    ------
-    SpecError
-        A level outside (0, 1).
-
     Examples
     --------
     >>> import outcomekpi as ok

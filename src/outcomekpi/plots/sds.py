@@ -36,11 +36,6 @@ def plot_sd(fit: Fit, *, level: Level = DEFAULT_LEVEL, ax: "Axes | None" = None)
     -------
     Axes
 
-    Raises
-    ------
-    SpecError
-        A level outside (0, 1).
-
     Examples
     --------
     >>> import outcomekpi as ok

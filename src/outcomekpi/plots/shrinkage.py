@@ -52,11 +52,6 @@ def plot_shrinkage(
     -------
     Axes
 
-    Raises
-    ------
-    SpecError
-        Unknown ``labels``, or a level outside (0, 1).
-
     Examples
     --------
     >>> import outcomekpi as ok

@@ -210,11 +210,6 @@ def standardize(
     -------
     StandardizedRates
 
-    Raises
-    ------
-    SpecError
-        Unknown option.
-
     Notes
     -----
     With eta_i = a + x_i'b [+ v_h] of the doctor's cases, x the case-mix columns only, and d_j what

@@ -254,11 +254,6 @@ def simulate_population(scenario: Scenario, *, seed: Seed) -> Population:
     -------
     Population
 
-    Raises
-    ------
-    SpecError
-        ``scenario`` is no Scenario, or ``seed`` no whole number from 0.
-
     Examples
     --------
     >>> import outcomekpi as ok

@@ -215,11 +215,6 @@ def tertiary_hospital(*, program: PublishedProgram = "none") -> Scenario:
     -------
     Scenario
 
-    Raises
-    ------
-    SpecError
-        ``program`` is none of the known words.
-
     Notes
     -----
     After A-CASE1. Means and rates are solved in expectation, not tuned to a seed. The published
