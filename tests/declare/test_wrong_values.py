@@ -12,7 +12,7 @@ from unittest.mock import MagicMock
 import pytest
 
 import outcomekpi as ok
-from outcomekpi import programs
+from outcomekpi import datasets, programs
 from outcomekpi.declare.checking import declared_check
 from outcomekpi.declare.fields import Range
 from outcomekpi.public_names import HOME
@@ -27,7 +27,7 @@ UNDECLARED = {
     "median_cut_misclassification.reliability": "an array or a number",
 }
 PUBLIC = {name: getattr(ok, name) for name in HOME} | {
-    name: getattr(programs, name) for name in programs.__all__
+    name: getattr(room, name) for room in (programs, datasets) for name in room.__all__
 }
 # records that verbs give, though they hold no table
 GOT = {"Provenance"}

@@ -1,10 +1,10 @@
 """Who works and who is treated in a synthetic hospital: the knobs of doctors and patients."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from outcomekpi.declare.checking import check_fields
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import knob
 
 __all__ = ["DoctorTraits", "PatientTraits", "Sorting"]
@@ -80,7 +80,6 @@ class DoctorTraits:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        check_choice("DoctorTraits.sorted_by", self.sorted_by, get_args(Sorting))
         if self.junior_share + self.senior_share > 1:
             raise SpecError(
                 "DoctorTraits.junior_share and senior_share must add up to at most 1; "

@@ -104,7 +104,7 @@ def _gap(cells):
         ({"waves": (25, 50)}, "n_months = 48"),
         ({"waves": ()}, "rising months"),
         ({"n_hospitals": 6}, "must be 8 or more; got 6"),
-        ({"ramp_up": 0}, "1 month"),
+        ({"ramp_up": 0}, "at least 1; got 0"),
     ],
 )
 def test_impossible_rollouts_are_refused(settings, words):

@@ -1,14 +1,16 @@
 """Simulated cases with known truth: for tests, validation and benchmarks."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, NotNegative, Range, Seed
 
 __all__ = ["SimulatedFamily", "Truth", "simulate_cases"]
 
@@ -45,15 +47,15 @@ class Truth:
 
 def simulate_cases(
     *,
-    n_cases: int,
-    n_doctors: int,
-    n_covariates: int = 8,
-    sd_doctor: float = 0.4,
+    n_cases: Count,
+    n_doctors: Count,
+    n_covariates: Annotated[int, Range(low=0)] = 8,
+    sd_doctor: NotNegative = 0.4,
     rate: float = 0.2,
     family: SimulatedFamily = "bernoulli",
-    n_hospitals: int = 0,
-    sd_hospital: float = 0.2,
-    seed: int,
+    n_hospitals: Annotated[int, Range(low=0)] = 0,
+    sd_hospital: NotNegative = 0.2,
+    seed: Seed,
 ) -> tuple[pd.DataFrame, Truth]:
     """Draw cases of doctors whose true effects are known.
 
@@ -92,7 +94,8 @@ def simulate_cases(
     >>> frame["doctor"].nunique(), len(truth.coefficient)
     (10, 8)
     """
-    _check_arguments(n_cases, n_doctors, rate, family)
+    check_arguments(simulate_cases, locals())
+    _check_world(n_cases, n_doctors, rate, family)
     rng = np.random.default_rng(seed)
     coefficient = rng.normal(0.0, COEFFICIENT_SD, n_covariates)
     hospital_effect = rng.normal(0.0, sd_hospital, n_hospitals)
@@ -129,9 +132,8 @@ def simulate_cases(
     return pd.DataFrame(columns | covariates, copy=False), truth
 
 
-def _check_arguments(n_cases: int, n_doctors: int, rate: float, family: str) -> None:
-    check_choice("family", family, get_args(SimulatedFamily))
-    if not 1 <= n_doctors <= n_cases:
+def _check_world(n_cases: int, n_doctors: int, rate: float, family: str) -> None:
+    if n_doctors > n_cases:
         raise SpecError(
             "n_doctors must lie between 1 and n_cases, so that each doctor has a case; "
             f"got {n_doctors} doctors and {n_cases} cases."

@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Seed
+
 __all__ = ["simulate_history"]
 
 SEED = 20261
@@ -30,7 +33,7 @@ INDICATORS = {
 }
 
 
-def simulate_history(*, seed: int = SEED, truth: bool = False) -> pd.DataFrame:
+def simulate_history(*, seed: Seed = SEED, truth: bool = False) -> pd.DataFrame:
     """Three years of six indicators in eight departments that never were.
 
     Parameters
@@ -55,6 +58,7 @@ def simulate_history(*, seed: int = SEED, truth: bool = False) -> pd.DataFrame:
     >>> ok.datasets.simulate_history().shape
     (144, 6)
     """
+    check_arguments(simulate_history, locals())
     rng = np.random.default_rng(seed)
     tables = []
     for name, (target, start, change, sd_unit, sd_year, size) in INDICATORS.items():

@@ -7,7 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, NotNegative, Seed, Share
 
 __all__ = ["PilotTruth", "simulate_pilot"]
 
@@ -46,18 +48,18 @@ class PilotTruth:
 
 def simulate_pilot(
     *,
-    n_doctors: int = 24,
-    n_hospitals: int = 4,
-    n_patients: int = 30,
+    n_doctors: Count = 24,
+    n_hospitals: Count = 4,
+    n_patients: Count = 30,
     controls: bool = False,
     effect: float = 0.8,
-    sd_effect: float = 0.3,
-    sd_doctor: float = 0.4,
+    sd_effect: NotNegative = 0.3,
+    sd_doctor: NotNegative = 0.4,
     trend: float = 0.0,
     mix_shift: float = 0.0,
-    stay: float = 0.0,
-    missing: tuple[float, float] = (0.0, 0.0),
-    seed: int = SEED,
+    stay: Share = 0.0,
+    missing: tuple[Share, Share] = (0.0, 0.0),
+    seed: Seed = SEED,
 ) -> tuple[pd.DataFrame, PilotTruth]:
     """Patients with diabetes before and after a program started, with its true effect.
 
@@ -85,7 +87,7 @@ def simulate_pilot(
     Raises
     ------
     SpecError
-        Fewer doctors than hospitals, or a share outside 0 to 1.
+        Fewer doctors than hospitals.
 
     Notes
     -----
@@ -100,7 +102,12 @@ def simulate_pilot(
     >>> len(frame), round(truth.risk_difference, 2)
     (120, 0.16)
     """
-    _check(n_doctors, n_hospitals, n_patients, stay, missing)
+    check_arguments(simulate_pilot, locals())
+    if n_hospitals > n_doctors:
+        raise SpecError(
+            "n_hospitals must lie between 1 and n_doctors, so that each hospital has a doctor; "
+            f"got {n_hospitals} hospitals and {n_doctors} doctors."
+        )
     rng = np.random.default_rng(seed)
     doctors, hospitals = _labels("D", n_doctors), _labels("H", n_hospitals)
     hospital_of = np.arange(n_doctors) % n_hospitals
@@ -137,25 +144,6 @@ def simulate_pilot(
     if not lost.any():
         frame["controlled"] = frame["controlled"].astype(np.int64)
     return frame, _truth(eta, gain, effect, doctor, after, treated, doctors)
-
-
-def _check(
-    n_doctors: int,
-    n_hospitals: int,
-    n_patients: int,
-    stay: float,
-    missing: tuple[float, float],
-) -> None:
-    if not 1 <= n_hospitals <= n_doctors:
-        raise SpecError(
-            "n_hospitals must lie between 1 and n_doctors, so that each hospital has a doctor; "
-            f"got {n_hospitals} hospitals and {n_doctors} doctors."
-        )
-    if n_patients < 1:
-        raise SpecError(f"n_patients must be 1 or more; got {n_patients}.")
-    for name, share in (("stay", stay), ("missing", missing[0]), ("missing", missing[1])):
-        if not 0.0 <= share <= 1.0:
-            raise SpecError(f"{name} must hold shares between 0 and 1; got {share!r}.")
 
 
 def _labels(letter: str, n: int) -> Floats:

@@ -8,7 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from outcomekpi.declare.errors import SpecError, check_choice
+from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Count, NotNegative, Seed
 
 __all__ = ["Joining", "RolloutTruth", "simulate_rollout"]
 
@@ -52,18 +54,18 @@ class RolloutTruth:
 
 def simulate_rollout(
     *,
-    n_hospitals: int = 24,
-    n_doctors: int = 3,
-    n_patients: int = 10,
-    n_months: int = 48,
+    n_hospitals: Count = 24,
+    n_doctors: Count = 3,
+    n_patients: Count = 10,
+    n_months: Count = 48,
     waves: tuple[int, ...] = (25, 28, 31, 34),
     joining: Joining = "better",
     effect: float = 0.5,
-    ramp_up: int = 3,
+    ramp_up: Count = 3,
     trend: float = 0.1,
     guideline: float = 0.4,
-    sd_trend: float = 0.1,
-    seed: int = SEED,
+    sd_trend: NotNegative = 0.1,
+    seed: Seed = SEED,
 ) -> tuple[pd.DataFrame, RolloutTruth]:
     """Patients of hospitals that start a program one wave after another, with its true effect.
 
@@ -93,8 +95,8 @@ def simulate_rollout(
     Raises
     ------
     SpecError
-        No month before the first wave, waves out of order or beyond the months, too few hospitals
-        for the waves, or an unknown ``joining``.
+        No month before the first wave, waves out of order or beyond the months, or too few
+        hospitals for the waves.
 
     Notes
     -----
@@ -109,7 +111,8 @@ def simulate_rollout(
     >>> len(frame), round(truth.points, 1)
     (6912, 8.6)
     """
-    _check(n_hospitals, n_months, waves, joining, ramp_up)
+    check_arguments(simulate_rollout, locals())
+    _check_waves(n_hospitals, n_months, waves)
     rng = np.random.default_rng(seed)
     level = rng.normal(0.0, SD_HOSPITAL, n_hospitals)
     slope = rng.normal(0.0, sd_trend, n_hospitals)
@@ -135,10 +138,7 @@ def simulate_rollout(
     return frame, RolloutTruth(cells=cells, points=float(cells.loc[held, "effect"].mean()))
 
 
-def _check(
-    n_hospitals: int, n_months: int, waves: tuple[int, ...], joining: str, ramp_up: int
-) -> None:
-    check_choice("joining", joining, ("lot", "better", "improving"))
+def _check_waves(n_hospitals: int, n_months: int, waves: tuple[int, ...]) -> None:
     if not waves or list(waves) != sorted(set(waves)) or waves[0] < 2 or waves[-1] > n_months:
         raise SpecError(
             "waves must be rising months, from 2 (one month without the program) to n_months = "
@@ -149,8 +149,6 @@ def _check(
             f"Half of the hospitals start, and each of {len(waves)} waves needs one: n_hospitals "
             f"must be {2 * len(waves)} or more; got {n_hospitals}."
         )
-    if ramp_up < 1:
-        raise SpecError(f"ramp_up must be 1 month (at once) or more; got {ramp_up}.")
 
 
 def _starts(
