@@ -347,7 +347,7 @@ def test_wrong_uses_are_refused():
         misclassify(rates, AbsoluteRule(bar=10, direction="lower"))
     with pytest.raises(SpecError, match="results must be one of"):
         misclassify(rates, rule, results="OE")
-    with pytest.raises(SpecError, match="not negative"):
+    with pytest.raises(SpecError, match="at least 0; got -1"):
         misclassify(rates, rule, amount=-1)
     with pytest.raises(SpecError, match="gives 12 others, the first 3"):
         misclassify(rates, Constant(3.0))

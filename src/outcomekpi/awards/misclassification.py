@@ -19,6 +19,7 @@ from outcomekpi.awards.deserved_awards import (
 from outcomekpi.awards.rules import CycleResults, Rule, apply_rule
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError, check_kind
+from outcomekpi.declare.fields import NotNegative
 from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level, flatten_draws, summarize_draws
 from outcomekpi.model.spec import check_rate
@@ -288,7 +289,7 @@ def misclassify(
     truth: Rule | None = None,
     results: Results = "O/E",
     side: Side = "better",
-    amount: float = 1.0,
+    amount: NotNegative = 1.0,
 ) -> Misclassification:
     """Posterior of how many awards go to the wrong doctors, and what that costs.
 
@@ -335,8 +336,6 @@ def misclassify(
     """
     check_arguments(misclassify, locals())
     direction = require_truth(rates, "misclassify")
-    if not np.isfinite(amount) or amount < 0:
-        raise SpecError(f"amount must be a sum of money, not negative; got {amount!r}.")
     wanted = awarded_direction(direction, side)
     if isinstance(rule, pd.Series):
         seen, result, award = "given", _posterior_mean(rates), _given_awards(rule, rates)

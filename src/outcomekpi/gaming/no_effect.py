@@ -10,7 +10,7 @@ from scipy.special import betaln, gammaln, ndtri, xlogy
 
 from outcomekpi.awards.rules import CycleResults, Rule, apply_rule
 from outcomekpi.declare.checking import check_arguments, check_fields
-from outcomekpi.declare.errors import SpecError, check_choice, percent_hint
+from outcomekpi.declare.errors import SpecError, check_choice
 from outcomekpi.declare.fields import Probability, Range
 from outcomekpi.declare.showing import show_html
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
@@ -168,7 +168,7 @@ def rewards_without_effect(
     """
     check_arguments(rewards_without_effect, locals())
     better = _direction(rule, direction)
-    _check_setting(setting, worst)
+    _check_setting(setting)
     most = (max(setting.caseloads) + 1) ** 2
     exact = method == "exact" or (method == "auto" and setting.n_units == 1 and most <= MOST_PAIRS)
     if exact and (setting.n_units > 1 or most > MOST_PAIRS):
@@ -325,7 +325,7 @@ def _direction(rule: Rule, direction: Direction | None) -> Direction:
     return better
 
 
-def _check_setting(setting: Setting, worst: float) -> None:
+def _check_setting(setting: Setting) -> None:
     if setting.persistence != 1:
         raise SpecError(
             f"persistence={setting.persistence:g} lets true rates change between cycles. Awards "
@@ -336,6 +336,3 @@ def _check_setting(setting: Setting, worst: float) -> None:
             f"Improvement compares a baseline and one cycle: use Setting(n_cycles=2); got "
             f"{setting.n_cycles}."
         )
-    if not 0 < worst < 1:
-        hint = percent_hint(worst)
-        raise SpecError(f"worst must be a share between 0 and 1; got {worst!r}.{hint}")

@@ -1,13 +1,13 @@
 """The codebook of a synthetic hospital, written from what the knobs say about themselves."""
 
-from dataclasses import Field, fields
+from dataclasses import Field, fields, is_dataclass
 from typing import Any
 
 import pandas as pd
 
 from outcomekpi.indicators.measures import UNIT
 from outcomekpi.simulation.presets import PRESET_SOURCES, community_centers, tertiary_hospital
-from outcomekpi.simulation.scenario import BUNDLES, Scenario
+from outcomekpi.simulation.scenario import Scenario
 
 __all__ = ["scenario_codebook"]
 
@@ -51,8 +51,8 @@ def scenario_codebook() -> pd.DataFrame:
     }
     rows = []
     for one in fields(Scenario):
-        if one.name in BUNDLES:
-            for inner in fields(BUNDLES[one.name]):
+        if is_dataclass(one.type):
+            for inner in fields(one.type):
                 rows.append(_describe(f"{one.name}.{inner.name}", inner, one, scenarios))
         elif one.name != "name":
             rows.append(_describe(one.name, one, one, scenarios))

@@ -1,7 +1,7 @@
 """A scenario: everything that must be said before a synthetic hospital can be simulated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +14,7 @@ from outcomekpi.simulation.improvement import Improvement
 from outcomekpi.simulation.processes import EventRates, Missingness, SmokingTraits
 from outcomekpi.simulation.traits import DoctorTraits, PatientTraits
 
-__all__ = ["BUNDLES", "MEASURE_SOURCES", "Scenario", "default_traits"]
+__all__ = ["MEASURE_SOURCES", "Scenario", "default_traits"]
 
 
 # Default knobs of each measure, every number with its source
@@ -237,13 +237,6 @@ class Scenario:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        for one in fields(self):
-            kind = BUNDLES.get(one.name)
-            value = getattr(self, one.name)
-            if kind is not None and not isinstance(value, kind):
-                raise SpecError(
-                    f"Scenario.{one.name} must be {kind.__name__}; got {type(value).__name__}."
-                )
         if self.improvement.start_month >= self.months:
             raise SpecError(
                 f"Improvement.start_month must be less than the {self.months} months of the "
@@ -263,15 +256,3 @@ class Scenario:
             f"hospital{'s' if n > 1 else ''}, {self.doctors.patients_per_doctor:g} patients each, "
             f"{self.months} months"
         )
-
-
-BUNDLES: dict[str, type] = {
-    "doctors": DoctorTraits,
-    "patients": PatientTraits,
-    **dict.fromkeys(MEASURES, MeasureTraits),
-    "smoking": SmokingTraits,
-    "events": EventRates,
-    "missingness": Missingness,
-    "improvement": Improvement,
-}
-"""Field of a scenario -> the kind of bundle it holds."""
