@@ -7,11 +7,11 @@ import pandas as pd
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.pilots.ladder.effect import PilotEffect
-from outcomekpi.plots.fonts import apply_fonts, display_name
-from outcomekpi.plots.palette import BETTER, INK, NEUTRAL, WORSE, open_axes, quiet
+from outcomekpi.plots.fonts import display_name
+from outcomekpi.plots.palette import BETTER, INK, NEUTRAL, WORSE, quiet_axes
 from outcomekpi.plots.pilot_tables import level_label, number_axis, take_table
 from outcomekpi.plots.rows import FEW
-from outcomekpi.plots.sides import draw_legend
+from outcomekpi.plots.sides import finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,8 +57,7 @@ def plot_before_after(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes
     """
     check_arguments(plot_before_after, locals())
     table = take_table(effect, "slope", COLUMNS)
-    ax = open_axes(ax, width=5.6, height=4.6)
-    quiet(ax, grid="y")
+    ax = quiet_axes(ax, width=5.6, height=4.6, grid="y")
     _draw_slopes(ax, table, effect)
     _draw_expected(ax, table)
     ax.set_xticks([0.0, 1.0], ["before", "after"])
@@ -67,9 +66,7 @@ def plot_before_after(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes
     number_axis(ax.yaxis, table)
     if len(table) <= NAMED_AT_MOST:
         _name_units(ax, table)
-    draw_legend(ax)
-    apply_fonts(ax)
-    return ax
+    return finish(ax)
 
 
 def _draw_slopes(ax: "Axes", table: pd.DataFrame, effect: PilotEffect) -> None:

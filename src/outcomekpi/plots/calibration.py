@@ -13,8 +13,8 @@ from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.calibration_curves import draw_curves
 from outcomekpi.plots.fonts import apply_fonts
-from outcomekpi.plots.palette import BETTER, INK, NEUTRAL, open_axes, quiet
-from outcomekpi.plots.sides import draw_legend, percent
+from outcomekpi.plots.palette import BETTER, INK, NEUTRAL, quiet_axes
+from outcomekpi.plots.sides import finish, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,14 +63,13 @@ def plot_calibration(
     """
     check_arguments(plot_calibration, locals())
     if isinstance(check, Calibration):
-        ax = open_axes(ax, width=5.4, height=5.4)
+        ax = quiet_axes(ax, width=5.4, height=5.4)
         draw_curves(ax, check, subgroup, level=level)
         apply_fonts(ax)
         return ax
     needed = ("prediction", "group", "predicted", "observed", "lower", "upper")
     table = table_of(check, needed, by="check_calibration")
-    ax = open_axes(ax, width=5.4, height=5.0)
-    quiet(ax)
+    ax = quiet_axes(ax, width=5.4, height=5.0)
     table = table[table["group"] != "all"]
     level = table.attrs.get("level", DEFAULT_LEVEL)
     low = float(np.nanmin(table[["predicted", "lower"]].to_numpy()))
@@ -92,9 +91,7 @@ def plot_calibration(
     ax.set_aspect("equal", adjustable="datalim")
     ax.set_xlabel("predicted")
     ax.set_ylabel("observed")
-    draw_legend(ax, loc="upper left")
-    apply_fonts(ax)
-    return ax
+    return finish(ax, legend="upper left")
 
 
 def table_of(check: CheckResult, needed: tuple[str, ...], *, by: str) -> pd.DataFrame:

@@ -15,7 +15,6 @@ from outcomekpi.plots.palette import (
     NEUTRAL,
     SECOND,
     WORSE,
-    quiet,
 )
 from outcomekpi.plots.sides import draw_legend, percent
 
@@ -55,7 +54,6 @@ def check_few(calibration: Calibration, subgroup: str) -> None:
 def draw_curves(ax: "Axes", calibration: Calibration, subgroup: str, *, level: float) -> None:
     """Draw the curve of each group with its band, the diagonal, and the histogram."""
     check_few(calibration, subgroup)
-    quiet(ax)
     frame = calibration.curve_frame(level=level)
     rows = calibration.rows_of(subgroup)
     top = 0.0

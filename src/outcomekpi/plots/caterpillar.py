@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
-from outcomekpi.plots.fonts import apply_fonts
-from outcomekpi.plots.palette import open_axes, quiet
+from outcomekpi.plots.palette import quiet_axes
 from outcomekpi.plots.rows import Labels, draw_rows, label_rows, rows_height
 from outcomekpi.plots.sides import (
-    draw_legend,
     draw_reference,
+    finish,
     flags_of,
     percent,
     rate_axis,
@@ -61,8 +60,7 @@ def plot_caterpillar(
     frame = rates.to_frame(level=level)
     frame = frame.sort_values("mean", ascending=rates.direction != "higher", kind="stable")
     flag = flags_of(flags, frame.index)
-    ax = open_axes(ax, width=6.4, height=rows_height(len(frame)))
-    quiet(ax, grid="x")
+    ax = quiet_axes(ax, width=6.4, height=rows_height(len(frame)), grid="x")
     draw_rows(ax, frame, flag)
     label_rows(ax, frame, flag, labels)
     rate_axis(ax.xaxis, rates)
@@ -70,6 +68,4 @@ def plot_caterpillar(
         sided(f"standardized {rate_label(rates)}, {percent(level)} intervals", rates.direction)
     )
     draw_reference(ax, rates)
-    draw_legend(ax)
-    apply_fonts(ax)
-    return ax
+    return finish(ax)

@@ -9,9 +9,8 @@ from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.calibration_curves import check_few, group_looks, group_name, title_legend
-from outcomekpi.plots.fonts import apply_fonts
-from outcomekpi.plots.palette import INK, NEUTRAL, open_axes, quiet
-from outcomekpi.plots.sides import draw_legend, percent
+from outcomekpi.plots.palette import INK, NEUTRAL, quiet_axes
+from outcomekpi.plots.sides import draw_legend, finish, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,8 +56,7 @@ def plot_decision_curve(
     """
     check_arguments(plot_decision_curve, locals())
     check_few(calibration, subgroup)
-    ax = open_axes(ax, width=6.4, height=4.4)
-    quiet(ax)
+    ax = quiet_axes(ax, width=6.4, height=4.4)
     frame = calibration.decision_frame(level=level)
     rows = calibration.rows_of(subgroup)
     top, single = 0.0, len(rows) == 1
@@ -91,5 +89,4 @@ def plot_decision_curve(
         title_legend(ax, subgroup)
         note = "thin lines: treat all cases of the group"
         ax.text(0.01, 0.02, note, transform=ax.transAxes, color=NEUTRAL, fontsize="small")
-    apply_fonts(ax)
-    return ax
+    return finish(ax, legend=None)

@@ -7,11 +7,10 @@ import pandas as pd
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.pilots.ladder.effect import PilotEffect
-from outcomekpi.plots.fonts import apply_fonts
-from outcomekpi.plots.palette import INK, open_axes, quiet
+from outcomekpi.plots.palette import INK, quiet_axes
 from outcomekpi.plots.pilot_tables import interval_words, take_table, unit_of
 from outcomekpi.plots.rows import Labels, draw_rows, label_rows, rows_height
-from outcomekpi.plots.sides import draw_legend, sided
+from outcomekpi.plots.sides import finish, sided
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,8 +58,7 @@ def plot_doctor_effects(
     higher = effect.findings.direction != "lower"
     frame = table.set_index("doctor").sort_values("mean", ascending=not higher, kind="stable")
     flag = _flags(frame, effect)
-    ax = open_axes(ax, width=6.6, height=rows_height(len(frame)))
-    quiet(ax, grid="x")
+    ax = quiet_axes(ax, width=6.6, height=rows_height(len(frame)), grid="x")
     draw_rows(ax, frame, flag)
     label_rows(ax, frame, flag, labels)
     ax.axvline(0.0, color=INK, linewidth=0.9, zorder=1)
@@ -76,9 +74,7 @@ def plot_doctor_effects(
         )
     words = f"effect on the doctor's patients ({unit}), {interval_words(table)}"
     ax.set_xlabel(sided(words, effect.findings.direction))
-    draw_legend(ax)
-    apply_fonts(ax)
-    return ax
+    return finish(ax)
 
 
 def _flags(frame: pd.DataFrame, effect: PilotEffect) -> pd.Series:

@@ -7,10 +7,9 @@ import pandas as pd
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.pilots.ladder.effect import PilotEffect
-from outcomekpi.plots.fonts import apply_fonts
-from outcomekpi.plots.palette import BETTER, INK, MUTED, NEUTRAL, open_axes, quiet
+from outcomekpi.plots.palette import BETTER, INK, MUTED, NEUTRAL, quiet_axes
 from outcomekpi.plots.pilot_tables import interval_words, take_table, unit_of
-from outcomekpi.plots.sides import draw_legend
+from outcomekpi.plots.sides import finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,8 +50,7 @@ def plot_event_study(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes"
     """
     check_arguments(plot_event_study, locals())
     table = take_table(effect, "event_study", COLUMNS).sort_values("time")
-    ax = open_axes(ax, width=6.8, height=4.0)
-    quiet(ax, grid="y")
+    ax = quiet_axes(ax, width=6.8, height=4.0, grid="y")
     ax.axhline(0.0, color=INK, linewidth=0.9, zorder=1)
     ax.axvline(-0.5, color=INK, linestyle=(0, (1, 2)), linewidth=1.1, zorder=1)
     reference = table["is_reference"].to_numpy(dtype=bool)
@@ -71,9 +69,7 @@ def plot_event_study(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes"
         label="reference",
     )
     _name_axes(ax, table, effect)
-    draw_legend(ax)
-    apply_fonts(ax)
-    return ax
+    return finish(ax)
 
 
 def _draw_points(ax: "Axes", part: pd.DataFrame, color: str, marker: str, label: str) -> None:

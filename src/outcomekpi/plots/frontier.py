@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.pilots.ladder.effect import PilotEffect
-from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.operating import shades
-from outcomekpi.plots.palette import INK, LIMIT, MUTED, open_axes, quiet
+from outcomekpi.plots.palette import INK, LIMIT, MUTED, quiet_axes
 from outcomekpi.plots.pilot_tables import take_table, unit_of
-from outcomekpi.plots.sides import draw_legend
+from outcomekpi.plots.sides import draw_legend, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,8 +70,7 @@ def plot_frontier(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
     axes = _axes(table)
     if not axes:
         raise SpecError("Nothing varies in the table 'frontier': there was no change to explain.")
-    ax = open_axes(ax, width=6.8, height=4.4)
-    quiet(ax, grid="y")
+    ax = quiet_axes(ax, width=6.8, height=4.4, grid="y")
     if len(axes) == 1:
         _draw_remainder(ax, table, axes[0])
     else:
@@ -83,8 +81,7 @@ def plot_frontier(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
         _write_legend(ax, title)
     ax.set_xlabel(_label(axes[0], table))
     _write_scale(ax, axes)
-    apply_fonts(ax)
-    return ax
+    return finish(ax, legend=None)
 
 
 def _axes(table: pd.DataFrame) -> list[str]:

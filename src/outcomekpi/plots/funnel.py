@@ -8,10 +8,10 @@ import pandas as pd
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Level
-from outcomekpi.plots.fonts import apply_fonts, display_name
-from outcomekpi.plots.palette import INK, LIMIT, MARKERS, flag_color, open_axes, quiet
+from outcomekpi.plots.fonts import display_name
+from outcomekpi.plots.palette import INK, LIMIT, MARKERS, flag_color, quiet_axes
 from outcomekpi.plots.rows import Labels
-from outcomekpi.plots.sides import draw_legend, flags_of, percent, rate_axis, rate_label, sided
+from outcomekpi.plots.sides import finish, flags_of, percent, rate_axis, rate_label, sided
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.funnel import FUNNEL_LEVELS, FunnelLimits, funnel_limits
 from outcomekpi.profiling.standardization import StandardizedRates
@@ -72,8 +72,7 @@ def plot_funnel(
         limits = funnel_limits(rates, levels=levels)
     frame, curve = limits.to_frame(), limits.curve()
     flag = flags_of(flags, frame.index)
-    ax = open_axes(ax, width=6.4, height=4.6)
-    quiet(ax)
+    ax = quiet_axes(ax, width=6.4, height=4.6)
     _draw_limits(ax, curve, limits)
     _draw_points(ax, frame, flag)
     ax.set_ylim(*_visible(frame, curve))
@@ -83,9 +82,7 @@ def plot_funnel(
     what = f"observed {rate_label(rates)}, adjusted"
     ax.set_ylabel(sided(what, rates.direction))
     _name(ax, frame, flag, labels, limits.center)
-    draw_legend(ax, loc="upper right")
-    apply_fonts(ax)
-    return ax
+    return finish(ax, legend="upper right")
 
 
 def _draw_limits(ax: "Axes", curve: pd.DataFrame, limits: FunnelLimits) -> None:

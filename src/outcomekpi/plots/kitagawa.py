@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.pilots.ladder.effect import PilotEffect
-from outcomekpi.plots.fonts import apply_fonts
-from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, open_axes, quiet
+from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, quiet_axes
 from outcomekpi.plots.pilot_tables import interval_words, number_text, take_table, unit_of
+from outcomekpi.plots.sides import finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,8 +63,7 @@ def plot_kitagawa(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
     check_arguments(plot_kitagawa, locals())
     table = take_table(effect, "kitagawa", COLUMNS)
     rows = _in_order(table)
-    ax = open_axes(ax, width=6.4, height=4.0)
-    quiet(ax, grid="y")
+    ax = quiet_axes(ax, width=6.4, height=4.0, grid="y")
     mean = rows["mean"].to_numpy(dtype=np.float64)
     is_total = (rows["part"] == "total").to_numpy()
     base = np.where(is_total, 0.0, np.concatenate([[0.0], np.cumsum(mean)[:-1]]))
@@ -90,8 +89,7 @@ def plot_kitagawa(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
     ax.set_ylabel(f"change ({unit})")
     ax.set_xlabel(f"whiskers: {interval_words(table)} of each part")
     ax.margins(y=0.14)
-    apply_fonts(ax)
-    return ax
+    return finish(ax, legend=None)
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:

@@ -13,10 +13,10 @@ from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.operating.award_scenarios import AwardScenarios
 from outcomekpi.operating.operating import OperatingCharacteristics
-from outcomekpi.plots.fonts import apply_fonts, display_name
+from outcomekpi.plots.fonts import display_name
 from outcomekpi.plots.operating import describe_method, shades
-from outcomekpi.plots.palette import BETTER, HOSPITAL, INK, NEUTRAL, SECOND, WORSE, open_axes, quiet
-from outcomekpi.plots.sides import count_axis, draw_legend
+from outcomekpi.plots.palette import BETTER, HOSPITAL, INK, NEUTRAL, SECOND, WORSE, quiet_axes
+from outcomekpi.plots.sides import count_axis, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,8 +80,7 @@ def plot_misallocation(
         else _by_level(operating, level)
     )
     first = next(iter(operating.values())) if isinstance(operating, Mapping) else operating
-    ax = open_axes(ax, width=6.4, height=4.2)
-    quiet(ax, grid="y")
+    ax = quiet_axes(ax, width=6.4, height=4.2, grid="y")
     colors = RULE_COLORS if several else shades(len(curves))
     for place, (name, curve) in enumerate(curves.items()):
         _draw_curve(ax, curve, name, colors[place % len(colors)], MARKERS[place % len(MARKERS)])
@@ -90,9 +89,7 @@ def plot_misallocation(
     ax.yaxis.set_major_formatter(FuncFormatter(lambda money, _: f"{money:,.6g}"))
     ax.set_xlabel(f"cases per doctor in a cycle (log scale)\n{describe_method(first, level=level)}")
     ax.set_ylabel(f"money misallocated\n({_unit(first)})")
-    draw_legend(ax)
-    apply_fonts(ax)
-    return ax
+    return finish(ax)
 
 
 def _by_level(operating: OperatingCharacteristics, level: float) -> dict[str, pd.DataFrame]:

@@ -10,9 +10,8 @@ from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.operating.operating import OperatingCharacteristics
-from outcomekpi.plots.fonts import apply_fonts
-from outcomekpi.plots.palette import INK, LIMIT, MUTED, open_axes, quiet
-from outcomekpi.plots.sides import draw_legend, percent
+from outcomekpi.plots.palette import INK, LIMIT, MUTED, quiet_axes
+from outcomekpi.plots.sides import finish, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,8 +64,7 @@ def plot_operating(
     at = fired["level"] if stands_for is None else fired["level"].map(stands_for)
     fired = fired.assign(at=at)
     sides = [side for side in SIDES if (fired.loc[fired["quantity"] == side, "mean"] > 0).any()]
-    ax = open_axes(ax, width=6.4, height=4.6)
-    quiet(ax, grid="y")
+    ax = quiet_axes(ax, width=6.4, height=4.6, grid="y")
     caseloads = operating.setting.caseloads
     for caseload, color in zip(sorted(caseloads), shades(len(caseloads)), strict=True):
         part = fired[fired["caseload"] == caseload]
@@ -83,9 +81,7 @@ def plot_operating(
     what = "true level (events per case)" if stands_for is None else "true completion"
     ax.set_xlabel(f"{what}\n{describe_method(operating, level=level)}")
     ax.set_ylabel(f"probability that the rule fires\nabout {about}")
-    draw_legend(ax)
-    apply_fonts(ax)
-    return ax
+    return finish(ax)
 
 
 def shades(n: int) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ __all__ = [
     "off_screen",
     "open_axes",
     "quiet",
+    "quiet_axes",
 ]
 
 BETTER = "#0072B2"
@@ -83,3 +84,10 @@ def quiet(ax: "Axes", *, grid: str = "") -> None:
     if grid in ("x", "y"):
         (ax.xaxis if grid == "x" else ax.yaxis).grid(True, color="#E4E7EB", linewidth=0.8)
     ax.set_axisbelow(True)
+
+
+def quiet_axes(ax: "Axes | None", *, width: float, height: float, grid: str = "") -> "Axes":
+    """Open Axes as every picture has them: without a box, with a faint grid along ``grid``."""
+    ax = open_axes(ax, width=width, height=height)
+    quiet(ax, grid=grid)
+    return ax

@@ -7,10 +7,10 @@ import pandas as pd
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.pilots.ladder.effect import PilotEffect
-from outcomekpi.plots.fonts import apply_fonts, display_name
-from outcomekpi.plots.palette import BETTER, INK, MUTED, WORSE, open_axes, quiet
+from outcomekpi.plots.fonts import display_name
+from outcomekpi.plots.palette import BETTER, INK, MUTED, WORSE, quiet_axes
 from outcomekpi.plots.pilot_tables import interval_words, level_label, number_axis, take_table
-from outcomekpi.plots.sides import draw_legend
+from outcomekpi.plots.sides import finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,8 +54,7 @@ def plot_counterfactual(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Ax
     """
     check_arguments(plot_counterfactual, locals())
     table = take_table(effect, "counterfactual", COLUMNS)
-    ax = open_axes(ax, width=6.8, height=4.2)
-    quiet(ax, grid="y")
+    ax = quiet_axes(ax, width=6.8, height=4.2, grid="y")
     at, labels = _positions(table["time"])
     after = table["after"].to_numpy(dtype=bool)
     begins = int(after.argmax()) if after.any() else len(table) - 1
@@ -68,9 +67,7 @@ def plot_counterfactual(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Ax
     ax.set_ylabel(level_label(table, getattr(effect.design, "outcome", "")))
     ax.set_xlabel(display_name(getattr(effect.design, "time", "") or "time"))
     number_axis(ax.yaxis, table)
-    draw_legend(ax)
-    apply_fonts(ax)
-    return ax
+    return finish(ax)
 
 
 def _positions(time: pd.Series) -> tuple[Any, list[str] | None]:

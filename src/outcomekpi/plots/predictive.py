@@ -10,10 +10,9 @@ from outcomekpi.declare.checking import check_arguments
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.calibration import table_of
-from outcomekpi.plots.fonts import apply_fonts
-from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, SECOND, WORSE, open_axes, quiet
+from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, SECOND, WORSE, quiet_axes
 from outcomekpi.plots.rows import FEW, Labels, label_rows, rows_height
-from outcomekpi.plots.sides import count_axis, draw_legend, flags_of, percent
+from outcomekpi.plots.sides import count_axis, finish, flags_of, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,8 +57,9 @@ def plot_predictive(
     table = table_of(check, needed, by="check_predictive").sort_values("mean", kind="stable")
     level = percent(table.attrs.get("level", DEFAULT_LEVEL))
     few = len(table) <= FEW
-    ax = open_axes(ax, width=6.4, height=rows_height(len(table)) if few else 4.2)
-    quiet(ax, grid="x" if few else "")
+    ax = quiet_axes(
+        ax, width=6.4, height=rows_height(len(table)) if few else 4.2, grid="x" if few else ""
+    )
     if few:
         _draw_rows(ax, table, level)
         label_rows(ax, table, flags_of(None, table.index), labels)
@@ -68,9 +68,7 @@ def plot_predictive(
         _draw_points(ax, table)
         ax.set_xlabel("cases (log scale)")
         ax.set_ylabel(f"observed − replicated\n(1 = end of the {level} interval)")
-    draw_legend(ax)
-    apply_fonts(ax)
-    return ax
+    return finish(ax)
 
 
 def _outside(table: pd.DataFrame) -> pd.Series:

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
-from outcomekpi.plots.fonts import apply_fonts
-from outcomekpi.plots.palette import open_axes, quiet
+from outcomekpi.plots.palette import quiet_axes
 from outcomekpi.plots.rows import Labels, draw_rows, label_rows, rows_height
-from outcomekpi.plots.sides import draw_legend, flags_of, percent, sided
+from outcomekpi.plots.sides import finish, flags_of, percent, sided
 from outcomekpi.profiling.classification import Classification
 from outcomekpi.profiling.ranking import Ranks
 
@@ -54,8 +53,7 @@ def plot_rank_intervals(
 
     frame = ranks.to_frame(level=level).sort_values("mean", kind="stable")
     flag = flags_of(flags, frame.index)
-    ax = open_axes(ax, width=6.4, height=rows_height(len(frame)))
-    quiet(ax, grid="x")
+    ax = quiet_axes(ax, width=6.4, height=rows_height(len(frame)), grid="x")
     draw_rows(ax, frame, flag)
     label_rows(ax, frame, flag, labels)
     ax.set_xlim(1 - 0.02 * len(frame), len(frame) * 1.02)
@@ -63,6 +61,4 @@ def plot_rank_intervals(
     ticks = [tick for tick in ax.get_xticks() if 1 < tick <= len(frame)]
     ax.set_xticks([1, *ticks], [f"{tick:,.0f}" for tick in [1, *ticks]])
     ax.set_xlabel(sided(f"rank, {percent(level)} intervals", "lower"))  # rank 1 is best
-    draw_legend(ax)
-    apply_fonts(ax)
-    return ax
+    return finish(ax)

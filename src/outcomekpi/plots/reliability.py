@@ -7,10 +7,9 @@ import numpy as np
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
-from outcomekpi.plots.fonts import apply_fonts
-from outcomekpi.plots.palette import BETTER, INK, LIMIT, MUTED, NEUTRAL, open_axes, quiet
+from outcomekpi.plots.palette import BETTER, INK, LIMIT, MUTED, NEUTRAL, quiet_axes
 from outcomekpi.plots.rows import FEW
-from outcomekpi.plots.sides import count_axis, draw_legend, percent
+from outcomekpi.plots.sides import count_axis, finish, percent
 from outcomekpi.profiling.reliability import Reliability
 
 if TYPE_CHECKING:
@@ -49,8 +48,7 @@ def plot_reliability(
     """
     check_arguments(plot_reliability, locals())
     frame = reliability.to_frame(level=level)
-    ax = open_axes(ax, width=6.4, height=4.2)
-    quiet(ax)
+    ax = quiet_axes(ax, width=6.4, height=4.2)
     few = len(frame) <= FEW
     if few:
         ax.vlines(
@@ -84,9 +82,7 @@ def plot_reliability(
     ax.set_ylim(0, 1)
     ax.set_xlabel("cases (log scale)")
     ax.set_ylabel("reliability (share of differences that is real)")
-    draw_legend(ax, loc="lower right")
-    apply_fonts(ax)
-    return ax
+    return finish(ax, legend="lower right")
 
 
 def _kind(reliability: Reliability) -> str:

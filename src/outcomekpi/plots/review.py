@@ -8,9 +8,9 @@ import pandas as pd
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
-from outcomekpi.plots.fonts import apply_fonts, display_name
-from outcomekpi.plots.palette import BETTER, INK, LIMIT, MUTED, NEUTRAL, WORSE, open_axes, quiet
-from outcomekpi.plots.sides import draw_legend, percent
+from outcomekpi.plots.fonts import display_name
+from outcomekpi.plots.palette import BETTER, INK, LIMIT, MUTED, NEUTRAL, WORSE, quiet_axes
+from outcomekpi.plots.sides import finish, percent
 from outcomekpi.review.review import ThresholdReview
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def plot_review(
     table = review.to_frame(level=level).sort_values("mean", ascending=False, kind="stable")
     few = len(table) <= FEW_INDICATORS
     lines = _cycle_lines(review, table, level=level) if few else _pooled_lines(table)
-    ax = open_axes(ax, width=6.8, height=review_height(review))
-    quiet(ax, grid="x")
+    ax = quiet_axes(ax, width=6.8, height=review_height(review), grid="x")
     size = float(np.clip(0.5 * 72 * review_height(review) / len(lines), 2.2, 4.6))
     _draw_lines(ax, lines, size)
     if observed and few:
@@ -90,9 +89,7 @@ def plot_review(
     _draw_bars(ax, review, n=len(table))
     _name_rows(ax, table)
     _name_axis(ax, review, level=level, few=few)
-    draw_legend(ax)
-    apply_fonts(ax)
-    return ax
+    return finish(ax)
 
 
 def _cycle_lines(review: ThresholdReview, table: pd.DataFrame, *, level: float) -> pd.DataFrame:

@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, flatten_draws, interval
-from outcomekpi.plots.fonts import apply_fonts
-from outcomekpi.plots.palette import BETTER, HOSPITAL, INK, open_axes, quiet
-from outcomekpi.plots.sides import Corner, draw_legend, percent
+from outcomekpi.plots.palette import BETTER, HOSPITAL, INK, quiet_axes
+from outcomekpi.plots.sides import Corner, finish, percent
 from outcomekpi.posterior.fit import Fit
 
 if TYPE_CHECKING:
@@ -44,8 +43,7 @@ def plot_sd(fit: Fit, *, level: Level = DEFAULT_LEVEL, ax: "Axes | None" = None)
     'density'
     """
     check_arguments(plot_sd, locals())
-    ax = open_axes(ax, width=6.4, height=3.8)
-    quiet(ax)
+    ax = quiet_axes(ax, width=6.4, height=3.8)
     shown = [("doctor", BETTER)]
     if "sd_hospital" in fit.draws["posterior"]:
         shown.append(("hospital", HOSPITAL))
@@ -78,9 +76,7 @@ def plot_sd(fit: Fit, *, level: Level = DEFAULT_LEVEL, ax: "Axes | None" = None)
     scale = {"gaussian": "units of the outcome"}.get(fit.model.family, _link(fit))
     ax.set_xlabel(f"standard deviation ({scale})", color=INK)
     ax.set_ylabel("density")
-    draw_legend(ax, loc=corner)
-    apply_fonts(ax)
-    return ax
+    return finish(ax, legend=corner)
 
 
 def _emptier_corner(draws: dict[str, Array], top: float) -> tuple[Corner, float]:

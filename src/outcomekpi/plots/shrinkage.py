@@ -8,12 +8,11 @@ import pandas as pd
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Level
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
-from outcomekpi.plots.fonts import apply_fonts
-from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, open_axes, quiet
+from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, quiet_axes
 from outcomekpi.plots.rows import FEW, Labels, label_rows, rows_height
 from outcomekpi.plots.sides import (
-    draw_legend,
     draw_reference,
+    finish,
     flags_of,
     percent,
     rate_axis,
@@ -63,8 +62,9 @@ def plot_shrinkage(
     frame = rates.to_frame(level=level)
     frame = frame.sort_values("mean", ascending=rates.direction != "higher", kind="stable")
     few = len(frame) <= FEW
-    ax = open_axes(ax, width=6.4, height=rows_height(len(frame)) if few else 5.2)
-    quiet(ax, grid="x" if few else "")
+    ax = quiet_axes(
+        ax, width=6.4, height=rows_height(len(frame)) if few else 5.2, grid="x" if few else ""
+    )
     if few:
         _draw_rows(ax, frame, level)
         label_rows(ax, frame, flags_of(None, frame.index), labels)
@@ -77,9 +77,7 @@ def plot_shrinkage(
         ax.set_xlabel(sided(f"raw {rate_label(rates)}", rates.direction))
         ax.set_ylabel(f"standardized {rate_label(rates)}")
     rate_axis(ax.xaxis, rates)
-    draw_legend(ax, loc="above" if few else "upper left")
-    apply_fonts(ax)
-    return ax
+    return finish(ax, legend="above" if few else "upper left")
 
 
 def _draw_rows(ax: "Axes", frame: pd.DataFrame, level: float) -> None:

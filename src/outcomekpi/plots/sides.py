@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from outcomekpi.plots.fonts import apply_fonts
 from outcomekpi.plots.palette import INK
 from outcomekpi.profiling.standardization import StandardizedRates
 from outcomekpi.tables.cases import Direction
@@ -19,6 +20,7 @@ Corner = Literal["upper right", "upper left", "lower right"]
 __all__ = [
     "draw_legend",
     "draw_reference",
+    "finish",
     "flags_of",
     "is_share",
     "percent",
@@ -133,3 +135,11 @@ def draw_legend(ax: "Axes", *, loc: Corner | Literal["above"] = "above") -> None
         fontsize="small",
         labelcolor=INK,
     )
+
+
+def finish(ax: "Axes", *, legend: Corner | Literal["above"] | None = "above") -> "Axes":
+    """Draw the legend, give every character a font, and return the Axes."""
+    if legend is not None:
+        draw_legend(ax, loc=legend)
+    apply_fonts(ax)
+    return ax
