@@ -123,7 +123,7 @@ def test_small_sample_terms_equal_kenward_and_roger_written_out(fit, order):
     # numerical second derivatives: about 1e-16 / step^2
     assert np.allclose(found.covariance, adjusted, rtol=1e-5)
     assert np.allclose(found.plain_covariance, plain)
-    assert np.allclose(found.noise_covariance, weights, rtol=1e-5)
+    assert np.allclose(found.parameter_covariance, weights, rtol=1e-5)
 
 
 def test_the_restricted_likelihood_is_that_of_error_contrasts():

@@ -21,6 +21,7 @@ from outcomekpi.pilots.estimators.ar_errors import (
     whitening_bands,
 )
 from outcomekpi.pilots.estimators.first_order import best_rho, first_order
+from outcomekpi.pilots.estimators.kenward_roger import AdjustedFit, small_sample_term
 
 __all__ = [
     "SeriesFit",
@@ -39,28 +40,20 @@ ITERATIONS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SeriesFit:
+class SeriesFit(AdjustedFit):
     """Coefficients of a series with autoregressive errors.
+
+    The parameters of its covariance are the log of the marginal variance, and the autoregressive
+    coefficients at a given marginal variance.
 
     Attributes
     ----------
-    coefficients : (term,), generalized least squares at the estimated noise
-    covariance : (term, term), with the small-sample terms of Kenward and Roger
-    plain_covariance : (term, term), as if the noise were known
-    derivatives : (order, term, term), of ``plain_covariance`` in each autoregressive coefficient,
-        the marginal variance held
-    noise_covariance : (1 + order, 1 + order), of the log variance and the coefficients
     autoregression : (order,), coefficients of the noise
     variance : marginal variance of the noise
     rows : number of observed times
     terms : number of coefficients, without those that stand for missing times
     """
 
-    coefficients: Floats
-    covariance: Floats
-    plain_covariance: Floats
-    derivatives: Floats
-    noise_covariance: Floats
     autoregression: Floats
     variance: float
     rows: int
@@ -70,23 +63,6 @@ class SeriesFit:
     def residual_degrees(self) -> int:
         """Number of observed times less the number of coefficients."""
         return self.rows - self.terms
-
-    def contrast(self, weights: Floats) -> tuple[float, float, float]:
-        """Value, standard error and degrees of freedom of a linear combination.
-
-        Parameters
-        ----------
-        weights : (term,)
-        """
-        plain = float(weights @ self.plain_covariance @ weights)
-        gradient = np.append(
-            plain, [weights @ derivative @ weights for derivative in self.derivatives]
-        )
-        spread = float(gradient @ self.noise_covariance @ gradient)
-        degrees = 2.0 * plain**2 / spread if spread > 0 else np.inf
-        value = float(weights @ self.coefficients)
-        error = float(np.sqrt(max(float(weights @ self.covariance @ weights), plain)))
-        return value, error, max(degrees, 1.0)
 
 
 def restricted_log_likelihood(
@@ -202,11 +178,9 @@ def fit_with_noise(
 
     Notes
     -----
-    Sigma = variance x correlation(rho). C = (X' Sigma^-1 X)^-1 and, with W the inverse of the
-    expected information of the restricted likelihood in (variance, rho),
-    C_A = C + 2 C {sum_ij W_ij (Q_ij - P_i C P_j - R_ij / 4)} C. A contrast l has
-    2 (l'Cl)^2 / (g' W g) degrees of freedom, g the gradient of l'Cl. A known variance leaves C
-    as it is and has infinite degrees of freedom.
+    Sigma = variance x correlation(rho); W is the inverse of the expected information of the
+    restricted likelihood in (variance, rho). A known variance leaves C as it is and has infinite
+    degrees of freedom.
     """
     rows, count = terms.shape
     _, coefficients, inverse_root, squares = restricted_log_likelihood(partial, terms, outcome)
@@ -219,7 +193,7 @@ def fit_with_noise(
     if adjust and not known:
         derivatives, weights, correction = _small_sample(terms, phi, unit)
     else:
-        derivatives = np.zeros((phi.size, count, count))
+        derivatives = np.zeros((phi.size + 1, count, count))
         weights = np.zeros((phi.size + 1, phi.size + 1))
         correction = np.zeros_like(unit)
     return SeriesFit(
@@ -227,7 +201,7 @@ def fit_with_noise(
         covariance=variance * (unit + correction),
         plain_covariance=variance * unit,
         derivatives=variance * derivatives,
-        noise_covariance=weights,
+        parameter_covariance=weights,
         autoregression=phi,
         variance=float(variance),
         rows=rows - missing,
@@ -241,23 +215,28 @@ def _small_sample(terms: Floats, phi: Floats, unit: Floats) -> tuple[Floats, Flo
     order = phi.size
     bands = whitening_bands(to_partial(phi), rows)
     scale = marginal_variance(phi)
-    slopes = [_difference(phi, i, lambda p: _scaled_precision(p, terms)) for i in range(order)]
-    inner = [terms.T @ slope for slope in slopes]
+    precisions = [_difference(phi, i, lambda p: _scaled_precision(p, terms)) for i in range(order)]
+    inner = [terms.T @ slope for slope in precisions]
     # V = scale^-1 L^-1 L^-T, so that X' dO_i V dO_j X is the product of two solved blocks
-    solved = [unwhiten_transposed(bands, slope) / np.sqrt(scale) for slope in slopes]
+    solved = [unwhiten_transposed(bands, slope) / np.sqrt(scale) for slope in precisions]
     cross = [[solved[i].T @ solved[j] for j in range(order)] for i in range(order)]
     information = _information(phi, rows, count, unit, inner, cross)
     weights = np.linalg.inv(information)
-    total = np.zeros((count, count))
+    # the variance comes first; Sigma is linear in it, and its own derivative is Sigma
+    precision = np.linalg.inv(unit)
+    slopes = np.array([-precision, *inner])
+    products = np.empty((order + 1, order + 1, count, count))
+    curvature = np.empty_like(products)
+    products[0, 0], curvature[0, 0] = precision, 0.0
     for i in range(order):
-        total += 2.0 * weights[0, i + 1] * inner[i] / 4.0
+        products[0, i + 1] = products[i + 1, 0] = -inner[i]
+        curvature[0, i + 1] = curvature[i + 1, 0] = -inner[i]
         for j in range(order):
             second = _second_difference(phi, i, j, lambda p: terms.T @ _scaled_precision(p, terms))
-            mixed = (cross[i][j] + cross[i][j].T) / 2.0
-            middle = mixed / 2.0 - inner[i] @ unit @ inner[j] + second / 4.0
-            total += weights[i + 1, j + 1] * middle
-    derivatives = np.array([-unit @ one @ unit for one in inner]).reshape(order, count, count)
-    return derivatives, weights, unit @ (total + total.T) @ unit
+            products[i + 1, j + 1] = cross[i][j]
+            curvature[i + 1, j + 1] = cross[i][j] + cross[i][j].T - second
+    derivatives = np.array([unit, *(-unit @ one @ unit for one in inner)])
+    return derivatives, weights, small_sample_term(unit, slopes, products, curvature, weights)
 
 
 def _information(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from outcomekpi.pilots.estimators.kenward_roger import AdjustedFit, small_sample_term
+
 __all__ = [
     "CellVariance",
     "Sample",
@@ -57,42 +59,17 @@ class CellVariance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class WedgeFit:
+class WedgeFit(AdjustedFit):
     """Coefficients of a model of cell means, and the variances behind them.
 
     Attributes
     ----------
-    coefficients : (term,), generalized least squares
-    covariance : (term, term), with the term of Kenward and Roger
-    plain_covariance : (term, term), as if the variances were known
-    derivatives : (component, term, term), of ``plain_covariance`` in each variance
-    component_covariance : (component, component), of the variances; 0 for those that are 0
-    components : (component,), variances, estimated or given
+    components : (component,), variances, estimated or given: the parameters of the covariance
     log_likelihood : restricted, up to a constant
     """
 
-    coefficients: Floats
-    covariance: Floats
-    plain_covariance: Floats
-    derivatives: Floats
-    component_covariance: Floats
     components: Floats
     log_likelihood: float
-
-    def contrast(self, weights: Floats) -> tuple[float, float, float]:
-        """Value, standard error and degrees of freedom of a linear combination.
-
-        Parameters
-        ----------
-        weights : (term,)
-        """
-        value = float(weights @ self.coefficients)
-        plain = float(weights @ self.plain_covariance @ weights)
-        gradient = np.array([weights @ one @ weights for one in self.derivatives])
-        spread = float(gradient @ self.component_covariance @ gradient)
-        degrees = 2.0 * plain**2 / spread if spread > 0 else np.inf
-        error = float(np.sqrt(max(float(weights @ self.covariance @ weights), plain)))
-        return value, error, max(degrees, 1.0)
 
 
 def exchangeable(size: Floats, *, has_within: bool) -> CellVariance:
@@ -296,22 +273,20 @@ def infer_terms(
 
 
 def _finish(components: Floats, state: _State, *, free: NDArray[np.bool_]) -> WedgeFit:
-    """Add the small-sample term: C_A = C + 2 C {sum_kl W_kl (Q_kl - P_k C P_l)} C."""
+    """Add the small-sample term; variances at their floor count as known."""
     covariance = state.covariance
     weights = np.zeros_like(state.information)
     part = np.ix_(free, free)
     weights[part] = np.linalg.inv(state.information[part])
-    middle = state.products - np.einsum(
-        "kpq,lqs->klps", state.loads, covariance @ state.loads, optimize=True
+    term = small_sample_term(
+        covariance, state.loads, state.products, np.zeros_like(state.products), weights
     )
-    inner = np.einsum("kl,klpq->pq", weights, middle)
-    correction = 2.0 * covariance @ inner @ covariance
     return WedgeFit(
         coefficients=state.coefficients,
-        covariance=covariance + (correction + correction.T) / 2.0,
+        covariance=covariance + term,
         plain_covariance=covariance,
         derivatives=np.asarray(covariance @ state.loads @ covariance),
-        component_covariance=weights,
+        parameter_covariance=weights,
         components=components,
         log_likelihood=state.log_likelihood,
     )

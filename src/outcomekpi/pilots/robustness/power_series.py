@@ -132,7 +132,7 @@ class SeriesPlan:
             se=plain * self.noise,
             se_null=error,
             degrees_of_freedom=degrees,
-            noises=self._noises(terms, weights, fit.noise_covariance),
+            noises=self._noises(terms, weights, fit.parameter_covariance),
         )
 
     def _at(self, terms: Floats, weights: Floats, rho: float) -> tuple[SeriesFit, float, float]:
