@@ -21,13 +21,14 @@ LONGEST = 2000
 
 @pytest.fixture
 def no_pages(monkeypatch):
-    for module, draw, report in (
-        ("evaluation", "draw_figures", "write_report"),
-        ("review", "save_figures", "write_review"),
-        ("pilot", "save_figures", "report_pilot"),
+    for module, report in (
+        ("evaluation", "write_report"),
+        ("review", "write_review"),
+        ("pilot", "report_pilot"),
     ):
         home = f"outcomekpi.cli.{module}"
-        monkeypatch.setattr(f"{home}.{draw}", lambda folder, *_, **__: folder.mkdir())
+        if module != "evaluation":
+            monkeypatch.setattr(f"{home}.save_figures", lambda folder, *_, **__: folder.mkdir())
         monkeypatch.setattr(f"{home}.{report}", lambda *_, path, **__: path.write_text("page"))
 
 

@@ -55,9 +55,6 @@ def frame():
 def run(run_whole, monkeypatch):
     """Do as ``run_whole`` does, without drawing: most tests are about what comes before."""
     monkeypatch.setattr(
-        "outcomekpi.cli.evaluation.draw_figures", lambda folder, **_: folder.mkdir()
-    )
-    monkeypatch.setattr(
         "outcomekpi.cli.evaluation.write_report",
         lambda *_, path, **__: path.write_text("report"),
     )

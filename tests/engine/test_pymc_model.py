@@ -6,7 +6,7 @@ from handmade import make_model
 from pymc_points import density_and_effects, make_point, outcome_log_density
 from scipy import stats
 
-from outcomekpi.engine.pymc_model import STUDENT_T_DF, choose_start
+from outcomekpi.engine.pymc_model import choose_start
 from outcomekpi.model.priors import (
     Exponential,
     Flat,
@@ -17,6 +17,7 @@ from outcomekpi.model.priors import (
     Priors,
     Uniform,
 )
+from outcomekpi.model.spec import STUDENT_T_DF
 
 FAMILIES = ["bernoulli", "binomial", "poisson", "negative_binomial", "gaussian"]
 

@@ -52,7 +52,7 @@ def test_the_report_has_every_section_that_was_promised(page):
         *("limits", "provenance"),
     ):
         assert f'<h2 id="{anchor}">' in page
-    for name in ("funnel", "caterpillar", "ranks", "shrinkage", "reliability", "spread"):
+    for name in ("funnel", "caterpillar", "ranks", "shrinkage", "reliability", "sd"):
         assert f'<figure id="figure-{name}">' in page
 
 

@@ -10,7 +10,8 @@ from scipy.special import expit
 
 import outcomekpi as ok
 from outcomekpi.draws.intervals import flatten_draws
-from outcomekpi.profiling.doctor_population import mean_chance, normal_nodes
+from outcomekpi.draws.nodes import normal_nodes
+from outcomekpi.profiling.doctor_population import mean_chance
 
 N_DOCTORS, N_CASES = 200, 12_000
 

@@ -11,10 +11,10 @@ from scipy.special import expit
 
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.draws.intervals import flatten_draws
+from outcomekpi.draws.nodes import normal_nodes
 from outcomekpi.profiling import case_curves, direct, standardization
 from outcomekpi.profiling.case_curves import sum_by_curves
 from outcomekpi.profiling.case_sums import sum_exactly
-from outcomekpi.profiling.doctor_population import normal_nodes
 from outcomekpi.profiling.linear_predictor import posterior_of, read_predictor
 from outcomekpi.profiling.standardization import standardize
 

@@ -12,6 +12,7 @@ from outcomekpi.calibration.curve import FLAT, regress_batch
 from outcomekpi.calibration.measures import Predictions, risk_groups
 from outcomekpi.calibration.numbers import clipped_logit
 from outcomekpi.draws.intervals import check_level
+from outcomekpi.draws.nodes import normal_nodes
 
 __all__ = [
     "AcrossDoctors",
@@ -183,7 +184,7 @@ def fit_group(events: Array, size: Array, offset: Array) -> tuple[float, float, 
 
 def group_log_likelihood(events: Array, size: Array, center: Array, tau: float) -> float:
     """Log likelihood of binomial counts with normal effects, by adaptive Gauss-Hermite."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    nodes, weights = normal_nodes(NODES)
     mode = np.zeros_like(center)
     for _ in range(30):
         rate = expit(center + mode)
@@ -199,7 +200,7 @@ def group_log_likelihood(events: Array, size: Array, center: Array, tau: float) 
     log = events[:, None] * eta - size[:, None] * np.logaddexp(0.0, eta)
     log += -0.5 * (effect / tau) ** 2 - np.log(tau) + 0.5 * nodes**2 + np.log(weights)
     constant = gammaln(size + 1) - gammaln(events + 1) - gammaln(size - events + 1)
-    each = logsumexp(log, axis=1) + np.log(width) - 0.5 * np.log(2 * np.pi) + constant
+    each = logsumexp(log, axis=1) + np.log(width) + constant
     return float(each.sum())
 
 

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from outcomekpi.calibration.measures import LOGIT_FAMILIES, Predictions
+from outcomekpi.draws.nodes import normal_nodes
 from outcomekpi.model.families import conditional, mean_outcome
 from outcomekpi.model.likelihood_model import Model
 from outcomekpi.posterior.fit import Fit
@@ -97,7 +98,7 @@ def population_rate(model: Model, eta: Array, variance: float) -> Array:
         return eta
     if model.family not in LOGIT_FAMILIES:
         return np.exp(eta + 0.5 * variance)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(31)
+    nodes, weights = normal_nodes(31)
     grid = np.linspace(eta.min() - 1e-6, eta.max() + 1e-6, 201)
-    rate = expit(grid[:, None] + np.sqrt(variance) * nodes) @ (weights / weights.sum())
+    rate = expit(grid[:, None] + np.sqrt(variance) * nodes) @ weights
     return np.asarray(expit(np.interp(eta, grid, logit(rate))))

@@ -8,7 +8,6 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from outcomekpi.cli.figures import draw_figures
 from outcomekpi.cli.folder import check_folder, write_folder
 from outcomekpi.cli.progress import Step, show_progress
 from outcomekpi.cli.publishing import Publishing, refuse_leftovers
@@ -29,7 +28,7 @@ from outcomekpi.tables.files import read_table, write_csv
 
 __all__ = ["Choices", "evaluate_cases", "evaluate_file"]
 
-N_STEPS = 5
+N_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,16 +115,6 @@ def evaluate_cases(
     )
     publication, table = _publish(judgment, choices)
     with write_folder(out) as folder:
-        step("Drawing")
-        draw_figures(
-            folder / "figures",
-            fit=publication.fit,
-            rates=publication.rates,
-            ranks=publication.ranks,
-            flags=publication.flags,
-            reliabilities=publication.reliabilities,
-            level=choices.level,
-        )
         step("Checking and reporting")
         _write_files(publication, table, folder, choices)
         if choices.publishing.private is None:
@@ -159,9 +148,11 @@ def _write_files(
 ) -> None:
     write_csv(table, folder / "doctors.csv")
     write_csv(publication.fit.to_frame(level=choices.level), folder / "model.csv")
+    (folder / "figures").mkdir()
     write_report(
         publication,
         path=folder / "report.html",
+        figures=folder / "figures",
         level=choices.level,
         title=choices.title,
         benchmark=float(table.attrs["threshold"]),

@@ -19,8 +19,9 @@ from outcomekpi.model.priors import (
     SDPrior,
     Uniform,
 )
+from outcomekpi.model.spec import STUDENT_T_DF
 
-__all__ = ["STUDENT_T_DF", "StartingPoint", "build_pymc_model", "choose_start"]
+__all__ = ["StartingPoint", "build_pymc_model", "choose_start"]
 
 Array = NDArray[np.float64]
 
@@ -137,9 +138,6 @@ def _share(information: Array, variance: float) -> Array:
 
 if TYPE_CHECKING:
     import pymc as pm
-
-STUDENT_T_DF = np.float64(4.0)
-"""Degrees of freedom of Student-t doctor effects; fixed, since few data sets can estimate them."""
 
 
 def build_pymc_model(model: Model) -> "pm.Model":

@@ -13,6 +13,7 @@ from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.declare.fields import Range
 from outcomekpi.declare.showing import show_html
+from outcomekpi.draws.nodes import normal_nodes
 from outcomekpi.indicators.chance.runs import normal_quadrant
 from outcomekpi.indicators.drop_goals import DropGoal
 from outcomekpi.indicators.goal_verdicts import NOT_ASSESSABLE, REACHED
@@ -243,8 +244,7 @@ def _run_chance(
 
 def _hermite(covariance: Array) -> tuple[Array, Array]:
     """Nodes (node, measure) around a mean of 0, and weights (node,)."""
-    points, weights = np.polynomial.hermite_e.hermegauss(NODES)
-    weights = weights / weights.sum()
+    points, weights = normal_nodes(NODES)
     n = len(covariance)
     grid = np.stack(np.meshgrid(*[points] * n, indexing="ij"), axis=-1).reshape(-1, n)
     joint = np.prod(np.meshgrid(*[weights] * n, indexing="ij"), axis=0).ravel()

@@ -3,14 +3,18 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError, percent_hint
 from outcomekpi.model.priors import Priors
 
-__all__ = ["DoctorEffects", "Family", "ModelSpec", "check_rate"]
+__all__ = ["STUDENT_T_DF", "DoctorEffects", "Family", "ModelSpec", "check_rate"]
 
 Family = Literal["bernoulli", "binomial", "poisson", "negative_binomial", "gaussian"]
 DoctorEffects = Literal["normal", "student_t"]
+STUDENT_T_DF = np.float64(4.0)  # of double precision: PyMC reads a plain 4.0 as a single one
+"""Degrees of freedom of Student-t doctor effects; fixed, since few data sets can estimate them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -327,6 +327,7 @@ def write_report(
     title: str | None = None,
     level: float = DEFAULT_LEVEL,
     benchmark: float | None = None,
+    figures: Path | None = None,
 ) -> Path:
     """Write the report of results of which it is settled who is shown.
 
@@ -335,10 +336,12 @@ def write_report(
     publication : the results
     path : HTML file to write or replace
     checks, title, level, benchmark : as in :func:`report`
+    figures : folder in which every picture is written as PNG too
     """
     if checks is None:
         checks = quick_checks(publication.fit, level=level)
     context = _gather(publication, checks=checks, title=title, level=level, benchmark=benchmark)
+    context["figures"] = draw_pictures(context["figures"], folder=figures)
     return write_page(path, render_page("doctors", context))
 
 
@@ -385,16 +388,14 @@ def _gather(
         "case_facts": passages.describe_cases(fit, rates, style=style, mask=mask),
         "case_log": publication.log,
         "table": list_doctors(table, fit, flags, style=style, mask=mask, level=level, bar=bar),
-        "figures": draw_pictures(
-            [
-                *sketch_funnel(shown, flags, limits),
-                *sketch_rows(shown, ranks, flags, level=level),
-                *sketch_shrinkage(shown, level=level),
-                *sketch_reliability(reliabilities, level=level),
-                *sketch_spread(fit, level=level),
-                *sketch_checks(checks, mask, rates.family),
-            ]
-        ),
+        "figures": [
+            *sketch_funnel(shown, flags, limits),
+            *sketch_rows(shown, ranks, flags, level=level),
+            *sketch_shrinkage(shown, level=level),
+            *sketch_reliability(reliabilities, level=level),
+            *sketch_spread(fit, level=level),
+            *sketch_checks(checks, mask, rates.family),
+        ],
         "checks": describe_checks(fit, checks, with_tables=mask.below is None),
         "model": passages.describe_model(fit, rates, level=level),
         "terms": passages.describe_terms(fit, level=level),

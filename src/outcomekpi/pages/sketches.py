@@ -182,7 +182,7 @@ def sketch_spread(fit: Fit, *, level: float) -> list[Sketch]:
     """Sketch prior and posterior of the spread between doctors."""
     return [
         Sketch(
-            name="spread",
+            name="sd",
             heading="How much doctors differ.",
             caption="The spread between doctors, before the data (dashed) and after (filled). If "
             "the two look alike, the data say little about how much doctors differ.",

@@ -9,9 +9,9 @@ from scipy.special import expit, logsumexp
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
-from outcomekpi.engine.pymc_model import STUDENT_T_DF
 from outcomekpi.model.families import Conditional, conditional, log_density
 from outcomekpi.model.likelihood_model import Model
+from outcomekpi.model.spec import STUDENT_T_DF
 from outcomekpi.posterior.fit import Fit
 from outcomekpi.posterior.predictor import FlatDraws, linear_predictor, read_draws
 

@@ -8,9 +8,9 @@ from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Level, Seed
 from outcomekpi.draws.checks import CheckResult, most_by_chance
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
-from outcomekpi.engine.pymc_model import STUDENT_T_DF
 from outcomekpi.model.families import conditional, draw_outcomes
 from outcomekpi.model.likelihood_model import Model
+from outcomekpi.model.spec import STUDENT_T_DF
 from outcomekpi.posterior.fit import Fit
 from outcomekpi.posterior.predictor import FlatDraws, linear_predictor, read_draws
 

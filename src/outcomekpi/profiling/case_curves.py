@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from outcomekpi.draws.nodes import normal_nodes
 from outcomekpi.draws.threads import in_blocks
 from outcomekpi.profiling.case_sums import CaseSums, sum_exactly
 from outcomekpi.profiling.doctor_population import (
     AverageDoctor,
     DoctorPopulation,
-    normal_nodes,
     read_population,
 )
 from outcomekpi.profiling.linear_predictor import Predictor

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from outcomekpi.draws.nodes import normal_nodes
 from outcomekpi.profiling.linear_predictor import Predictor
 
 __all__ = [
@@ -15,7 +16,6 @@ __all__ = [
     "level_gap",
     "mean_chance",
     "nodes_for",
-    "normal_nodes",
     "read_population",
 ]
 
@@ -82,12 +82,6 @@ def _information(predictor: Predictor) -> NDArray[np.float64]:
     elif predictor.family != "gaussian":
         size = size * np.exp(eta - eta.max())
     return np.bincount(predictor.doctor_code, weights=size, minlength=predictor.n_doctors)
-
-
-def normal_nodes(n: int = 15) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Nodes and weights of Gauss-Hermite quadrature for a standard normal variable."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(n)
-    return nodes, weights / weights.sum()
 
 
 def nodes_for(spread: Array) -> int:

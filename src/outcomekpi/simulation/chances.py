@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import logit, ndtr, ndtri
 
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.draws.nodes import normal_nodes
 from outcomekpi.indicators.measures import MEASURES
 from outcomekpi.indicators.simulated import (
     AdmissionFree,
@@ -163,9 +164,9 @@ def _below_chance(
             f"shares; {name} is. Set its resolution to 0, or leave the fall out."
         )
     first = _mean_value(scenario, name, patients, gain[name], 0)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(HERMITE)
+    nodes, weights = normal_nodes(HERMITE)
     chance = np.zeros(last.size)
-    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+    for node, weight in zip(nodes, weights, strict=True):
         bar = np.minimum(target, first + sd * node - indicator.drop)
         chance += weight * ndtr((bar - last) / sd)
     return chance

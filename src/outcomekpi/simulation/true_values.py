@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.declare.fields import Count
+from outcomekpi.draws.nodes import normal_nodes
 from outcomekpi.indicators.measures import MEASURES
 from outcomekpi.indicators.simulated import (
     AdmissionFree,
@@ -17,7 +18,7 @@ from outcomekpi.indicators.simulated import (
     PressureControl,
     ReadingBelow,
 )
-from outcomekpi.profiling.doctor_population import AverageDoctor, normal_nodes
+from outcomekpi.profiling.doctor_population import AverageDoctor
 from outcomekpi.simulation.chances import (
     Patients,
     condition_of,

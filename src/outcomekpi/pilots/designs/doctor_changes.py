@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from outcomekpi.draws.intervals import DEFAULT_LEVEL
+from outcomekpi.draws.nodes import normal_nodes
 from outcomekpi.pilots.estimators.doctor_change_draws import ChangeData, ChangeDraws
 
 __all__ = ["DoctorChanges", "divide_variance", "standardize_changes", "tabulate_doctors"]
@@ -94,8 +95,7 @@ def _at_new_doctors(data: ChangeData, draws: ChangeDraws) -> tuple[Floats, Float
     if not data.binary:
         plain = eta.mean(axis=0)
         return plain, plain + draws.program
-    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
-    weights = weights / weights.sum()
+    nodes, weights = normal_nodes(NODES)
     found = [np.zeros(draws.program.size), np.zeros(draws.program.size)]
     for node, weight in zip(nodes, weights, strict=True):
         at = eta + np.sqrt(spread) * node

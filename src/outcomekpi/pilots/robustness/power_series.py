@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Positive, Range
+from outcomekpi.draws.nodes import normal_nodes
 from outcomekpi.pilots.data.series import FEW_POINTS
 from outcomekpi.pilots.estimators.segmented import SeriesFit, fit_restricted, fit_with_noise
 from outcomekpi.pilots.ladder.findings import Rung
@@ -144,12 +145,12 @@ class SeriesPlan:
 
     def _noises(self, terms: Floats, weights: Floats, covariance: Floats) -> tuple[Noise, ...]:
         """Spread the estimates of autocorrelation and variance around the planned ones."""
-        nodes, shares = np.polynomial.hermite_e.hermegauss(NODES)
+        nodes, shares = normal_nodes(NODES)
         slope = covariance[0, 1] / covariance[1, 1]
         rest = float(covariance[0, 0] - slope * covariance[0, 1])
         spread = float(np.sqrt(covariance[1, 1]))
         found = []
-        for node, share in zip(nodes, shares / shares.sum(), strict=True):
+        for node, share in zip(nodes, shares, strict=True):
             moved = np.tanh(np.arctanh(self.rho) + spread / (1 - self.rho**2) * node)
             rho = float(np.clip(moved, -LARGEST, LARGEST))
             _, error, degrees = self._at(terms, weights, rho)

@@ -11,6 +11,7 @@ from scipy.special import expit
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Count, NotNegative, Range, Seed
+from outcomekpi.draws.nodes import normal_nodes
 
 __all__ = ["SimulatedFamily", "Truth", "simulate_cases"]
 
@@ -162,8 +163,7 @@ def _solve_intercept(rate: float, sd: float, family: SimulatedFamily) -> float:
         return float(rate)
     if family in ("poisson", "negative_binomial"):
         return float(np.log(rate) - sd**2 / 2)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(HERMITE_NODES)
-    weights = weights / weights.sum()
+    nodes, weights = normal_nodes(HERMITE_NODES)
     low, high = -30.0, 30.0
     while high - low > 1e-10:
         middle = (low + high) / 2
