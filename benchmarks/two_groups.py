@@ -112,7 +112,7 @@ def covers(world, n, shock, replicates, rng):
     found, values, widths = 0, [], []
     for _ in range(replicates):
         frame, made = world(n, shock, rng)
-        main = made.estimate(frame, program=PROGRAM, draws=1, rng=rng).estimates[0]
+        main = made.estimate(frame, program=PROGRAM, draws=1, rng=rng).tell(level=0.95).estimates[0]
         lower, upper = main.interval(level=LEVEL)
         found += lower <= 0 <= upper
         values.append(main.value)

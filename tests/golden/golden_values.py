@@ -38,6 +38,8 @@ SHORT = 8
 """Up to so many numbers are written out; of longer columns n and a summary."""
 TABLES = ("to_frame", "summary", "totals")
 """Methods that give tables, beside all whose name ends with ``_frame``."""
+TOLD = {("PilotEffect", "answer"): ("findings", "checklist")}
+"""Field of a record that is only read by telling it -> what tells it."""
 OPENED = ("Findings", "CheckResult")
 """Records within a result that are opened; the numbers of others stand where they were made."""
 
@@ -100,7 +102,8 @@ def _walk_record(found, name, record):
     if "level" in inspect.signature(getattr(record, "to_frame", len)).parameters:
         _walk(found, start + "to_frame 50 %", record.to_frame(level=0.5))
     for one in dataclasses.fields(record):
-        _walk(found, start + one.name, getattr(record, one.name))
+        for name in TOLD.get((type(record).__name__, one.name), (one.name,)):
+            _walk(found, start + name, getattr(record, name))
 
 
 def _walk_frame(found, name, frame):

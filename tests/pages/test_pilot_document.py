@@ -11,7 +11,7 @@ import outcomekpi as ok
 from outcomekpi.declare.errors import SpecError, StorageError
 from outcomekpi.pages.pilot_answer import answer_pilot_in_one_paragraph
 from outcomekpi.pages.pilot_ledger import complete_ledger, sensitivity_table
-from outcomekpi.pilots.ladder.comparison import QUESTIONS
+from outcomekpi.pilots.ladder.checklist import QUESTIONS
 from outcomekpi.pilots.ladder.frameworks import FRAMEWORKS, TARGET_TRIALS, USUAL_THREATS
 from outcomekpi.pilots.ladder.verdicts import CLAIMS, RUNGS
 

@@ -281,13 +281,10 @@ class Calibration:
         frame.attrs.update(level=level, clusters=self.clusters)
         return frame
 
-    def _say(self, label: str, measure: str) -> str:
+    def _say(self, label: str, measure: str, level: float = DEFAULT_LEVEL) -> str:
         """Write a measure of all cases, with its interval where it has one."""
         at = MEASURES.index(measure)
-        value, (lower, upper) = (
-            self.estimate[0, at],
-            (x[at] for x in self._limits(0, DEFAULT_LEVEL)),
-        )
+        value, (lower, upper) = self.estimate[0, at], (x[at] for x in self._limits(0, level))
         if not np.isfinite(value):
             return ""
         limits = f" ({lower:.3g} to {upper:.3g})" if np.isfinite(lower + upper) else ""

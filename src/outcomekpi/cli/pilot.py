@@ -17,7 +17,7 @@ from outcomekpi.cli.progress import show_progress
 from outcomekpi.cli.publishing import refuse_leftovers
 from outcomekpi.declare.errors import OutcomeKPIError, OutcomeKPIWarning
 from outcomekpi.pages.pilot_document import report_pilot
-from outcomekpi.pages.pilot_ledger import sensitivity_table, with_sensitivity
+from outcomekpi.pages.pilot_ledger import sensitivity_table
 from outcomekpi.pages.pilot_masking import check_pilot_counts, note_pilot_counts
 from outcomekpi.pages.pilot_sketches import draw_pilot
 from outcomekpi.pilots.ladder.comparison import compare_pilot
@@ -157,15 +157,15 @@ def _write_files(results: PilotResults, folder: Path, *, title: str | None) -> N
     write_csv(effect_table(effect, level=results.level), folder / "effect.csv")
     found = results.sensitivity
     if found is not None:
-        effect = with_sensitivity(effect, found)
-    write_csv(sensitivity_table(effect, found), folder / "sensitivity.csv")
-    write_csv(effect.checklist, folder / "checklist.csv")
+        effect = found.add_to(effect)
+    write_csv(sensitivity_table(effect, found, level=results.level), folder / "sensitivity.csv")
+    write_csv(effect.checklist_at(results.level), folder / "checklist.csv")
     (folder / "tables").mkdir()
-    for name, table in effect.findings.tables.items():
+    for name, table in effect.findings_at(results.level).tables.items():
         flat = table.reset_index() if table.index.name is not None else table
         write_csv(flat, folder / "tables" / f"{name}.csv")
     plots: dict[str, Callable[[], Axes]] = {
-        name: partial(draw, None) for name, draw in draw_pilot(effect).items()
+        name: partial(draw, None) for name, draw in draw_pilot(effect, level=results.level).items()
     }
     save_figures(folder / "figures", plots)
     report_pilot(

@@ -51,17 +51,17 @@ def answer_pilot(
     ledger : name and words of every other explanation that nothing was done about
     notes : what was warned of while the effect was estimated
     """
-    parts = _stated(effect) or (
+    parts = _stated(effect, level) or (
         Part(heading="What the data say", paragraphs=_says(effect, level)),
         Part(heading="What they cannot say", paragraphs=_cannot_say(effect, level)),
         Part(heading="What would overturn it", paragraphs=_overturns(ledger)),
     )
-    doubts = _doubts(effect, notes)
+    doubts = _doubts(effect, level, notes)
     if doubts:
         parts = (Part(heading="Read this first", paragraphs=doubts), *parts)
     return Answer(
         lead=effect.verdict(level=level),
-        context=f"{_breakdown(effect)}{_compare_naive(effect, level)}",
+        context=f"{_breakdown(effect, level)}{_compare_naive(effect, level)}",
         sides=(),
         parts=parts,
     )
@@ -75,9 +75,10 @@ def answer_pilot_in_one_paragraph(effect: PilotEffect, *, level: float) -> str:
     effect : of a pilot
     level : probability of the intervals
     """
-    missing = int((effect.checklist["status"] == "missing").sum())
-    failed = [one.name for one in effect.findings.checks if one.passed is False]
-    words = f"{effect.verdict(level=level)} {_breakdown(effect)}{_compare_naive(effect, level)}"
+    missing = int((effect.checklist_at(level)["status"] == "missing").sum())
+    failed = [one.name for one in effect.findings_at(level).checks if one.passed is False]
+    words = f"{effect.verdict(level=level)} {_breakdown(effect, level)}"
+    words += _compare_naive(effect, level)
     if failed:
         words += f" Failed {'check' if len(failed) == 1 else 'checks'}: {', '.join(failed)}."
     if missing:
@@ -107,25 +108,25 @@ def number(value: float) -> str:
     return f"{value:,.4g}"
 
 
-def _breakdown(effect: PilotEffect) -> str:
+def _breakdown(effect: PilotEffect, level: float) -> str:
     """Break of parallel trends that undoes the effect, which its verdict has to name."""
     if effect.design.rung != 4:
         return ""
-    found = [one for one in effect.findings.threats if BREAKDOWN in one.tipping]
+    found = [one for one in effect.findings_at(level).threats if BREAKDOWN in one.tipping]
     return f"{ended(found[0].tipping)} " if found else ""
 
 
 def _compare_naive(effect: PilotEffect, level: float) -> str:
-    naive = effect.findings.naive
+    naive = effect.findings_at(level).naive
     said = estimate_in_words(naive, level=level)
     if said.endswith(" (no interval can be given)"):
         said = said.removesuffix(" (no interval can be given)")
     return f"Taken plainly, the numbers before and after would have said: {said}."
 
 
-def _stated(effect: PilotEffect) -> tuple[Part, ...]:
+def _stated(effect: PilotEffect, level: float) -> tuple[Part, ...]:
     """Statements that the design made itself, such as those of published figures."""
-    table = effect.findings.tables.get("statements")
+    table = effect.findings_at(level).tables.get("statements")
     if table is None:
         return ()
     return tuple(
@@ -136,7 +137,7 @@ def _stated(effect: PilotEffect) -> tuple[Part, ...]:
 
 
 def _says(effect: PilotEffect, level: float) -> tuple[str, ...]:
-    findings = effect.findings
+    findings = effect.findings_at(level)
     others = [estimate_in_words(one, level=level) for one in findings.estimates[1:]]
     said = [ended(findings.estimand)]
     if others:
@@ -155,7 +156,8 @@ def _cannot_say(effect: PilotEffect, level: float) -> tuple[str, ...]:
             "That there was no effect is not shown either: only the sizes outside the interval "
             "are ruled out."
         )
-    missing = effect.checklist.loc[effect.checklist["status"] == "missing", "question"]
+    checklist = effect.checklist_at(level)
+    missing = checklist.loc[checklist["status"] == "missing", "question"]
     if len(missing):
         said.append(
             f"{plural(len(missing), 'question')} that a reader will ask could not be answered "
@@ -174,7 +176,7 @@ def _overturns(ledger: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
     return (*said, f"And {hidden} more, in the ledger below.") if hidden > 0 else tuple(said)
 
 
-def _doubts(effect: PilotEffect, notes: tuple[str, ...]) -> tuple[str, ...]:
-    failed = [one for one in effect.findings.checks if one.passed is False]
+def _doubts(effect: PilotEffect, level: float, notes: tuple[str, ...]) -> tuple[str, ...]:
+    failed = [one for one in effect.findings_at(level).checks if one.passed is False]
     said = [ended(f"{one.name}: {one.verdict}") for one in failed]
     return (*map(ended, notes), *said)

@@ -16,7 +16,6 @@ from outcomekpi.pages.pilot_ledger import (
     complete_ledger,
     list_sensitivity,
     open_threats,
-    with_sensitivity,
 )
 from outcomekpi.pages.pilot_sketches import sketch_pilot
 from outcomekpi.pilots.ladder.effect import PilotEffect
@@ -65,7 +64,7 @@ def report_pilot(
         of other explanations out, where the design does not make them itself
     path : HTML file to write or replace; its folder is made if need be
     title : heading of the page; None names the program and the outcome
-    level : probability of the intervals; tables that a design made at 95 % keep theirs
+    level : probability of the intervals
     notes : what has to be known before the rest, such as warnings of the estimation
     publication_note : what was made sure of before publication (see
         :func:`outcomekpi.pages.pilot_masking.check_pilot_counts`)
@@ -94,7 +93,7 @@ def report_pilot(
     undone: tuple[str, ...] = ()
     if sensitivity is not None:
         check_kind("sensitivity", sensitivity, Sensitivity, "sensitivity(effect, data)")
-        effect, undone = with_sensitivity(effect, sensitivity), sensitivity.notes
+        effect, undone = sensitivity.add_to(effect), sensitivity.notes
     context = _gather(effect, title=title, level=level, notes=tuple(notes))
     context["masked_note"] = publication_note
     context["undone"] = [ended(one) for one in undone]
@@ -105,18 +104,19 @@ def _gather(
     effect: PilotEffect, *, title: str | None, level: float, notes: tuple[str, ...]
 ) -> dict[str, Any]:
     """Bring together everything the template writes."""
-    ledger = complete_ledger(effect)
-    pictures = draw_pictures(sketch_pilot(effect))
-    sensitivity = list_sensitivity(effect)
+    findings = effect.findings_at(level)
+    ledger = complete_ledger(effect, level=level)
+    pictures = draw_pictures(sketch_pilot(effect, level=level))
+    sensitivity = list_sensitivity(effect, level=level)
     absent = {"pictures"} if not pictures else set()
     return {
         "title": title if title is not None else _title(effect),
         "subtitle": _subtitle(effect),
         "contents": [entry for entry in CONTENTS if entry[0] not in absent],
         "answer": answer_pilot(effect, level=level, ledger=open_threats(ledger), notes=notes),
-        "estimand": ended(effect.findings.estimand),
+        "estimand": ended(findings.estimand),
         "effects": passages.lay_out_effects(effect, level=level),
-        "origins": passages.describe_origins(effect),
+        "origins": passages.describe_origins(findings),
         "pictures": pictures,
         "threats": [
             {
@@ -128,9 +128,9 @@ def _gather(
             for name, row in ledger.iterrows()
         ],
         "sensitivity": sensitivity,
-        "checks": passages.describe_checks(effect),
-        "assumptions": [ended(one) for one in effect.findings.assumptions],
-        "checklist": passages.list_checklist(effect.checklist),
+        "checks": passages.describe_checks(findings),
+        "assumptions": [ended(one) for one in findings.assumptions],
+        "checklist": passages.list_checklist(effect.checklist_at(level)),
         "program": passages.describe_program(effect),
         "glossary": passages.explain_pilot_words(effect, level=level),
         "limits": passages.state_pilot_limits(effect),

@@ -1,6 +1,6 @@
 """The ledger of other explanations, and everything that was tried against the effect."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ __all__ = [
     "list_sensitivity",
     "open_threats",
     "sensitivity_table",
-    "with_sensitivity",
 ]
 
 NOT_ASSESSED = "not assessed: nothing in these data tells how strong it was"
@@ -86,27 +85,19 @@ class SensitivitySection:
     table: PlainTable
 
 
-def with_sensitivity(effect: PilotEffect, found: Sensitivity) -> PilotEffect:
-    """Return the effect with everything that was tried against it among its tables.
+def complete_ledger(effect: PilotEffect, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
+    """Every other explanation: those that the design assessed, and the usual ones that it did not.
 
     Parameters
     ----------
     effect : of a pilot
-    found : its sensitivity; the frontier of the limit of its interval is added beside its own
-    """
-    whole = found.add_to(effect)
-    tables = {**whole.findings.tables, "frontier_of_limit": found.frontier(level=DEFAULT_LEVEL)}
-    return replace(whole, findings=replace(whole.findings, tables=tables))
-
-
-def complete_ledger(effect: PilotEffect) -> pd.DataFrame:
-    """Every other explanation: those that the design assessed, and the usual ones that it did not.
+    level : probability of the intervals
 
     Returns
     -------
     DataFrame indexed by ``threat``: ``direction``, ``tipping``, ``handled``, ``is_assessed``.
     """
-    known = effect.threats_frame().assign(is_assessed=True)
+    known = effect.threats_frame(level=level).assign(is_assessed=True)
     named = " ".join(str(name).lower() for name in known.index)
     rest = {
         name: (direction, f"{words}; {NOT_ASSESSED}", "", False)
@@ -134,15 +125,14 @@ def open_threats(ledger: pd.DataFrame) -> tuple[tuple[str, str], ...]:
     return tuple((str(name), str(words)) for name, words in assessed["tipping"].items())
 
 
-def list_sensitivity(effect: PilotEffect) -> list[SensitivitySection]:
+def list_sensitivity(effect: PilotEffect, *, level: float) -> list[SensitivitySection]:
     """Lay out every table that says how the effect depends on what was put in."""
     sections = []
-    names = [name for name in TABLES if name in effect.findings.tables]
-    names += [
-        name for name in effect.findings.tables if name not in TABLES and name not in PICTURED
-    ]
+    tables = effect.findings_at(level).tables
+    names = [name for name in TABLES if name in tables]
+    names += [name for name in tables if name not in TABLES and name not in PICTURED]
     for name in names:
-        table = effect.findings.tables[name]
+        table = tables[name]
         if table.empty:
             continue
         heading, words = TABLES.get(name, (name.replace("_", " ").capitalize(), ""))
@@ -150,7 +140,7 @@ def list_sensitivity(effect: PilotEffect) -> list[SensitivitySection]:
         sections.append(
             SensitivitySection(
                 heading=heading,
-                words=f"{words} {_note(table)}".strip(),
+                words=f"{words} {_note(table, level)}".strip(),
                 table=plain_table(_readable(table), index=table.index.name is not None),
             )
         )
@@ -165,10 +155,10 @@ def _approximations(table: pd.DataFrame) -> str:
     return f"Taken as risk ratios: {'; '.join(ways)}." if ways else ""
 
 
-def _note(table: pd.DataFrame) -> str:
+def _note(table: pd.DataFrame, level: float) -> str:
     parts = []
     if {"lower", "upper"} <= set(table.columns) and "mean" in table.columns:
-        parts.append(f"{percent(float(table.attrs.get('level', DEFAULT_LEVEL)))} intervals")
+        parts.append(f"{percent(float(table.attrs.get('level', level)))} intervals")
     if table.attrs.get("unit"):
         parts.append(f"in {table.attrs['unit']}")
     return (", ".join(parts)[:1].upper() + ", ".join(parts)[1:] + ".") if parts else ""
@@ -189,13 +179,16 @@ def _readable(table: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def sensitivity_table(effect: PilotEffect, found: Sensitivity | None = None) -> pd.DataFrame:
+def sensitivity_table(
+    effect: PilotEffect, found: Sensitivity | None = None, *, level: float = DEFAULT_LEVEL
+) -> pd.DataFrame:
     """Everything that could overturn the effect, as one long table.
 
     Parameters
     ----------
     effect : of a pilot, with the tables of its sensitivity
     found : that sensitivity; what it could not estimate again is listed with the reason
+    level : probability of the intervals
 
     Returns
     -------
@@ -203,12 +196,12 @@ def sensitivity_table(effect: PilotEffect, found: Sensitivity | None = None) -> 
     ``unit`` where there are numbers, ``words`` where there are words.
     """
     rows: list[dict[str, object]] = []
-    for name, row in complete_ledger(effect).iterrows():
+    for name, row in complete_ledger(effect, level=level).iterrows():
         words = f"{row['direction']}; {row['tipping']}"
         words += f"; {row['handled']}" if row["handled"] else ""
         rows.append({"kind": "threat", "what": name, "words": words})
     for name in TABLES:
-        table = effect.findings.tables.get(name)
+        table = effect.findings_at(level).tables.get(name)
         if table is not None and len(table):
             rows += _long_rows(name, table)
     rows += [

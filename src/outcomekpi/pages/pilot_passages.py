@@ -9,6 +9,7 @@ from outcomekpi.pages.numbers import percent, plural
 from outcomekpi.pages.pilot_answer import ended, number
 from outcomekpi.pages.statements import Facts, list_provenance
 from outcomekpi.pilots.ladder.effect import PilotEffect
+from outcomekpi.pilots.ladder.findings import Findings
 from outcomekpi.pilots.ladder.verdicts import RUNGS
 
 __all__ = [
@@ -75,9 +76,9 @@ def lay_out_effects(effect: PilotEffect, *, level: float) -> PlainTable:
     )
 
 
-def describe_origins(effect: PilotEffect) -> Facts:
+def describe_origins(findings: Findings) -> Facts:
     """List how the interval of each estimate was made."""
-    everything = (*effect.findings.estimates, effect.findings.naive)
+    everything = (*findings.estimates, findings.naive)
     return [(one.name, ended(one.origin)) for one in everything if one.origin]
 
 
@@ -125,10 +126,10 @@ def describe_program(effect: PilotEffect) -> Facts:
     return said
 
 
-def describe_checks(effect: PilotEffect) -> list[dict[str, str]]:
+def describe_checks(findings: Findings) -> list[dict[str, str]]:
     """List the verdict of each check, those that failed first."""
     order = {"failed": 0, "for information": 1, "passed": 2}
-    checks = sorted(effect.findings.checks, key=lambda one: order[one.status])
+    checks = sorted(findings.checks, key=lambda one: order[one.status])
     return [
         {"kind": one.status, "name": one.name, "status": one.status, "verdict": ended(one.verdict)}
         for one in checks
@@ -168,7 +169,7 @@ def explain_pilot_words(effect: PilotEffect, *, level: float) -> Facts:
             "would have to be to make all of it.",
         ),
     ]
-    tables = effect.findings.tables
+    tables = effect.findings_at(level).tables
     if effect.program.selected_on_baseline is not False:
         words.append(
             (

@@ -70,43 +70,43 @@ HEIGHTS = {"counterfactual": 4.6, "event_study": 4.2, "slope": 4.8, "frontier": 
 
 
 def draw_pilot(
-    effect: PilotEffect,
+    effect: PilotEffect, *, level: float = DEFAULT_LEVEL
 ) -> Mapping[str, "Callable[[Axes | None], Axes]"]:
     """Return what draws each picture that the findings allow, by the name of its table.
 
     An effect whose interval includes none has no frontier: there is nothing to explain away.
     """
     plots: dict[str, Callable[[Axes | None], Axes]] = {
-        "counterfactual": lambda ax: plot_counterfactual(effect, ax=ax),
-        "event_study": lambda ax: plot_event_study(effect, ax=ax),
-        "kitagawa": lambda ax: plot_kitagawa(effect, ax=ax),
-        "slope": lambda ax: plot_before_after(effect, ax=ax),
-        "doctor_effects": lambda ax: plot_doctor_effects(effect, ax=ax),
-        "frontier": lambda ax: plot_frontier(effect, ax=ax),
+        "counterfactual": lambda ax: plot_counterfactual(effect, level=level, ax=ax),
+        "event_study": lambda ax: plot_event_study(effect, level=level, ax=ax),
+        "kitagawa": lambda ax: plot_kitagawa(effect, level=level, ax=ax),
+        "slope": lambda ax: plot_before_after(effect, level=level, ax=ax),
+        "doctor_effects": lambda ax: plot_doctor_effects(effect, level=level, ax=ax),
+        "frontier": lambda ax: plot_frontier(effect, level=level, ax=ax),
     }
-    return {name: draw for name, draw in plots.items() if _has(effect, name)}
+    return {name: draw for name, draw in plots.items() if _has(effect, name, level)}
 
 
-def _has(effect: PilotEffect, name: str) -> bool:
-    table = effect.findings.tables.get(name)
+def _has(effect: PilotEffect, name: str, level: float) -> bool:
+    table = effect.findings_at(level).tables.get(name)
     if table is None or table.empty:
         return False
     if name != "frontier":
         return True
-    unclear = effect.design.rung > 0 and effect.main.excludes_null(level=DEFAULT_LEVEL) is False
+    unclear = effect.design.rung > 0 and effect.main.excludes_null(level=level) is False
     return not unclear and bool((table["effect_left"].abs() > 0).any())
 
 
-def sketch_pilot(effect: PilotEffect) -> list[Sketch]:
+def sketch_pilot(effect: PilotEffect, *, level: float) -> list[Sketch]:
     """Sketch every picture of a pilot, in the order in which a reader needs them."""
     sketches = []
-    for name, draw in draw_pilot(effect).items():
+    for name, draw in draw_pilot(effect, level=level).items():
         heading, caption = CAPTIONS[name]
         if name == "event_study" and effect.design.rung == 6:
             heading, caption = BY_EXPOSURE
         if name == "slope" and effect.design.rung == 4:
             heading, caption = TWO_GROUPS
-        rows = len(effect.findings.tables[name])
+        rows = len(effect.findings_at(level).tables[name])
         height = rows_height(rows) if name == "doctor_effects" else HEIGHTS.get(name, 4.2)
         sketches.append(
             Sketch(

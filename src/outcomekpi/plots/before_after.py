@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import display_name
 from outcomekpi.plots.palette import BETTER, INK, NEUTRAL, WORSE, quiet_axes
 from outcomekpi.plots.pilot_tables import level_label, number_axis, take_table
 from outcomekpi.plots.rows import FEW
 from outcomekpi.plots.sides import finish
+from outcomekpi.tables.cases import Direction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +26,9 @@ NAMED_AT_MOST = 12
 GAP = 0.042  # of the height of the picture that a name takes
 
 
-def plot_before_after(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
+def plot_before_after(
+    effect: PilotEffect, *, level: Level = DEFAULT_LEVEL, ax: "Axes | None" = None
+) -> "Axes":
     """Level of each unit before and after, as a line; dashed, what regression to the mean expects.
 
     Lines that fan in towards the middle are what luck does to extreme starts, with or without a
@@ -34,6 +39,7 @@ def plot_before_after(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes
     Parameters
     ----------
     effect : of patients before and after
+    level : probability of the intervals
     ax : Axes to draw on; None opens a figure
 
     Returns
@@ -56,9 +62,9 @@ def plot_before_after(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes
     ['before', 'after']
     """
     check_arguments(plot_before_after, locals())
-    table = take_table(effect, "slope", COLUMNS)
+    table = take_table(effect, "slope", COLUMNS, level=level)
     ax = quiet_axes(ax, width=5.6, height=4.6, grid="y")
-    _draw_slopes(ax, table, effect)
+    _draw_slopes(ax, table, effect.findings_at(level).direction)
     _draw_expected(ax, table)
     ax.set_xticks([0.0, 1.0], ["before", "after"])
     ax.set_xlim(-0.18, 1.18 if len(table) > NAMED_AT_MOST else 1.5)
@@ -69,10 +75,10 @@ def plot_before_after(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes
     return finish(ax)
 
 
-def _draw_slopes(ax: "Axes", table: pd.DataFrame, effect: PilotEffect) -> None:
+def _draw_slopes(ax: "Axes", table: pd.DataFrame, direction: Direction | None) -> None:
     change = (table["after"] - table["before"]).to_numpy(dtype=np.float64)
-    up = effect.findings.direction != "lower"
-    named = effect.findings.direction is not None
+    up = direction != "lower"
+    named = direction is not None
     better = change > 0 if up else change < 0
     sides = (
         (better, BETTER, "o", "better" if named else "rose"),

@@ -71,7 +71,7 @@ def plot_calibration(
     table = table_of(check, needed, by="check_calibration")
     ax = quiet_axes(ax, width=5.4, height=5.0)
     table = table[table["group"] != "all"]
-    level = table.attrs.get("level", DEFAULT_LEVEL)
+    level = table.attrs.get("level", level)
     low = float(np.nanmin(table[["predicted", "lower"]].to_numpy()))
     high = float(np.nanmax(table[["predicted", "upper"]].to_numpy()))
     ax.plot([low, high], [low, high], color=INK, linewidth=1.0, label="as predicted", zorder=1)

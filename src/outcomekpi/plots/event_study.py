@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.palette import BETTER, INK, MUTED, NEUTRAL, quiet_axes
 from outcomekpi.plots.pilot_tables import interval_words, take_table, unit_of
@@ -19,7 +21,9 @@ __all__ = ["plot_event_study"]
 COLUMNS = ("time", "mean", "lower", "upper", "is_reference")
 
 
-def plot_event_study(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
+def plot_event_study(
+    effect: PilotEffect, *, level: Level = DEFAULT_LEVEL, ax: "Axes | None" = None
+) -> "Axes":
     """Difference of treated and controls at each time since the start, against the reference.
 
     Before the start the points should lie near 0: there they are what the two groups did without
@@ -29,6 +33,7 @@ def plot_event_study(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes"
     Parameters
     ----------
     effect : of a difference in differences, or of a stepped wedge by time with the program
+    level : probability of the intervals
     ax : Axes to draw on; None opens a figure
 
     Returns
@@ -49,7 +54,7 @@ def plot_event_study(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes"
     outcomekpi.declare.errors.SpecError: This picture needs the table 'event_study', ...
     """
     check_arguments(plot_event_study, locals())
-    table = take_table(effect, "event_study", COLUMNS).sort_values("time")
+    table = take_table(effect, "event_study", COLUMNS, level=level).sort_values("time")
     ax = quiet_axes(ax, width=6.8, height=4.0, grid="y")
     ax.axhline(0.0, color=INK, linewidth=0.9, zorder=1)
     ax.axvline(-0.5, color=INK, linestyle=(0, (1, 2)), linewidth=1.1, zorder=1)
@@ -68,7 +73,7 @@ def plot_event_study(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes"
         zorder=4,
         label="reference",
     )
-    _name_axes(ax, table, effect)
+    _name_axes(ax, table, effect, level)
     return finish(ax)
 
 
@@ -89,15 +94,15 @@ def _draw_points(ax: "Axes", part: pd.DataFrame, color: str, marker: str, label:
     )
 
 
-def _name_axes(ax: "Axes", table: pd.DataFrame, effect: PilotEffect) -> None:
+def _name_axes(ax: "Axes", table: pd.DataFrame, effect: PilotEffect, level: float) -> None:
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
-    ax.set_xlabel(f"periods since the start\nbars: {interval_words(table)}", color=INK)
+    ax.set_xlabel(f"periods since the start\nbars: {interval_words(table, level)}", color=INK)
     unit = unit_of(table)
     what = "difference from the controls" if (table["time"] < -1).any() else "effect"
     label = what + (f"\n({unit})" if unit else "")
-    direction = effect.findings.direction
+    direction = effect.findings_at(level).direction
     if direction is not None:
         better = "up" if direction == "higher" else "down"
         ax.annotate(

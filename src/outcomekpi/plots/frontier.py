@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
+from outcomekpi.declare.fields import Level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.operating import shades
 from outcomekpi.plots.palette import INK, LIMIT, MUTED, quiet_axes
@@ -35,7 +37,9 @@ LINES_AT_MOST = 6
 BASE = "nothing is left on the line, from a level before of"
 
 
-def plot_frontier(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
+def plot_frontier(
+    effect: PilotEffect, *, level: Level = DEFAULT_LEVEL, ax: "Axes | None" = None
+) -> "Axes":
     r"""Frontier of other explanations: on a line, together, they leave nothing of the change.
 
     Right of and above a line nothing is left for the program; each line is for another strength of
@@ -46,6 +50,7 @@ def plot_frontier(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
     Parameters
     ----------
     effect : with a frontier, such as that of published figures
+    level : probability of the intervals
     ax : Axes to draw on; None opens a figure
 
     Returns
@@ -66,7 +71,7 @@ def plot_frontier(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
     'trend without the program\n(points a year, towards the change)'
     """
     check_arguments(plot_frontier, locals())
-    table = take_table(effect, "frontier", (LEFT,))
+    table = take_table(effect, "frontier", (LEFT,), level=level)
     axes = _axes(table)
     if not axes:
         raise SpecError("Nothing varies in the table 'frontier': there was no change to explain.")
@@ -75,7 +80,7 @@ def plot_frontier(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
         _draw_remainder(ax, table, axes[0])
     else:
         title = _draw_frontier(ax, table, axes)
-        limit = effect.findings.tables.get("frontier_of_limit")
+        limit = effect.findings_at(level).tables.get("frontier_of_limit")
         if limit is not None and axes[:2] == _axes(limit)[:2]:
             _draw_limit(ax, limit, axes)
         _write_legend(ax, title)

@@ -7,6 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, quiet_axes
 from outcomekpi.plots.pilot_tables import interval_words, number_text, take_table, unit_of
@@ -30,7 +32,9 @@ STAYED = "patients in\nboth periods"
 ORDER = ("within", "mix", "entry", "exit", "total")
 
 
-def plot_kitagawa(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
+def plot_kitagawa(
+    effect: PilotEffect, *, level: Level = DEFAULT_LEVEL, ax: "Axes | None" = None
+) -> "Axes":
     """Parts of a plain before/after difference, which add up to it, as a waterfall.
 
     The first bar is the change at one case mix (without one, in the patients of both periods),
@@ -40,6 +44,7 @@ def plot_kitagawa(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
     Parameters
     ----------
     effect : of patients before and after
+    level : probability of the intervals
     ax : Axes to draw on; None opens a figure
 
     Returns
@@ -61,7 +66,7 @@ def plot_kitagawa(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
     3
     """
     check_arguments(plot_kitagawa, locals())
-    table = take_table(effect, "kitagawa", COLUMNS)
+    table = take_table(effect, "kitagawa", COLUMNS, level=level)
     rows = _in_order(table)
     ax = quiet_axes(ax, width=6.4, height=4.0, grid="y")
     mean = rows["mean"].to_numpy(dtype=np.float64)
@@ -87,7 +92,7 @@ def plot_kitagawa(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
     ax.set_xticks(position, [words.get(str(part), str(part)) for part in rows["part"]])
     unit = unit_of(table) or effect.main.unit
     ax.set_ylabel(f"change ({unit})")
-    ax.set_xlabel(f"whiskers: {interval_words(table)} of each part")
+    ax.set_xlabel(f"whiskers: {interval_words(table, level)} of each part")
     ax.margins(y=0.14)
     return finish(ax, legend=None)
 

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.declare.checking import check_arguments
+from outcomekpi.declare.fields import Level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import display_name
 from outcomekpi.plots.palette import BETTER, INK, MUTED, WORSE, quiet_axes
@@ -22,7 +24,9 @@ MANY_POINTS = 120
 HEADROOM = 0.12  # of the range of the data, so that the words at the start meet no point
 
 
-def plot_counterfactual(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Axes":
+def plot_counterfactual(
+    effect: PilotEffect, *, level: Level = DEFAULT_LEVEL, ax: "Axes | None" = None
+) -> "Axes":
     """Outcome of each period beside what would have been expected without the program.
 
     Points are observed, the solid line is the model with the program (where it has one), the
@@ -32,6 +36,7 @@ def plot_counterfactual(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Ax
     Parameters
     ----------
     effect : of a series, with or without controls
+    level : probability of the intervals
     ax : Axes to draw on; None opens a figure
 
     Returns
@@ -53,7 +58,7 @@ def plot_counterfactual(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Ax
     'rate'
     """
     check_arguments(plot_counterfactual, locals())
-    table = take_table(effect, "counterfactual", COLUMNS)
+    table = take_table(effect, "counterfactual", COLUMNS, level=level)
     ax = quiet_axes(ax, width=6.8, height=4.2, grid="y")
     at, labels = _positions(table["time"])
     after = table["after"].to_numpy(dtype=bool)
@@ -61,7 +66,7 @@ def plot_counterfactual(effect: PilotEffect, *, ax: "Axes | None" = None) -> "Ax
     ramp_up = int(getattr(effect.design, "ramp_up", 0)) if after.any() else 0
     _draw_start(ax, at, max(begins - ramp_up, 0), labels)
     _draw_program(ax, table, at, begins)
-    _draw_counterfactual(ax, table, at, begins)
+    _draw_counterfactual(ax, table, at, begins, level)
     _name_times(ax, table["time"], labels)
     ax.margins(y=HEADROOM)
     ax.set_ylabel(level_label(table, getattr(effect.design, "outcome", "")))
@@ -98,7 +103,9 @@ def _draw_start(ax: "Axes", at: Any, begins: int, labels: list[str] | None) -> N
     )
 
 
-def _draw_counterfactual(ax: "Axes", table: pd.DataFrame, at: Any, begins: int) -> None:
+def _draw_counterfactual(
+    ax: "Axes", table: pd.DataFrame, at: Any, begins: int, level: float
+) -> None:
     part = table.iloc[begins:]
     ax.plot(
         at[begins:],
@@ -117,7 +124,7 @@ def _draw_counterfactual(ax: "Axes", table: pd.DataFrame, at: Any, begins: int) 
         alpha=0.18,
         linewidth=0,
         zorder=2,
-        label=f"its {interval_words(table)}",
+        label=f"its {interval_words(table, level)}",
     )
 
 

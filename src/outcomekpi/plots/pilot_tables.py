@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.declare.errors import SpecError, check_kind
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.ladder.effect import PilotEffect
 from outcomekpi.plots.fonts import display_name
 from outcomekpi.plots.sides import percent
@@ -38,7 +37,9 @@ SHARES = ("share of trials", "share", "share of patients", "proportion", "fracti
 PERCENTS = ("%", "percent", "percentage points")
 
 
-def take_table(effect: PilotEffect, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+def take_table(
+    effect: PilotEffect, name: str, columns: tuple[str, ...], *, level: float
+) -> pd.DataFrame:
     """Return a table of the findings, or say which designs make it.
 
     Parameters
@@ -46,6 +47,7 @@ def take_table(effect: PilotEffect, name: str, columns: tuple[str, ...]) -> pd.D
     effect : of a pilot
     name : of the table
     columns : that the picture needs
+    level : probability of its intervals
 
     Raises
     ------
@@ -53,7 +55,7 @@ def take_table(effect: PilotEffect, name: str, columns: tuple[str, ...]) -> pd.D
         The design made no such table, or one without a column that is needed.
     """
     check_kind("effect", effect, PilotEffect, "compare_pilot(data, design)")
-    tables = effect.findings.tables
+    tables = effect.findings_at(level).tables
     design = type(effect.design).__name__
     if name not in tables:
         found = ", ".join(sorted(tables)) or "none"
@@ -76,9 +78,9 @@ def unit_of(table: pd.DataFrame) -> str:
     return str(table.attrs.get("unit") or "")
 
 
-def interval_words(table: pd.DataFrame) -> str:
-    """Say which interval a table holds: ``95% interval``."""
-    return f"{percent(float(table.attrs.get('level', DEFAULT_LEVEL)))} interval"
+def interval_words(table: pd.DataFrame, level: float) -> str:
+    """Say which interval a table holds: ``95% interval``; its own level comes first."""
+    return f"{percent(float(table.attrs.get('level', level)))} interval"
 
 
 def is_share(table: pd.DataFrame) -> bool:

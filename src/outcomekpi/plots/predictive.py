@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.draws.checks import CheckResult
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.plots.calibration import table_of
 from outcomekpi.plots.palette import BETTER, INK, LIMIT, NEUTRAL, SECOND, WORSE, quiet_axes
 from outcomekpi.plots.rows import FEW, Labels, label_rows, rows_height
@@ -55,7 +54,8 @@ def plot_predictive(
     check_arguments(plot_predictive, locals())
     needed = ("cases", "observed", "mean", "lower", "upper", "new_lower", "new_upper")
     table = table_of(check, needed, by="check_predictive").sort_values("mean", kind="stable")
-    level = percent(table.attrs.get("level", DEFAULT_LEVEL))
+    known = table.attrs.get("level")
+    level = "replicated" if known is None else percent(known)
     few = len(table) <= FEW
     ax = quiet_axes(
         ax, width=6.4, height=rows_height(len(table)) if few else 4.2, grid="x" if few else ""

@@ -15,7 +15,8 @@ from outcomekpi.pilots.designs.did import DifferenceInDifferences
 from outcomekpi.pilots.estimators.did_adapter import fit_cells
 from outcomekpi.pilots.estimators.event_study import EventStudy
 from outcomekpi.pilots.estimators.parallel_bounds import bound_parallel_trends
-from outcomekpi.pilots.ladder.comparison import QUESTIONS, compare_pilot
+from outcomekpi.pilots.ladder.checklist import QUESTIONS
+from outcomekpi.pilots.ladder.comparison import compare_pilot
 from outcomekpi.pilots.ladder.program import Program
 
 MPDTA = Path(__file__).parents[4] / "shared" / "data" / "mpdta.csv"

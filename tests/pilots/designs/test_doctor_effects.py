@@ -120,7 +120,7 @@ def test_the_effects_of_one_draw_are_those_worked_by_hand():
     # doctors who do not differ: a new one has everybody's case mix and no effect of his own
     new = np.mean([expit(0.3 + 0.3 * x) - expit(-0.5 + 0.3 * x) for x in (1, 0, -1)])
     assert (changes.new_after - changes.new_before)[0] == pytest.approx(new)
-    shares = divide_variance(data, draws).set_index("source")["mean"]
+    shares = divide_variance(data, draws, level=0.95).set_index("source")["mean"]
     program, mix = 0.8**2 * 2 / 9, 0.3**2 * 2 / 3
     assert shares["program"] == pytest.approx(100 * program / (program + mix + 1))
 

@@ -225,7 +225,7 @@ def test_the_detectable_effect_is_shown_with_four_of_five():
     from outcomekpi.pilots.designs.series_facts import detectable_effect
 
     # normal: 1.959964 + 0.841621
-    assert detectable_effect(1.0, np.inf) == pytest.approx(2.801585, abs=1e-5)
+    assert detectable_effect(1.0, np.inf, level=0.95) == pytest.approx(2.801585, abs=1e-5)
 
 
 def test_history_has_the_size_that_leaves_no_effect():

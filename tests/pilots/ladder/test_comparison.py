@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from outcomekpi.declare.errors import SpecError
-from outcomekpi.pilots.ladder.comparison import QUESTIONS, compare_pilot
+from outcomekpi.pilots.ladder.checklist import QUESTIONS
+from outcomekpi.pilots.ladder.comparison import compare_pilot
 from outcomekpi.pilots.ladder.estimates import Estimate
 from outcomekpi.pilots.ladder.findings import Findings, Rung, Threat
 from outcomekpi.pilots.ladder.program import Program

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from outcomekpi.draws.checks import CheckResult
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval
+from outcomekpi.draws.intervals import interval
 from outcomekpi.pilots.designs.aggregate_statements import Evidence, tipping_words
 from outcomekpi.pilots.estimators.aggregate_priors import AggregatePriors
 from outcomekpi.pilots.estimators.aggregate_sampling import (
@@ -15,6 +15,8 @@ from outcomekpi.pilots.ladder.findings import Fact
 
 __all__ = ["check_figures", "list_assumptions", "list_facts"]
 
+PRIOR_RANGE = "95 %"
+"""What a range of a prior holds (``PriorRange``): how it was stated, not how a result is read."""
 REACH = (0.25, 0.75)
 """Levels before that the default ranges in points were made for."""
 
@@ -42,7 +44,7 @@ def list_assumptions(evidence: Evidence, priors: AggregatePriors | None) -> tupl
     regression = priors.regression_range(evidence.program.selected_on_baseline)
     said += [
         f"Trend without the program, points a year for better: {_range_words(priors, 'trend')}.",
-        f"Regression to the mean, points for better: {regression} (95 %), because "
+        f"Regression to the mean, points for better: {regression} ({PRIOR_RANGE}), because "
         f"{regression.why or 'stated by the user'}.",
         f"Share of those without the better outcome who left: {_range_words(priors, 'attrition')}.",
     ]
@@ -105,7 +107,7 @@ def _check_sampling_error(evidence: Evidence) -> CheckResult | None:
     table = evidence.tables["patients_needed"]
     verdict = (
         f"{table['to_exclude_nil'].iloc[0]} independent patients per period are enough for a "
-        f"{DEFAULT_LEVEL:.0%} interval that leaves out no change"
+        f"{evidence.level:.0%} interval that leaves out no change"
     )
     if len(table) > 1:
         verdict += (
@@ -118,6 +120,7 @@ def _check_sampling_error(evidence: Evidence) -> CheckResult | None:
             *pair,
             figures.n_before,
             figures.n_after,
+            level=evidence.level,
             design_effect=float(table["design_effect"].iloc[-1]),
         )
         passed = bool(low > 0 or high < 0)
@@ -198,9 +201,9 @@ def _main_words(evidence: Evidence) -> str:
         low, high = ranges.loc[name, ["lower", "upper"]]
         return f"{name} {low:.4g} to {high:.4g} from rounding; no sampling interval"
     change = 100 * (drawn.after - drawn.before)
-    lower, upper = interval(change[None, :], level=DEFAULT_LEVEL)
+    lower, upper = interval(change[None, :], level=evidence.level)
     return (
-        f"change {change.mean():.3g} points ({DEFAULT_LEVEL:.0%} interval {lower[0]:.3g} to "
+        f"change {change.mean():.3g} points ({evidence.level:.0%} interval {lower[0]:.3g} to "
         f"{upper[0]:.3g}); the program's part is not identified"
     )
 
@@ -218,4 +221,4 @@ def _rounding_words(evidence: Evidence) -> str:
 
 def _range_words(priors: AggregatePriors, name: str) -> str:
     one = getattr(priors, name)
-    return f"{one} (95 %), because {one.why or 'stated by the user'}"
+    return f"{one} ({PRIOR_RANGE}), because {one.why or 'stated by the user'}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval
+from outcomekpi.draws.intervals import interval
 from outcomekpi.pilots.estimators.aggregate_posterior import AggregateDraws, change_side
 from outcomekpi.pilots.estimators.aggregate_sampling import (
     independent_interval,
@@ -33,6 +33,7 @@ class Evidence:
     pair : before and after as fractions, at face value; None with an unknown base
     drawn : posterior draws, or None where there is none
     tables : of the findings, as far as they exist
+    level : probability of the intervals
     """
 
     figures: PublishedFigures
@@ -41,6 +42,7 @@ class Evidence:
     pair: tuple[float, float] | None
     drawn: AggregateDraws | None
     tables: dict[str, pd.DataFrame]
+    level: float
 
     @property
     def has_effect(self) -> bool:
@@ -185,16 +187,18 @@ def _says(evidence: Evidence) -> list[str]:
         text += f", risk ratio {after / before:.3g}"
     said = [text + "."]
     if before != after:
-        n = patients_to_exclude_nil(before, after)
+        n = patients_to_exclude_nil(before, after, level=evidence.level)
         said.append(
-            f"With at least {n} independent patients per period a {DEFAULT_LEVEL:.0%} interval of "
+            f"With at least {n} independent patients per period a {evidence.level:.0%} interval of "
             "the change leaves out 0."
         )
     if figures.n_before is not None and figures.n_after is not None:
-        low, high = independent_interval(before, after, figures.n_before, figures.n_after)
+        low, high = independent_interval(
+            before, after, figures.n_before, figures.n_after, level=evidence.level
+        )
         said.append(
             f"With the {figures.n_before} and {figures.n_after} published patients, taken "
-            f"as independent, the {DEFAULT_LEVEL:.0%} interval of the change is {low:+.3g} to "
+            f"as independent, the {evidence.level:.0%} interval of the change is {low:+.3g} to "
             f"{high:+.3g} points."
         )
     return said + _posterior_words(evidence)
@@ -222,25 +226,23 @@ def _posterior_words(evidence: Evidence) -> list[str]:
     drawn = evidence.drawn
     if drawn is None:
         return []
-    change = _interval_words(100 * (drawn.after - drawn.before))
+    change = _interval_words(100 * (drawn.after - drawn.before), evidence.level)
     said = [f"With the priors for what was not published, the change is {change}."]
     if evidence.has_effect:
         better = drawn.effect > 0 if drawn.direction == "higher" else drawn.effect < 0
+        effect = _interval_words(drawn.effect, evidence.level)
         said.append(
             "Under the stated priors for trend, regression to the mean and attrition, the "
-            f"program's effect is {_interval_words(drawn.effect)}; the probability that it is for "
+            f"program's effect is {effect}; the probability that it is for "
             f"the better ({'up' if drawn.direction == 'higher' else 'down'}) is "
             f"{better.mean():.2g}. The priors made this number as much as the figures did."
         )
     return said
 
 
-def _interval_words(values: np.ndarray) -> str:
-    lower, upper = interval(values[None, :], level=DEFAULT_LEVEL)
-    return (
-        f"{values.mean():+.1f} points ({DEFAULT_LEVEL:.0%} interval {lower[0]:+.1f} to "
-        f"{upper[0]:+.1f})"
-    )
+def _interval_words(values: np.ndarray, level: float) -> str:
+    lower, upper = interval(values[None, :], level=level)
+    return f"{values.mean():+.1f} points ({level:.0%} interval {lower[0]:+.1f} to {upper[0]:+.1f})"
 
 
 def _cannot_say(evidence: Evidence) -> list[str]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import CasesError, SpecError
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, interval
+from outcomekpi.draws.intervals import interval
 from outcomekpi.pilots.designs.aggregate_facts import check_figures, list_assumptions, list_facts
 from outcomekpi.pilots.designs.aggregate_statements import Evidence, list_threats, state
 from outcomekpi.pilots.estimators.aggregate_posterior import AggregateDraws, draw_aggregates
@@ -27,18 +27,11 @@ from outcomekpi.pilots.estimators.frontier import (
 from outcomekpi.pilots.estimators.possible_figures import odds_ratio_bounds, ratio_bounds
 from outcomekpi.pilots.estimators.published import PublishedFigures
 from outcomekpi.pilots.ladder.estimates import Estimate
-from outcomekpi.pilots.ladder.findings import Findings, Rung
+from outcomekpi.pilots.ladder.findings import Answered, Findings, Rung
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
 
-__all__ = [
-    "ASK_FOR",
-    "PublishedAggregates",
-    "needed_table",
-    "possible_table",
-    "prior_table",
-    "unknown_table",
-]
+__all__ = ["PublishedAggregates", "PublishedAnswer", "describe_published"]
 
 Array = NDArray[np.float64]
 
@@ -85,13 +78,15 @@ def possible_table(figures: PublishedFigures) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["quantity", "unit", "lower", "upper"]).set_index("quantity")
 
 
-def needed_table(before: float, after: float, priors: AggregatePriors | None) -> pd.DataFrame:
+def needed_table(
+    before: float, after: float, priors: AggregatePriors | None, *, level: float
+) -> pd.DataFrame:
     """Patients per period that this change needs, independent or alike within doctors.
 
     Returns
     -------
-    DataFrame: ``design_effect``; ``to_exclude_nil``, patients from which on the 95 % interval
-    leaves out no change; ``for_power``, patients for 80 % power.
+    DataFrame: ``design_effect``; ``to_exclude_nil``, patients from which on the interval of
+    that level leaves out no change; ``for_power``, patients for 80 % power.
     """
     effects = [1.0]
     if priors is not None:
@@ -99,8 +94,8 @@ def needed_table(before: float, after: float, priors: AggregatePriors | None) ->
     rows = [
         (
             effect,
-            patients_to_exclude_nil(before, after, design_effect=effect),
-            patients_for_power(before, after, design_effect=effect),
+            patients_to_exclude_nil(before, after, level=level, design_effect=effect),
+            patients_for_power(before, after, level=level, design_effect=effect),
         )
         for effect in effects
     ]
@@ -160,7 +155,7 @@ _UNKNOWN_COLUMNS = (
 )
 
 
-def prior_table(
+def draw_other_priors(
     figures: PublishedFigures,
     priors: AggregatePriors,
     effect: NDArray[np.float64],
@@ -168,8 +163,8 @@ def prior_table(
     direction: Direction | None,
     selected: bool | None,
     rng: np.random.Generator,
-) -> pd.DataFrame:
-    """Estimate the program's effect under other priors than the stated ones.
+) -> tuple[tuple[str, NDArray[np.float64]], ...]:
+    """Draw the program's effect under other priors than the stated ones.
 
     Parameters
     ----------
@@ -180,8 +175,7 @@ def prior_table(
 
     Returns
     -------
-    DataFrame: ``prior``, what is different; ``mean, lower, upper`` of the effect in percentage
-    points, 95 %.
+    (what is different, draws of the effect in percentage points), the stated priors first
     """
     nothing = PriorRange(lower=0, upper=0, why="left out")
     half = (priors.trend.upper - priors.trend.lower) / 2
@@ -200,12 +194,19 @@ def prior_table(
             figures, other, direction=direction, selected=selected, draws=SENSITIVITY_DRAWS, rng=rng
         )
         rows.append((name, drawn.effect))
+    return tuple(rows)
+
+
+def prior_table(
+    others: tuple[tuple[str, NDArray[np.float64]], ...], *, level: float
+) -> pd.DataFrame:
+    """One row for each ``prior``: ``mean, lower, upper`` of the effect in percentage points."""
     table = [
-        (name, float(values.mean()), *(float(x[0]) for x in interval(values[None], level=0.95)))
-        for name, values in rows
+        (name, float(values.mean()), *(float(x[0]) for x in interval(values[None], level=level)))
+        for name, values in others
     ]
     frame = pd.DataFrame(table, columns=["prior", "mean", "lower", "upper"])
-    frame.attrs.update(level=DEFAULT_LEVEL, unit="percentage points")
+    frame.attrs.update(level=level, unit="percentage points")
     return frame
 
 
@@ -259,17 +260,16 @@ class PublishedAggregates:
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
-    ) -> Findings:
+    ) -> "Answered[PublishedAnswer]":
         """Change, bounds, effect under the priors, and the frontier at which nothing is left."""
         figures = _require_figures(data)
         if draws < LEAST_DRAWS:
             raise SpecError(f"Published figures need at least {LEAST_DRAWS} draws; got {draws}.")
         pair = figures.face_values()
         drawn = self._draw(figures, program, draws, rng)
-        tables = _describe(figures, pair, self.priors)
+        others: tuple[tuple[str, Array], ...] = ()
         if drawn is not None and figures.years is not None and self.priors is not None:
-            tables["unknowns"] = unknown_table(drawn)
-            tables["prior_sensitivity"] = prior_table(
+            others = draw_other_priors(
                 figures,
                 self.priors,
                 drawn.effect,
@@ -277,26 +277,10 @@ class PublishedAggregates:
                 selected=program.selected_on_baseline,
                 rng=rng,
             )
-        evidence = Evidence(
-            figures=figures,
-            program=program,
-            direction=self.direction,
-            pair=pair,
-            drawn=drawn,
-            tables=tables,
+        answer = PublishedAnswer(
+            design=self, figures=figures, pair=pair, drawn=drawn, other_priors=others
         )
-        tables["statements"] = state(evidence)
-        return Findings(
-            estimand=_estimand(figures, program),
-            estimates=(*_changes(figures, pair, drawn), *_effects(evidence)),
-            naive=_naive(figures, pair),
-            assumptions=list_assumptions(evidence, self.priors),
-            checks=check_figures(evidence, self.priors),
-            threats=list_threats(evidence),
-            tables=tables,
-            facts=list_facts(evidence, self.priors),
-            direction=self.direction,
-        )
+        return Answered(numbers=answer, program=program, describe=describe_published)
 
     def _draw(
         self, figures: PublishedFigures, program: Program, draws: int, rng: np.random.Generator
@@ -311,6 +295,57 @@ class PublishedAggregates:
             draws=draws,
             rng=rng,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PublishedAnswer:
+    """What published figures say under their priors.
+
+    Attributes
+    ----------
+    design : what was asked
+    figures : as published
+    pair : before and after as fractions, at face value; None with an unknown base
+    drawn : posterior draws, or None where there is none
+    other_priors : (what is different, draws of the effect in points), as far as there is one
+    """
+
+    design: PublishedAggregates
+    figures: PublishedFigures
+    pair: tuple[float, float] | None
+    drawn: AggregateDraws | None
+    other_priors: tuple[tuple[str, Array], ...]
+
+
+def describe_published(answer: PublishedAnswer, program: Program, level: float) -> Findings:
+    """Write down what was found, with intervals of a level."""
+    figures, pair, drawn = answer.figures, answer.pair, answer.drawn
+    priors, direction = answer.design.priors, answer.design.direction
+    tables = _describe(figures, pair, priors, level)
+    if drawn is not None and answer.other_priors:
+        tables["unknowns"] = unknown_table(drawn)
+        tables["prior_sensitivity"] = prior_table(answer.other_priors, level=level)
+    evidence = Evidence(
+        figures=figures,
+        program=program,
+        direction=direction,
+        pair=pair,
+        drawn=drawn,
+        tables=tables,
+        level=level,
+    )
+    tables["statements"] = state(evidence)
+    return Findings(
+        estimand=_estimand(figures, program),
+        estimates=(*_changes(figures, pair, drawn), *_effects(evidence)),
+        naive=_naive(figures, pair),
+        assumptions=list_assumptions(evidence, priors),
+        checks=check_figures(evidence, priors),
+        threats=list_threats(evidence),
+        tables=tables,
+        facts=list_facts(evidence, priors),
+        direction=direction,
+    )
 
 
 def _require_figures(data: object) -> PublishedFigures:
@@ -334,7 +369,10 @@ def _estimand(figures: PublishedFigures, program: Program) -> str:
 
 
 def _describe(
-    figures: PublishedFigures, pair: tuple[float, float] | None, priors: AggregatePriors | None
+    figures: PublishedFigures,
+    pair: tuple[float, float] | None,
+    priors: AggregatePriors | None,
+    level: float,
 ) -> dict[str, pd.DataFrame]:
     corners, years = figures.possible(), figures.years
     tables = {
@@ -347,7 +385,7 @@ def _describe(
     if pair is not None:
         tables["tipping"] = tipping_table(*pair, years=years)
         if pair[0] != pair[1]:
-            tables["patients_needed"] = needed_table(*pair, priors)
+            tables["patients_needed"] = needed_table(*pair, priors, level=level)
     return tables
 
 

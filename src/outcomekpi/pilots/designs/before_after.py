@@ -9,7 +9,6 @@ import pandas as pd
 from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Limit
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.data.patient_columns import PatientColumns, PatientFamily
 from outcomekpi.pilots.data.patient_rows import PatientRows, read_patients
 from outcomekpi.pilots.designs.before_after_checks import check_change, look_for_selection
@@ -44,16 +43,17 @@ from outcomekpi.pilots.designs.selected_baseline import (
 from outcomekpi.pilots.designs.selected_doctors import UnitSelection, correct_units, read_chosen
 from outcomekpi.pilots.estimators.kitagawa import PARTS, Standard
 from outcomekpi.pilots.estimators.regression_result import RegressionToMean
-from outcomekpi.pilots.ladder.findings import Findings, Rung
+from outcomekpi.pilots.ladder.estimates import tabulate_estimates
+from outcomekpi.pilots.ladder.findings import Answered, Findings, Rung
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
 from outcomekpi.tables.times import TimeUnit
 
-__all__ = ["BeforeAfter", "tabulate"]
+__all__ = ["BeforeAfter", "describe_change", "tabulate"]
 
 
 # Tables behind the pictures of a before/after comparison
-def tabulate(answer: ChangeAnswer) -> dict[str, pd.DataFrame]:
+def tabulate(answer: ChangeAnswer, *, level: float) -> dict[str, pd.DataFrame]:
     """Return the tables: slope, leave_one_out, and kitagawa, missing_bounds, regression_to_mean.
 
     The last three are there where a case mix or entries split the change, where outcomes are
@@ -62,16 +62,15 @@ def tabulate(answer: ChangeAnswer) -> dict[str, pd.DataFrame]:
     change = answer.change
     tables = {"slope": _slope(answer)}
     if change.cluster_names and change.n_clusters <= len(change.cluster_names):
-        tables["leave_one_out"] = _leave_one_out(answer)
+        tables["leave_one_out"] = _leave_one_out(answer, level)
     if change.is_adjusted or change.has_entries:
-        tables["kitagawa"] = _kitagawa(answer)
-    if answer.missing.table is not None:
-        tables["missing_bounds"] = answer.missing.table
+        tables["kitagawa"] = _kitagawa(answer, level)
+    if answer.missing.cases:
+        tables["missing_bounds"] = answer.missing.to_frame(level=level)
     if answer.corrected is not None:
-        frame = answer.corrected.to_frame(level=DEFAULT_LEVEL).reset_index()
-        tables["regression_to_mean"] = frame
+        tables["regression_to_mean"] = answer.corrected.to_frame(level=level).reset_index()
     for table in tables.values():
-        table.attrs.update(level=DEFAULT_LEVEL, unit=answer.unit)
+        table.attrs.update(level=level, unit=answer.unit)
     return tables
 
 
@@ -123,7 +122,7 @@ def _slope(answer: ChangeAnswer) -> pd.DataFrame:
     return found
 
 
-def _leave_one_out(answer: ChangeAnswer) -> pd.DataFrame:
+def _leave_one_out(answer: ChangeAnswer, level: float) -> pd.DataFrame:
     change = answer.change
     if change.jackknife is None or len(change.jackknife.without) != change.n_clusters:
         return pd.DataFrame(columns=["cluster", "mean", "lower", "upper"])
@@ -133,7 +132,7 @@ def _leave_one_out(answer: ChangeAnswer) -> pd.DataFrame:
     values = change.jackknife.without[:, place]
     count = change.n_clusters
     error = change.jackknife.errors_without()[:, place]
-    reach = float(stdtrit(count - 2, 0.5 + DEFAULT_LEVEL / 2)) if count > 2 else np.nan
+    reach = float(stdtrit(count - 2, 0.5 + level / 2)) if count > 2 else np.nan
     return pd.DataFrame(
         {
             "cluster": list(change.cluster_names),
@@ -144,16 +143,28 @@ def _leave_one_out(answer: ChangeAnswer) -> pd.DataFrame:
     )
 
 
-def _kitagawa(answer: ChangeAnswer) -> pd.DataFrame:
+def _kitagawa(answer: ChangeAnswer, level: float) -> pd.DataFrame:
     parts = part_estimates(answer.change, unit=answer.unit)
     main = main_estimate(answer.change, unit=answer.unit)
     order = [name for name in ("mix", "within", "entry", "exit", "total") if name in parts]
-    rows = []
-    for name in order:
-        one = main if name == "within" else parts[name]
-        lower, upper = one.interval(level=DEFAULT_LEVEL)
-        rows.append((name, one.value, lower, upper))
-    return pd.DataFrame(rows, columns=["part", "mean", "lower", "upper"])
+    named = [(name, main if name == "within" else parts[name]) for name in order]
+    return tabulate_estimates(named, "part", level=level)
+
+
+def describe_change(answer: ChangeAnswer, program: Program, level: float) -> Findings:
+    """Write down what was found, with intervals of a level."""
+    return Findings(
+        estimand=state_estimand(answer),
+        estimates=answer.everything,
+        naive=answer.naive,
+        assumptions=state_assumptions(answer),
+        checks=(*look_for_selection(answer, program), *check_change(answer, level=level)),
+        threats=list_threats(answer, program, level=level),
+        tables=tabulate(answer, level=level),
+        facts=answer_facts(answer, level=level),
+        direction=answer.direction,
+        claim=state_claim(answer, BeforeAfter.rung),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +250,7 @@ class BeforeAfter:
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
-    ) -> Findings:
+    ) -> Answered[ChangeAnswer]:
         """Estimate the change from before to after.
 
         Parameters
@@ -278,19 +289,9 @@ class BeforeAfter:
             missing=bound_missing(rows, change, unit=unit, outcome_range=self._range(), rng=rng),
             corrected=corrected,
             unit=unit,
-        )
-        return Findings(
-            estimand=state_estimand(answer),
-            estimates=answer.everything,
-            naive=answer.naive,
-            assumptions=state_assumptions(answer),
-            checks=(*look_for_selection(answer, program), *check_change(answer)),
-            threats=list_threats(answer, program),
-            tables=tabulate(answer),
-            facts=answer_facts(answer),
             direction=self.direction,
-            claim=state_claim(answer, self.rung),
         )
+        return Answered(numbers=answer, program=program, describe=describe_change)
 
     def _correct_units(
         self,

@@ -14,7 +14,7 @@ from outcomekpi.tables.columns import count_of
 __all__ = ["check_change", "describe_missing", "look_for_selection"]
 
 
-def check_change(answer: ChangeAnswer) -> tuple[CheckResult, ...]:
+def check_change(answer: ChangeAnswer, *, level: float) -> tuple[CheckResult, ...]:
     """Check clusters, missing outcomes, and the pairs of a binary outcome."""
     change = answer.change
     count = change.n_clusters
@@ -29,7 +29,7 @@ def check_change(answer: ChangeAnswer) -> tuple[CheckResult, ...]:
             "the interval is too narrow if they are not.",
             table=pd.DataFrame({"clusters": [count]}),
         ),
-        describe_missing(answer),
+        describe_missing(answer, level=level),
     ]
     if change.is_paired and change.options.binary:
         checks.append(_discordant(change))
@@ -51,13 +51,13 @@ def look_for_selection(answer: ChangeAnswer, program: Program) -> tuple[CheckRes
     )
 
 
-def describe_missing(answer: ChangeAnswer) -> CheckResult:
+def describe_missing(answer: ChangeAnswer, *, level: float) -> CheckResult:
     """Say how many outcomes are missing and what they could do; fails if more are missing after."""
     missing = answer.missing
     return CheckResult(
         name="missing outcomes",
         passed=not missing.more_after,
-        verdict=missing.spell(),
+        verdict=missing.spell(level=level),
         table=pd.DataFrame(
             {
                 "period": list(answer.change.rows.periods),

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.data.patient_columns import PatientColumns
 from outcomekpi.pilots.designs.missing_outcomes import MissingOutcomes
 from outcomekpi.pilots.designs.patient_change import MeasuredChange
@@ -15,6 +14,7 @@ from outcomekpi.pilots.estimators.kitagawa import PARTS
 from outcomekpi.pilots.estimators.regression_result import RegressionToMean
 from outcomekpi.pilots.ladder.estimates import Estimate
 from outcomekpi.pilots.ladder.findings import Fact, Rung
+from outcomekpi.tables.cases import Direction
 from outcomekpi.tables.columns import count_of
 
 __all__ = [
@@ -48,6 +48,7 @@ class ChangeAnswer:
     missing : outcomes, and what they could do
     corrected : for regression to the mean, or None
     unit : of the effect
+    direction : whether higher or lower is better, or None
     """
 
     columns: PatientColumns
@@ -57,6 +58,7 @@ class ChangeAnswer:
     missing: MissingOutcomes
     corrected: RegressionToMean | None
     unit: str
+    direction: Direction | None
 
     @property
     def main(self) -> Estimate:
@@ -157,7 +159,7 @@ def intraclass_correlation(
     return max((between - within) / bottom, 0.0) if bottom > 0 else 0.0
 
 
-def answer_facts(answer: ChangeAnswer) -> Mapping[str, Fact]:
+def answer_facts(answer: ChangeAnswer, *, level: float) -> Mapping[str, Fact]:
     """Answer the items of the checklist that patients before and after can answer."""
     change, rows = answer.change, answer.change.rows
     return {
@@ -171,23 +173,24 @@ def answer_facts(answer: ChangeAnswer) -> Mapping[str, Fact]:
         "autocorrelation": None,
         "comparator": "the same doctors' patients before the program; no controls",
         "pre_trend": None,
-        "case_mix": _spell_mix(answer),
-        "entries_exits": spell_entries(answer),
-        "missing_outcomes": answer.missing.spell(),
-        "main_effect": say(answer.main),
-        "naive_effect": f"{say(answer.naive)}, with clusters, case mix and pairs left out",
-        "sensitivity": _spell_sensitivity(answer),
+        "case_mix": _spell_mix(answer, level),
+        "entries_exits": spell_entries(answer, level=level),
+        "missing_outcomes": answer.missing.spell(level=level),
+        "main_effect": say(answer.main, level=level),
+        "naive_effect": f"{say(answer.naive, level=level)}, with clusters, case mix and pairs left "
+        "out",
+        "sensitivity": _spell_sensitivity(answer, level),
         "heterogeneity": _spell_doctors(answer),
-        "power": spell_power(answer.main),
+        "power": spell_power(answer.main, level=level),
     }
 
 
-def say(estimate: Estimate) -> str:
+def say(estimate: Estimate, *, level: float) -> str:
     """Write an estimate with its interval."""
-    lower, upper = estimate.interval(level=DEFAULT_LEVEL)
+    lower, upper = estimate.interval(level=level)
     unit = "" if estimate.scale == "log" else f" {estimate.unit}"
     return (
-        f"{estimate.name} {estimate.value:.4g}{unit} ({DEFAULT_LEVEL:.0%} interval {lower:.4g} to "
+        f"{estimate.name} {estimate.value:.4g}{unit} ({level:.0%} interval {lower:.4g} to "
         f"{upper:.4g})"
     )
 
@@ -236,15 +239,15 @@ def _spell_few(change: MeasuredChange) -> str | None:
     return f"{count_of(change.n_clusters, change.cluster_role)}, {few}; {remedy}"
 
 
-def _part(answer: ChangeAnswer, name: str) -> str:
+def _part(answer: ChangeAnswer, name: str, level: float) -> str:
     found = next((one for one in answer.estimates if one.name.startswith(name)), None)
     if found is None:
         return ""
-    lower, upper = found.interval(level=DEFAULT_LEVEL)
+    lower, upper = found.interval(level=level)
     return f"{found.value:.4g} ({lower:.4g} to {upper:.4g})"
 
 
-def _spell_mix(answer: ChangeAnswer) -> str:
+def _spell_mix(answer: ChangeAnswer, level: float) -> str:
     change = answer.change
     if not change.is_adjusted:
         if change.is_paired:
@@ -253,11 +256,11 @@ def _spell_mix(answer: ChangeAnswer) -> str:
     return (
         f"adjusted for {answer.columns.case_mix}: of the plain difference "
         f"{change.scale * change.split.total:.4g} {answer.unit}, the change of the case mix makes "
-        f"{_part(answer, 'mix')}"
+        f"{_part(answer, 'mix', level)}"
     )
 
 
-def spell_entries(answer: ChangeAnswer) -> str:
+def spell_entries(answer: ChangeAnswer, *, level: float) -> str:
     """Write how many patients entered and left, and what they make of the difference."""
     change, rows = answer.change, answer.change.rows
     if "patient" not in rows.labels:
@@ -272,8 +275,8 @@ def spell_entries(answer: ChangeAnswer) -> str:
         made = [
             f"{name} {part}"
             for name, part in (
-                ("entries", _part(answer, "entry")),
-                ("exits", _part(answer, "exit")),
+                ("entries", _part(answer, "entry", level)),
+                ("exits", _part(answer, "exit", level)),
             )
             if part
         ]
@@ -281,7 +284,7 @@ def spell_entries(answer: ChangeAnswer) -> str:
     return said
 
 
-def _spell_sensitivity(answer: ChangeAnswer) -> str:
+def _spell_sensitivity(answer: ChangeAnswer, level: float) -> str:
     change = answer.change
     said = []
     if change.jackknife is not None and change.cluster_names:
@@ -291,7 +294,7 @@ def _spell_sensitivity(answer: ChangeAnswer) -> str:
             f"{answer.estimates[0].name} between {moved.min():.4g} and {moved.max():.4g}"
         )
     if answer.corrected is not None:
-        said.append(f"without the correction: {say(answer.estimates[0])}")
+        said.append(f"without the correction: {say(answer.estimates[0], level=level)}")
     if answer.missing.bounds is not None:
         said.append(f"missing outcomes: {answer.missing.bounds.origin}")
     return "; ".join(said) or "see the threats"
@@ -319,18 +322,17 @@ def _spell_doctors(answer: ChangeAnswer) -> str | None:
     )
 
 
-def spell_power(main: Estimate) -> str:
+def spell_power(main: Estimate, *, level: float) -> str:
     """Write which effect an interval like this one would show."""
     if main.draws is not None:
         error, degrees = float(main.draws.std(ddof=1)), np.inf
     elif main.se is not None:
         error, degrees = main.se, main.degrees_of_freedom
     else:
-        lower, upper = main.interval(level=DEFAULT_LEVEL)
-        if not np.isfinite(upper - lower):
+        error, degrees = main.rough_error(), np.inf
+        if not np.isfinite(error):
             return "no finite interval: no effect could have been shown"
-        error, degrees = (upper - lower) / 3.92, np.inf
-    size = detectable_effect(error, degrees)
+    size = detectable_effect(error, degrees, level=level)
     return (
         f"{main.name} of {size:.4g} {main.unit} or more, up or down, would be shown with a "
         "probability of 80%"

@@ -1,6 +1,5 @@
 """What else could have changed patients' outcomes, and how strong it would have to be."""
 
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.designs.before_after_facts import ChangeAnswer
 from outcomekpi.pilots.estimators.baseline_edge import find_edge
 from outcomekpi.pilots.ladder.estimates import Estimate
@@ -10,9 +9,9 @@ from outcomekpi.pilots.ladder.program import Program
 __all__ = ["list_threats", "spell_tipping"]
 
 
-def list_threats(answer: ChangeAnswer, program: Program) -> tuple[Threat, ...]:
+def list_threats(answer: ChangeAnswer, program: Program, *, level: float) -> tuple[Threat, ...]:
     """List other explanations, each with the size that would undo the main effect."""
-    amount, edge = spell_tipping(answer.main)
+    amount, edge = spell_tipping(answer.main, level=level)
     threats = [
         Threat(
             name="history",
@@ -58,16 +57,15 @@ def list_threats(answer: ChangeAnswer, program: Program) -> tuple[Threat, ...]:
     return tuple(threats)
 
 
-def spell_tipping(main: Estimate) -> tuple[str, str]:
+def spell_tipping(main: Estimate, *, level: float) -> tuple[str, str]:
     """Write the size that makes the effect nil, and the one that takes its clarity."""
-    lower, upper = main.interval(level=DEFAULT_LEVEL)
+    lower, upper = main.interval(level=level)
     amount = f"{main.value:.4g} {main.unit}"
-    if not main.excludes_null(level=DEFAULT_LEVEL):
-        return amount, f"the {DEFAULT_LEVEL:.0%} interval includes no effect as it is"
+    if not main.excludes_null(level=level):
+        return amount, f"the {level:.0%} interval includes no effect as it is"
     near = lower if abs(lower) < abs(upper) else upper
     return amount, (
-        f"{near:.4g} {main.unit} is enough for the {DEFAULT_LEVEL:.0%} interval to include no "
-        "effect"
+        f"{near:.4g} {main.unit} is enough for the {level:.0%} interval to include no effect"
     )
 
 

@@ -13,7 +13,7 @@ from outcomekpi.pilots.designs.series_model import Method
 from outcomekpi.pilots.designs.series_options import SeriesOptions, check_options
 from outcomekpi.pilots.estimators.bayesian_series import RhoPrior
 from outcomekpi.pilots.estimators.seasonality import Seasonality
-from outcomekpi.pilots.ladder.findings import Findings, Rung
+from outcomekpi.pilots.ladder.findings import Answer, Rung
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
 from outcomekpi.tables.times import TimeUnit
@@ -95,7 +95,7 @@ class ControlledSeries:
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
-    ) -> Findings:
+    ) -> Answer:
         """Estimate the departure from the trend of the control.
 
         Parameters

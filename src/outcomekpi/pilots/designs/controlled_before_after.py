@@ -10,7 +10,6 @@ from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Limit
 from outcomekpi.draws.checks import CheckResult
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.data.patient_columns import PatientColumns, PatientFamily
 from outcomekpi.pilots.data.patient_rows import read_patients
 from outcomekpi.pilots.designs.before_after_threats import spell_tipping
@@ -33,21 +32,23 @@ from outcomekpi.pilots.designs.group_rows import read_groups
 from outcomekpi.pilots.designs.patient_change import WhichPatients
 from outcomekpi.pilots.estimators.baseline_edge import check_edge, find_edge
 from outcomekpi.pilots.ladder.estimates import Estimate
-from outcomekpi.pilots.ladder.findings import Findings, Rung, Threat
+from outcomekpi.pilots.ladder.findings import Answered, Findings, Rung, Threat
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
 from outcomekpi.tables.times import TimeUnit
 
-__all__ = ["ControlledBeforeAfter", "list_group_threats", "spell_shock", "tabulate_groups"]
+__all__ = ["ControlledBeforeAfter", "describe_groups"]
 
 Assigned = Literal["groups", "patients"]
 UnitOfPatients = Literal["doctor", "patient"]
 
 
 # What else could have moved two groups apart, and how strong it would have to be
-def list_group_threats(answer: GroupAnswer, program: Program) -> tuple[Threat, ...]:
+def list_group_threats(
+    answer: GroupAnswer, program: Program, *, level: float
+) -> tuple[Threat, ...]:
     """List other explanations, each with the size that would undo the main effect."""
-    amount, edge = spell_tipping(answer.main)
+    amount, edge = spell_tipping(answer.main, level=level)
     groups = answer.effect.groups
     treated, controls = groups.treated_name, groups.control_name
     threats = [
@@ -62,7 +63,7 @@ def list_group_threats(answer: GroupAnswer, program: Program) -> tuple[Threat, .
             name="history",
             direction="either",
             tipping=f"something else that moved {treated} alone by {amount}, or {controls} alone "
-            f"by as much the other way, leaves no effect; {spell_shock(answer.main)}"
+            f"by as much the other way, leaves no effect; {spell_shock(answer.main, level=level)}"
             if answer.by_groups
             else f"something else that moved the treated alone by {amount} leaves no effect",
             handled="what happens to both groups alike cancels",
@@ -103,32 +104,35 @@ def list_group_threats(answer: GroupAnswer, program: Program) -> tuple[Threat, .
             handled=program.co_interventions or "",
         ),
     ]
-    if answer.missing.any:
-        threats.append(
-            Threat(
-                name="attrition",
-                direction="either",
-                tipping=answer.missing.spell(),
-                handled="bounds that assume nothing of the missing outcomes"
-                if answer.missing.bounds is not None
-                else "",
-            )
-        )
-    return tuple(threats)
+    return (*threats, *_attrition(answer, level))
 
 
-def spell_shock(main: Estimate) -> str:
-    """Write how much groups may move by themselves before the interval includes no effect."""
-    if main.excludes_null(level=DEFAULT_LEVEL) is not True:
-        return f"the {DEFAULT_LEVEL:.0%} interval includes no effect without any such shock"
-    sd = shock_at_nil(main, level=DEFAULT_LEVEL)
+def _attrition(answer: GroupAnswer, level: float) -> tuple[Threat, ...]:
+    if not answer.missing.any:
+        return ()
+    bounded = answer.missing.bounds is not None
     return (
-        f"if each group moves by itself from period to period with an SD of {sd:.3g} {main.unit} "
-        f"or more, the {DEFAULT_LEVEL:.0%} interval includes no effect"
+        Threat(
+            name="attrition",
+            direction="either",
+            tipping=answer.missing.spell(level=level),
+            handled="bounds that assume nothing of the missing outcomes" if bounded else "",
+        ),
     )
 
 
-def tabulate_groups(answer: GroupAnswer) -> dict[str, pd.DataFrame]:
+def spell_shock(main: Estimate, *, level: float) -> str:
+    """Write how much groups may move by themselves before the interval includes no effect."""
+    if main.excludes_null(level=level) is not True:
+        return f"the {level:.0%} interval includes no effect without any such shock"
+    sd = shock_at_nil(main, level=level)
+    return (
+        f"if each group moves by itself from period to period with an SD of {sd:.3g} {main.unit} "
+        f"or more, the {level:.0%} interval includes no effect"
+    )
+
+
+def tabulate_groups(answer: GroupAnswer, *, level: float) -> dict[str, pd.DataFrame]:
     """Return the tables: slope, and group_shocks, missing_bounds where they apply."""
     effect = answer.effect
     levels = effect.scale * effect.means
@@ -143,22 +147,19 @@ def tabulate_groups(answer: GroupAnswer) -> dict[str, pd.DataFrame]:
     )
     slope.attrs["expected"] = "had it changed as the other group"
     tables = {"slope": slope}
-    lower, upper = answer.main.interval(level=DEFAULT_LEVEL)
-    if answer.by_groups and np.isfinite(upper - lower):
-        tables["group_shocks"] = _shocks(answer.main)
-    if answer.missing.table is not None:
-        tables["missing_bounds"] = answer.missing.table
+    if answer.by_groups and np.isfinite(answer.main.rough_error()):
+        tables["group_shocks"] = _shocks(answer.main, level)
+    if answer.missing.cases:
+        tables["missing_bounds"] = answer.missing.to_frame(level=level)
     for table in tables.values():
-        table.attrs.update(level=DEFAULT_LEVEL, unit=answer.unit)
+        table.attrs.update(level=level, unit=answer.unit)
     return tables
 
 
-def _shocks(main: Estimate) -> pd.DataFrame:
+def _shocks(main: Estimate, level: float) -> pd.DataFrame:
     """Intervals of the effect if groups move by themselves, by the SD of that."""
-    lower, upper = main.interval(level=DEFAULT_LEVEL)
-    error = (upper - lower) / 3.92
-    sds = np.array([0.0, 0.25, 0.5, 1.0, 2.0]) * error
-    spans = np.array([add_shocks(main, sd=sd, level=DEFAULT_LEVEL) for sd in sds])
+    sds = np.array([0.0, 0.25, 0.5, 1.0, 2.0]) * main.rough_error()
+    spans = np.array([add_shocks(main, sd=sd, level=level) for sd in sds])
     return pd.DataFrame(
         {"sd_of_shocks": sds, "mean": main.value, "lower": spans[:, 0], "upper": spans[:, 1]}
     )
@@ -171,6 +172,30 @@ def _handled_mix(answer: GroupAnswer) -> str:
     if answer.effect.is_adjusted:
         parts.append(f"at one case mix ({answer.columns.case_mix})")
     return ", ".join(parts)
+
+
+def describe_groups(answer: GroupAnswer, program: Program, level: float) -> Findings:
+    """Write down what was found, with intervals of a level."""
+    facts, caution = dict(answer_facts(answer, level=level)), ""
+    if answer.by_groups:
+        facts["sensitivity"] = spell_shock(answer.main, level=level)
+        caution = (
+            "With one group on each side that is about these patients alone: what moved one "
+            "group by itself is not in the interval, and two groups cannot show it; "
+            f"{facts['sensitivity']}."
+        )
+    return Findings(
+        estimand=state_estimand(answer),
+        estimates=answer.estimates,
+        naive=answer.naive,
+        assumptions=state_assumptions(answer),
+        checks=check_groups(answer, level=level),
+        threats=list_group_threats(answer, program, level=level),
+        tables=tabulate_groups(answer, level=level),
+        facts=facts,
+        direction=answer.direction,
+        caution=caution,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +283,7 @@ class ControlledBeforeAfter:
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
-    ) -> Findings:
+    ) -> Answered[GroupAnswer]:
         """Estimate by how much the treated group changed more than the other.
 
         Parameters
@@ -300,32 +325,9 @@ class ControlledBeforeAfter:
             missing=missing,
             selected=_find_selected(effect, self.outcome, program),
             unit=unit,
-        )
-        return self._describe(answer, program)
-
-    def _describe(self, answer: GroupAnswer, program: Program) -> Findings:
-        facts = dict(answer_facts(answer))
-        caution = ""
-        if answer.by_groups:
-            shock = spell_shock(answer.main)
-            facts["sensitivity"] = shock
-            caution = (
-                "With one group on each side that is about these patients alone: what moved one "
-                "group by itself is not in the interval, and two groups cannot show it; "
-                f"{shock}."
-            )
-        return Findings(
-            estimand=state_estimand(answer),
-            estimates=answer.estimates,
-            naive=answer.naive,
-            assumptions=state_assumptions(answer),
-            checks=check_groups(answer),
-            threats=list_group_threats(answer, program),
-            tables=tabulate_groups(answer),
-            facts=facts,
             direction=self.direction,
-            caution=caution,
         )
+        return Answered(numbers=answer, program=program, describe=describe_groups)
 
     def _columns(self) -> PatientColumns:
         return PatientColumns(

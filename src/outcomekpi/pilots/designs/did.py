@@ -28,7 +28,7 @@ from outcomekpi.pilots.designs.did_options import (
 )
 from outcomekpi.pilots.designs.did_weights import estimate_other_weights
 from outcomekpi.pilots.ladder.estimates import Estimate
-from outcomekpi.pilots.ladder.findings import Findings, Rung
+from outcomekpi.pilots.ladder.findings import Answered, Rung
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
 
@@ -144,7 +144,7 @@ class DifferenceInDifferences:
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
-    ) -> Findings:
+    ) -> Answered[DidAnswer]:
         """Estimate the effect on the treated.
 
         Parameters
@@ -168,7 +168,11 @@ class DifferenceInDifferences:
             data, answer.panel, answer.columns, answer.options, draws=draws, rng=rng
         )
         other = estimate_other_weights(answer, draws=draws, rng=rng)
-        return describe_effect(answer, program, missing=missing, other=other)
+        return Answered(
+            numbers=replace(answer, missing=missing, other=other),
+            program=program,
+            describe=describe_effect,
+        )
 
     def main_effect(self, data: object, *, draws: int, rng: np.random.Generator) -> Estimate:
         """Estimate the main effect alone, without its bounds: for placebos and left-out units.

@@ -163,7 +163,7 @@ def _time_weights(panel: PanelData, cells: CellFit) -> Floats:
     return np.asarray(rows / rows.sum(axis=1, keepdims=True))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class DidAnswer:
     """Everything that facts, tables and threats are made from.
 
@@ -176,6 +176,9 @@ class DidAnswer:
         the start is 0, each start by itself, or None
     by_start : DataFrame with ``start, time, mean, se``, or None
     notes : what the libraries warned of
+    missing : effects if every missing outcome of the treated after the start had been 0, and 1, or
+        None
+    other : effect with the other weights, or None
     """
 
     panel: PanelData
@@ -187,6 +190,8 @@ class DidAnswer:
     joint_test: tuple[float, int, float] | None
     by_start: pd.DataFrame | None
     notes: tuple[str, ...]
+    missing: tuple[float, float] | None = None
+    other: Estimate | None = None
 
     @property
     def main(self) -> Estimate:

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from outcomekpi.draws.checks import CheckResult
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.designs.did_estimation import DidAnswer
 from outcomekpi.pilots.designs.did_sensitivity import (
     VERY_FEW,
@@ -37,7 +36,8 @@ from outcomekpi.pilots.designs.selection_signs import (
     fear_return,
     find_selection_signs,
 )
-from outcomekpi.pilots.ladder.estimates import Estimate
+from outcomekpi.pilots.estimators.event_study import EventStudy
+from outcomekpi.pilots.ladder.estimates import READ_BACK_LEVEL, Estimate
 from outcomekpi.pilots.ladder.findings import Fact, Findings, Threat
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.columns import count_of
@@ -48,28 +48,14 @@ FEW_CLUSTERS = 20
 POWER = 0.8
 
 
-def describe_effect(
-    answer: DidAnswer,
-    program: Program,
-    *,
-    missing: tuple[float, float] | None,
-    other: Estimate | None = None,
-) -> Findings:
-    """Put together everything that was found.
-
-    Parameters
-    ----------
-    answer : effect and event study
-    program : facts about the program
-    missing : effects if every missing outcome of the treated after the start had been 0, and 1
-    other : effect with the other weights
-    """
-    found = find_sensitivity(answer)
+def describe_effect(answer: DidAnswer, program: Program, level: float) -> Findings:
+    """Put together everything that was found, with intervals of a level."""
+    found, other = find_sensitivity(answer, level=level), answer.other
     naive = measure_naive(answer.panel)
     signs = find_selection_signs(answer.panel)
     percent = holds_percentages(answer.panel, answer.columns)
     estimates = (*answer.estimates, *([other] if other is not None else []))
-    tables = _tables(answer, found)
+    tables = _tables(answer, found, level)
     levels: tuple[CheckResult, ...] = ()
     if percent and "counterfactual" in tables:
         levels = check_levels(
@@ -93,13 +79,13 @@ def describe_effect(
         assumptions=_assumptions(answer),
         checks=(
             check_selection_signs(signs, answer.panel, program),
-            *([check_weights(answer.main, other)] if other is not None else []),
+            *([check_weights(answer.main, other, level=level)] if other is not None else []),
             *levels,
             *_checks(answer, found),
         ),
-        threats=_threats(answer, found, signs, program, missing),
+        threats=_threats(answer, found, signs, program),
         tables=tables,
-        facts=_facts(answer, found, naive),
+        facts=_facts(answer, found, naive, level),
         direction=answer.options.direction,
         withheld=doubt_selection(signs, answer.panel, program),
     )
@@ -188,7 +174,6 @@ def _threats(
     found: Sensitivity,
     signs: SelectionSigns,
     program: Program,
-    missing: tuple[float, float] | None,
 ) -> tuple[Threat, ...]:
     main = answer.main
     amount = f"{main.value:.4g} {main.unit}"
@@ -224,34 +209,35 @@ def _threats(
         told = (
             f"{after:,} outcomes of the treated are missing after the start, {before:,} before it"
         )
-        if missing is not None:
+        if answer.missing is not None:
+            low, high = answer.missing
             told += (
-                f"; had all of those after been 0, the effect would be {missing[0]:.4g}, had all "
-                f"been 1, {missing[1]:.4g} {main.unit}"
+                f"; had all of those after been 0, the effect would be {low:.4g}, had all "
+                f"been 1, {high:.4g} {main.unit}"
             )
         threats.append(Threat(name="attrition", direction="either", tipping=told))
     return tuple(threats)
 
 
-def _tables(answer: DidAnswer, found: Sensitivity) -> dict[str, pd.DataFrame]:
+def _tables(answer: DidAnswer, found: Sensitivity, level: float) -> dict[str, pd.DataFrame]:
     tables: dict[str, pd.DataFrame] = {"by_unit": table_by_unit(answer.panel)}
     study = answer.event_study
     if study is not None:
-        tables["event_study"] = study.to_frame()
+        tables["event_study"] = study.to_frame(level=level)
         tables["event_study_covariance"] = study.covariance_frame()
         if len(answer.panel.starts) == 1 and study.unit == answer.panel.word:
-            tables["counterfactual"] = _counterfactual(answer)
+            tables["counterfactual"] = _counterfactual(answer, study, level)
     if found.relative is not None:
         bounds = found.relative
         if found.smooth is not None:
             bounds = pd.concat([bounds, found.smooth.iloc[1:]], ignore_index=True)
         bounds = bounds.copy()
-        bounds.attrs.update(breakdown=found.breakdown, level=DEFAULT_LEVEL)
+        bounds.attrs.update(breakdown=found.breakdown, level=level)
         tables["bounds"] = bounds
     if found.pre_trend is not None:
         tables["pre_trend"] = found.pre_trend.to_frame()
     if answer.by_start is not None:
-        tables["by_start"] = _by_start(answer)
+        tables["by_start"] = _by_start(answer, level)
     if answer.options.control == "never_treated" and not answer.columns.covariates:
         names = answer.panel.units
         weight = answer.panel.frame.query("treated == 0").groupby("unit")["weight"].first()
@@ -264,9 +250,9 @@ def _tables(answer: DidAnswer, found: Sensitivity) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def _by_start(answer: DidAnswer) -> pd.DataFrame:
+def _by_start(answer: DidAnswer, level: float) -> pd.DataFrame:
     frame = answer.by_start if answer.by_start is not None else pd.DataFrame()
-    half = float(stdtrit(answer.panel.n_clusters - 1, 0.5 + DEFAULT_LEVEL / 2))
+    half = float(stdtrit(answer.panel.n_clusters - 1, 0.5 + level / 2))
     times = answer.panel.times
     table = pd.DataFrame(
         {
@@ -278,22 +264,19 @@ def _by_start(answer: DidAnswer) -> pd.DataFrame:
             "upper": frame["mean"] + half * frame["se"],
         }
     )
-    table.attrs.update(level=DEFAULT_LEVEL)
+    table.attrs.update(level=level)
     return table
 
 
-def _counterfactual(answer: DidAnswer) -> pd.DataFrame:
+def _counterfactual(answer: DidAnswer, study: EventStudy, level: float) -> pd.DataFrame:
     """Mean of the treated beside what the controls say that it would have been."""
     panel = answer.panel
     start = panel.starts[0]
-    events = answer.event_study.to_frame().set_index("time") if answer.event_study else None
     frame = panel.scaled().query("treated == 1")
     frame = frame.assign(outcome=frame["outcome"] * frame["weight"])
     sums = frame.groupby("time")[["outcome", "weight"]].sum()
     treated = sums["outcome"] / sums["weight"]
-    if events is None:
-        return pd.DataFrame()
-    events = events.reindex(treated.index - start)
+    events = study.to_frame(level=level).set_index("time").reindex(treated.index - start)
     observed = treated.to_numpy()
     without = observed - events["mean"].to_numpy()
     frame = pd.DataFrame(
@@ -307,13 +290,13 @@ def _counterfactual(answer: DidAnswer) -> pd.DataFrame:
             "after": treated.index.to_numpy() >= start,
         }
     )
-    frame.attrs.update(level=DEFAULT_LEVEL, unit=panel.word)
+    frame.attrs.update(level=level, unit=panel.word)
     return frame
 
 
-def _facts(answer: DidAnswer, found: Sensitivity, naive: Estimate) -> dict[str, Fact]:
+def _facts(answer: DidAnswer, found: Sensitivity, naive: Estimate, level: float) -> dict[str, Fact]:
     main, panel = answer.main, answer.panel
-    facts = list_panel_facts(panel, answer.columns, naive)
+    facts = list_panel_facts(panel, answer.columns, naive, level=level)
     few = f"{panel.treated_clusters:,} treated and {panel.control_clusters:,} control clusters"
     used = {
         "cluster": "t distribution with one degree of freedom less than clusters",
@@ -327,33 +310,37 @@ def _facts(answer: DidAnswer, found: Sensitivity, naive: Estimate) -> dict[str, 
         if answer.options.control == "never_treated"
         else f"units not yet treated, {panel.n_controls:,} of them never",
         "pre_trend": pre_trend_fact(answer, found),
-        "main_effect": f"{main.name} {main.value:.4g} {main.unit} ({spell_interval(main)})",
+        "main_effect": f"{main.name} {main.value:.4g} {main.unit} "
+        f"({spell_interval(main, level=level)})",
         "sensitivity": sensitivity_words(found),
-        "power": _power(answer),
+        "power": _power(answer, level),
     }
     if answer.by_start is not None and len(panel.starts) > 1:
-        facts["heterogeneity"] = _heterogeneity(answer)
+        facts["heterogeneity"] = _heterogeneity(answer, level)
     return facts
 
 
-def _power(answer: DidAnswer) -> str:
+def _power(answer: DidAnswer, level: float) -> str:
     main = answer.main
     if main.se is None:
-        lower, upper = main.interval(level=DEFAULT_LEVEL)
-        if not np.isfinite(upper - lower):
+        if not np.isfinite(main.interval(level=level)).all():
             return "no effect of any size: too few clusters for an interval at this level"
-        error, degrees = (upper - lower) / (2 * 1.959964), float(answer.panel.n_clusters - 1)
+        # a level that few clusters reach stands in where they do not reach that of the read-back
+        wide = np.isfinite(main.interval(level=READ_BACK_LEVEL)).all()
+        lower, upper = main.interval(level=READ_BACK_LEVEL if wide else level)
+        half = 1.959964 if wide else float(ndtri(0.5 + level / 2))
+        error, degrees = (upper - lower) / (2 * half), float(answer.panel.n_clusters - 1)
     else:
         error, degrees = main.se, main.degrees_of_freedom
-    reach = float(stdtrit(degrees, 0.5 + DEFAULT_LEVEL / 2) + stdtrit(degrees, POWER)) * error
+    reach = float(stdtrit(degrees, 0.5 + level / 2) + stdtrit(degrees, POWER)) * error
     return (
         f"an effect of {reach:.4g} {main.unit} or more, up or down, would be shown with a "
         f"probability of {POWER:.0%}"
     )
 
 
-def _heterogeneity(answer: DidAnswer) -> str:
-    table = _by_start(answer)
+def _heterogeneity(answer: DidAnswer, level: float) -> str:
+    table = _by_start(answer, level)
     after = table[table["after"]].groupby("start", sort=False)["mean"].mean()
     told = [f"{start}: {value:.4g}" for start, value in after.items()]
     return f"mean effect by start, {answer.main.unit}: {join_words(told)}"

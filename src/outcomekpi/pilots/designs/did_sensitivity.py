@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.declare.errors import EngineError
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
+from outcomekpi.draws.memory import remembered
 from outcomekpi.pilots.designs.did_estimation import DidAnswer
 from outcomekpi.pilots.estimators.parallel_bounds import bound_parallel_trends
 from outcomekpi.pilots.estimators.pre_trend import PreTrendTest, assess_pre_trend
@@ -22,28 +22,37 @@ __all__ = [
     "sensitivity_words",
 ]
 
+PRE_TREND_LEVEL = 0.95
+"""1 minus the size of the test of the trends before. Its power is told for this size, and whether
+trends were seen to differ must not depend on the level at which an effect is read."""
 VERY_FEW = 5
 """Below this many clusters on a side, tests of the trends see differences that are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sensitivity:
-    """Test of the trends before, bounds and breakdown; why there are none."""
+    """Test of the trends before, bounds and breakdown at a level; why there are none."""
 
     pre_trend: PreTrendTest | None
     relative: pd.DataFrame | None
     smooth: pd.DataFrame | None
     breakdown: float
     reason: str
+    level: float
 
 
-def find_sensitivity(answer: DidAnswer) -> Sensitivity:
+def find_sensitivity(answer: DidAnswer, *, level: float) -> Sensitivity:
     """Test the trends before the start and bound the effect, or say why that cannot be."""
     study = answer.event_study
     reason = answer.no_event_study if study is None else study.flaw
     if study is None or reason:
         return Sensitivity(
-            pre_trend=None, relative=None, smooth=None, breakdown=float("nan"), reason=reason
+            pre_trend=None,
+            relative=None,
+            smooth=None,
+            breakdown=float("nan"),
+            reason=reason,
+            level=level,
         )
     relative = bound_parallel_trends(study)
     smooth = None
@@ -52,16 +61,24 @@ def find_sensitivity(answer: DidAnswer) -> Sensitivity:
             error = float(np.sqrt(study.average() @ study.covariance @ study.average()))
             smooth = bound_parallel_trends(
                 study, method="smoothness", magnitudes=(0.0, error)
-            ).to_frame()
+            ).to_frame(level=level)
     except EngineError as failure:
         reason = str(failure)
     return Sensitivity(
-        pre_trend=assess_pre_trend(study),
-        relative=relative.to_frame(),
+        pre_trend=_test_before(answer),
+        relative=relative.to_frame(level=level),
         smooth=smooth,
-        breakdown=relative.breakdown(),
+        breakdown=relative.breakdown(level=level),
         reason=reason,
+        level=level,
     )
+
+
+@remembered
+def _test_before(answer: DidAnswer) -> PreTrendTest | None:
+    """Test the trends before the start; its numbers belong to no level of the effect."""
+    study = answer.event_study
+    return None if study is None else assess_pre_trend(study, level=PRE_TREND_LEVEL)
 
 
 def pre_trend_words(answer: DidAnswer, test: PreTrendTest) -> str:
@@ -79,12 +96,12 @@ def breakdown_words(found: Sensitivity) -> str:
     if found.relative is None:
         return f"not known: {found.reason}"
     if found.breakdown == 0:
-        return f"the {DEFAULT_LEVEL:.0%} interval includes no effect even with parallel trends"
+        return f"the {found.level:.0%} interval includes no effect even with parallel trends"
     if np.isinf(found.breakdown):
         return "no break of the trends that was tried makes the interval include no effect"
     return (
         f"a break of the trends after the start of {found.breakdown:.3g} times the largest one "
-        f"before makes the {DEFAULT_LEVEL:.0%} interval of the average effect include no effect "
+        f"before makes the {found.level:.0%} interval of the average effect include no effect "
         f"(M = {found.breakdown:.3g})"
     )
 

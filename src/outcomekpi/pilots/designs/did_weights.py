@@ -7,7 +7,6 @@ import pandas as pd
 
 from outcomekpi.declare.errors import OutcomeKPIError
 from outcomekpi.draws.checks import CheckResult
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.data.panel import Weights, weigh_units
 from outcomekpi.pilots.designs.did_estimation import DidAnswer, estimate_effect
 from outcomekpi.pilots.ladder.estimates import Estimate
@@ -47,27 +46,28 @@ def estimate_other_weights(
     return found.main
 
 
-def check_weights(main: Estimate, other: Estimate) -> CheckResult:
+def check_weights(main: Estimate, other: Estimate, *, level: float) -> CheckResult:
     """Say whether counting units or patients alike makes the effect another one.
 
     Parameters
     ----------
     main, other : effect, and that with the other weights
+    level : probability of the intervals that are compared, those that the reader sees
 
     Notes
     -----
     It does where one interval leaves out no effect and the other does not, or where the other
     effect lies outside the interval of the main one.
     """
-    lower, upper = main.interval(level=DEFAULT_LEVEL)
-    ends = other.interval(level=DEFAULT_LEVEL)
-    clear = [one.excludes_null(level=DEFAULT_LEVEL) for one in (main, other)]
+    lower, upper = main.interval(level=level)
+    ends = other.interval(level=level)
+    clear = [one.excludes_null(level=level) for one in (main, other)]
     differs = not lower <= other.value <= upper or clear[0] != clear[1]
     said = "That is another answer" if differs else "The answer is the same"
     return CheckResult(
         name="units or patients counted alike",
         passed=not differs,
-        verdict=f"{other.name} {other.value:.4g} {other.unit} ({DEFAULT_LEVEL:.0%} interval "
+        verdict=f"{other.name} {other.value:.4g} {other.unit} ({level:.0%} interval "
         f"{ends[0]:.4g} to {ends[1]:.4g}), beside {main.value:.4g}. {said}: large and small units "
         + (
             "changed differently. Say whose effect is meant (weights)."

@@ -7,7 +7,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.draws.nodes import normal_nodes
 from outcomekpi.pilots.estimators.doctor_change_draws import ChangeData, ChangeDraws
 
@@ -112,13 +111,13 @@ def _hospital_mean(data: ChangeData, draws: ChangeDraws) -> Floats:
     return np.asarray(cases @ levels / cases.sum())
 
 
-def divide_variance(data: ChangeData, draws: ChangeDraws) -> pd.DataFrame:
+def divide_variance(data: ChangeData, draws: ChangeDraws, *, level: float) -> pd.DataFrame:
     """Share of the variance of the outcome, on the scale of the link, by where it lies.
 
     Returns
     -------
     DataFrame with ``source`` ("case mix", "hospital", "doctor, both periods alike", "doctor, his
-    change", "program", "patient") and its share in percent, ``mean, lower, upper`` at 95 %
+    change", "program", "patient") and its share in percent, ``mean, lower, upper``
 
     Notes
     -----
@@ -138,7 +137,7 @@ def divide_variance(data: ChangeData, draws: ChangeDraws) -> pd.DataFrame:
     known = {name: part for name, part in parts.items() if part is not None}
     total = np.sum(list(known.values()), axis=0)
     shares = {name: 100.0 * part / total for name, part in known.items()}
-    tail = (1.0 - DEFAULT_LEVEL) / 2.0
+    tail = (1.0 - level) / 2.0
     return pd.DataFrame(
         {
             "source": list(shares),
@@ -149,13 +148,15 @@ def divide_variance(data: ChangeData, draws: ChangeDraws) -> pd.DataFrame:
     )
 
 
-def tabulate_doctors(data: ChangeData, changes: DoctorChanges, *, scale: float) -> pd.DataFrame:
+def tabulate_doctors(
+    data: ChangeData, changes: DoctorChanges, *, scale: float, level: float
+) -> pd.DataFrame:
     """One row per doctor: patients, plain outcomes, and the change at one case mix.
 
     Returns
     -------
     DataFrame with ``doctor, cases_before, cases_after``; ``before, after``, plain means, nan in a
-    period without patients; ``mean, lower, upper`` of the change at 95 %
+    period without patients; ``mean, lower, upper`` of the change
     """
     count = len(data.doctors)
     columns: dict[str, object] = {"doctor": list(data.doctors)}
@@ -166,7 +167,7 @@ def tabulate_doctors(data: ChangeData, changes: DoctorChanges, *, scale: float) 
         columns[f"cases_{name}"] = size
         plain[name] = np.divide(scale * total, size, out=np.full(count, np.nan), where=size > 0)
     change = scale * changes.by_doctor
-    tail = (1.0 - DEFAULT_LEVEL) / 2.0
+    tail = (1.0 - level) / 2.0
     lower, upper = np.quantile(change, [tail, 1.0 - tail], axis=1)
     return pd.DataFrame(
         {**columns, **plain, "mean": change.mean(axis=1), "lower": lower, "upper": upper}

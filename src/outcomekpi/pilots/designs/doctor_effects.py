@@ -40,12 +40,12 @@ from outcomekpi.pilots.estimators.doctor_change_draws import (
     sample_by_quadrature,
 )
 from outcomekpi.pilots.estimators.regression_result import RegressionToMean
-from outcomekpi.pilots.ladder.findings import Findings, Rung, Threat
+from outcomekpi.pilots.ladder.findings import Answered, Findings, Rung, Threat
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
 from outcomekpi.tables.times import TimeUnit
 
-__all__ = ["DoctorEffects", "list_threats"]
+__all__ = ["DoctorEffects", "describe_doctors", "list_threats"]
 
 Engine = Literal["quadrature", "nuts"]
 MOST_DRAWS = 20_000_000
@@ -53,10 +53,10 @@ MOST_DRAWS = 20_000_000
 
 
 # What else could have changed doctors' results, and how strong it would have to be
-def list_threats(answer: DoctorAnswer, program: Program) -> tuple[Threat, ...]:
+def list_threats(answer: DoctorAnswer, program: Program, *, level: float) -> tuple[Threat, ...]:
     """List other explanations: those of any before/after, and patients moving between doctors."""
-    amount, _ = spell_tipping(answer.plain.main)
-    found = list_change_threats(answer.plain, program)
+    amount, _ = spell_tipping(answer.plain.main, level=level)
+    found = list_change_threats(answer.plain, program, level=level)
     spread = next(one for one in answer.plain.estimates if one.name == "SD of the doctors' changes")
     return (
         *found,
@@ -67,6 +67,23 @@ def list_threats(answer: DoctorAnswer, program: Program) -> tuple[Threat, ...]:
             f"of {spread.value:.4g} {spread.unit}",
             handled="the change of each doctor is in the table of doctors",
         ),
+    )
+
+
+def describe_doctors(answer: DoctorAnswer, program: Program, level: float) -> Findings:
+    """Write down what was found, with intervals of a level."""
+    plain = answer.plain
+    return Findings(
+        estimand=state_estimand(answer),
+        estimates=plain.everything,
+        naive=plain.naive,
+        assumptions=state_assumptions(answer),
+        checks=(*look_for_selection(plain, program), *check_doctors(answer, level=level)),
+        threats=list_threats(answer, program, level=level),
+        tables=tabulate(answer, level=level),
+        facts=answer_facts(answer, level=level),
+        direction=plain.direction,
+        claim=state_claim(plain, DoctorEffects.rung),
     )
 
 
@@ -142,7 +159,7 @@ class DoctorEffects:
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
-    ) -> Findings:
+    ) -> Answered[DoctorAnswer]:
         """Estimate the change of every doctor's patients.
 
         Parameters
@@ -200,20 +217,10 @@ class DoctorEffects:
             ),
             corrected=corrected,
             unit=unit,
+            direction=self.direction,
         )
         answer = DoctorAnswer(plain=plain, data=model_data, draws=sampled, changes=changes)
-        return Findings(
-            estimand=state_estimand(answer),
-            estimates=plain.everything,
-            naive=naive,
-            assumptions=state_assumptions(answer),
-            checks=(*look_for_selection(plain, program), *check_doctors(answer)),
-            threats=list_threats(answer, program),
-            tables=tabulate(answer),
-            facts=answer_facts(answer),
-            direction=self.direction,
-            claim=state_claim(plain, self.rung),
-        )
+        return Answered(numbers=answer, program=program, describe=describe_doctors)
 
     def _sample(self, data: ChangeData, draws: int, rng: np.random.Generator) -> ChangeDraws:
         count = max(400, min(draws, MOST_DRAWS // len(data.outcome)))

@@ -8,7 +8,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.draws.checks import CheckResult
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.designs.before_after_checks import describe_missing
 from outcomekpi.pilots.designs.before_after_facts import (
     ChangeAnswer,
@@ -136,7 +135,7 @@ def state_assumptions(answer: DoctorAnswer) -> tuple[str, ...]:
     return tuple(said)
 
 
-def check_doctors(answer: DoctorAnswer) -> tuple[CheckResult, ...]:
+def check_doctors(answer: DoctorAnswer, *, level: float) -> tuple[CheckResult, ...]:
     """Check the number of doctors, missing outcomes and what the engine says of itself."""
     both = int(answer.data.seen.all(axis=0).sum())
     numbers = {k: v for k, v in answer.draws.diagnostics.items() if isinstance(v, float | int)}
@@ -154,7 +153,7 @@ def check_doctors(answer: DoctorAnswer) -> tuple[CheckResult, ...]:
             f"{FEW_DOCTORS} the prior says much of how doctors differ.",
             table=pd.DataFrame({"doctors": [both]}),
         ),
-        describe_missing(answer.plain),
+        describe_missing(answer.plain, level=level),
         CheckResult(
             name=f"accuracy of the draws ({answer.draws.engine})",
             passed=None,
@@ -169,9 +168,9 @@ def check_doctors(answer: DoctorAnswer) -> tuple[CheckResult, ...]:
     return tuple(checks)
 
 
-def tabulate(answer: DoctorAnswer) -> dict[str, pd.DataFrame]:
+def tabulate(answer: DoctorAnswer, *, level: float) -> dict[str, pd.DataFrame]:
     """Return the tables: doctor_effects, variance, kitagawa, slope, and those of bounds."""
-    doctors = tabulate_doctors(answer.data, answer.changes, scale=answer.scale)
+    doctors = tabulate_doctors(answer.data, answer.changes, scale=answer.scale, level=level)
     total = answer.plain.naive.value
     mix = (
         total - answer.plain.estimates[0].draws
@@ -180,7 +179,7 @@ def tabulate(answer: DoctorAnswer) -> dict[str, pd.DataFrame]:
     )
     tables = {
         "doctor_effects": doctors,
-        "variance": divide_variance(answer.data, answer.draws),
+        "variance": divide_variance(answer.data, answer.draws, level=level),
         "slope": pd.DataFrame(
             {
                 "unit": doctors["doctor"],
@@ -192,7 +191,7 @@ def tabulate(answer: DoctorAnswer) -> dict[str, pd.DataFrame]:
     }
     if mix is not None:
         parts = {"mix": mix, "within": answer.plain.estimates[0].draws, "total": np.full(2, total)}
-        tail = (1.0 - DEFAULT_LEVEL) / 2.0
+        tail = (1.0 - level) / 2.0
         tables["kitagawa"] = pd.DataFrame(
             [
                 (name, float(one.mean()), *np.quantile(one, [tail, 1.0 - tail]))
@@ -201,18 +200,18 @@ def tabulate(answer: DoctorAnswer) -> dict[str, pd.DataFrame]:
             ],
             columns=["part", "mean", "lower", "upper"],
         )
-    if answer.plain.missing.table is not None:
-        tables["missing_bounds"] = answer.plain.missing.table
+    if answer.plain.missing.cases:
+        tables["missing_bounds"] = answer.plain.missing.to_frame(level=level)
     if answer.plain.corrected is not None:
-        frame = answer.plain.corrected.to_frame(level=DEFAULT_LEVEL).reset_index()
+        frame = answer.plain.corrected.to_frame(level=level).reset_index()
         tables["regression_to_mean"] = frame
     for table in tables.values():
-        table.attrs.update(level=DEFAULT_LEVEL, unit=answer.plain.unit)
+        table.attrs.update(level=level, unit=answer.plain.unit)
     tables["variance"].attrs.update(unit="% of the variance")
     return tables
 
 
-def answer_facts(answer: DoctorAnswer) -> Mapping[str, Fact]:
+def answer_facts(answer: DoctorAnswer, *, level: float) -> Mapping[str, Fact]:
     """Answer the items of the checklist that patients of doctors can answer."""
     change, periods = answer.plain.change, answer.plain.change.rows.periods
     return {
@@ -228,13 +227,14 @@ def answer_facts(answer: DoctorAnswer) -> Mapping[str, Fact]:
         "comparator": "the same doctors' patients before the program; no controls",
         "pre_trend": None,
         "case_mix": _spell_mix(answer),
-        "entries_exits": _spell_doctors_seen(answer),
-        "missing_outcomes": describe_missing(answer.plain).verdict,
-        "main_effect": say(answer.plain.main),
-        "naive_effect": f"{say(answer.plain.naive)}, with doctors and case mix left out",
-        "sensitivity": _spell_sensitivity(answer),
-        "heterogeneity": _spell_heterogeneity(answer),
-        "power": spell_power(answer.plain.main),
+        "entries_exits": _spell_doctors_seen(answer, level),
+        "missing_outcomes": describe_missing(answer.plain, level=level).verdict,
+        "main_effect": say(answer.plain.main, level=level),
+        "naive_effect": f"{say(answer.plain.naive, level=level)}, with doctors and case mix left "
+        "out",
+        "sensitivity": _spell_sensitivity(answer, level),
+        "heterogeneity": _spell_heterogeneity(answer, level),
+        "power": spell_power(answer.plain.main, level=level),
     }
 
 
@@ -253,43 +253,45 @@ def _spell_mix(answer: DoctorAnswer) -> str:
     )
 
 
-def _spell_doctors_seen(answer: DoctorAnswer) -> str:
+def _spell_doctors_seen(answer: DoctorAnswer, level: float) -> str:
     seen = answer.data.seen
     both = int(seen.all(axis=0).sum())
     left, entered = int((seen[0] & ~seen[1]).sum()), int((~seen[0] & seen[1]).sum())
     said = f"{both:,} doctors have patients in both periods, {entered:,} came and {left:,} left"
     if "patient" in answer.plain.change.rows.labels:
-        said += f"; {spell_entries(answer.plain)}"
+        said += f"; {spell_entries(answer.plain, level=level)}"
     return said
 
 
-def _spell_sensitivity(answer: DoctorAnswer) -> str:
+def _spell_sensitivity(answer: DoctorAnswer, level: float) -> str:
     new = next(one for one in answer.plain.estimates if one.name.endswith("new doctor"))
-    said = [f"for doctors who are not in the data: {say(new)}"]
+    said = [f"for doctors who are not in the data: {say(new, level=level)}"]
     if answer.plain.corrected is not None:
-        said.append(f"without the correction: {say(answer.plain.estimates[0])}")
+        said.append(f"without the correction: {say(answer.plain.estimates[0], level=level)}")
     if answer.plain.missing.bounds is not None:
         said.append(f"missing outcomes: {answer.plain.missing.bounds.origin}")
     return "; ".join(said)
 
 
-def _spell_heterogeneity(answer: DoctorAnswer) -> str:
+def _spell_heterogeneity(answer: DoctorAnswer, level: float) -> str:
     change = answer.scale * answer.changes.by_doctor
     up = (change > 0).mean(axis=1)
     spread = next(one for one in answer.plain.estimates if one.name == "SD of the doctors' changes")
-    variance = divide_variance(answer.data, answer.draws)
+    variance = divide_variance(answer.data, answer.draws, level=level)
     shares = ", ".join(f"{row.source} {row.mean:.3g} %" for row in variance.itertuples())
     said = (
-        f"{say(spread)}; changes from {change.mean(axis=1).min():.4g} to "
-        f"{change.mean(axis=1).max():.4g} {answer.plain.unit}; up with a probability above 95 % at "
-        f"{int((up > 0.95).sum()):,} of {len(up):,} doctors, down at {int((up < 0.05).sum()):,}; "
+        f"{say(spread, level=level)}; changes from {change.mean(axis=1).min():.4g} to "
+        f"{change.mean(axis=1).max():.4g} {answer.plain.unit}; up with a probability above "
+        f"{100 * level:.4g} % at {int((up > level).sum()):,} of {len(up):,} doctors, down at "
+        f"{int((1.0 - up > level).sum()):,}; "
         f"variance: {shares}"
     )
     hospital = answer.data.hospital
     if hospital is None or len(answer.data.hospitals) < 2:
         return said
     between = _between_hospitals(answer.changes.by_doctor, hospital)
-    low, high = np.quantile(between, [0.025, 0.975])
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(between, [tail, 1.0 - tail])
     return (
         f"{said}; of the differences between the doctors' changes {100 * between.mean():.3g} % "
         f"({100 * low:.3g} to {100 * high:.3g} %) lie between hospitals"

@@ -19,6 +19,7 @@ from outcomekpi.pilots.designs.group_missing import MissingGroups
 from outcomekpi.pilots.designs.group_rows import CELLS
 from outcomekpi.pilots.ladder.estimates import Estimate
 from outcomekpi.pilots.ladder.findings import Fact
+from outcomekpi.tables.cases import Direction
 from outcomekpi.tables.columns import count_of
 
 __all__ = ["GroupAnswer", "answer_facts", "check_groups", "state_assumptions", "state_estimand"]
@@ -41,6 +42,7 @@ class GroupAnswer:
     missing : outcomes, and what they could do
     selected : checks that look for a baseline that was cut off
     unit : of the effect
+    direction : whether higher or lower is better, or None
     """
 
     columns: PatientColumns
@@ -51,6 +53,7 @@ class GroupAnswer:
     missing: MissingGroups
     selected: tuple[CheckResult, ...]
     unit: str
+    direction: Direction | None
 
     @property
     def main(self) -> Estimate:
@@ -106,7 +109,7 @@ def state_assumptions(answer: GroupAnswer) -> tuple[str, ...]:
     return tuple(said)
 
 
-def check_groups(answer: GroupAnswer) -> tuple[CheckResult, ...]:
+def check_groups(answer: GroupAnswer, *, level: float) -> tuple[CheckResult, ...]:
     """Check what two groups can tell, clusters, rare events and missing outcomes."""
     checks = list(answer.selected)
     if answer.by_groups:
@@ -133,7 +136,7 @@ def check_groups(answer: GroupAnswer) -> tuple[CheckResult, ...]:
         )
     if effect.options.binary:
         checks.append(_rare(effect))
-    checks.append(answer.missing.check())
+    checks.append(answer.missing.check(level=level))
     return tuple(checks)
 
 
@@ -159,7 +162,7 @@ def _rare(effect: GroupEffect) -> CheckResult:
     )
 
 
-def answer_facts(answer: GroupAnswer) -> Mapping[str, Fact]:
+def answer_facts(answer: GroupAnswer, *, level: float) -> Mapping[str, Fact]:
     """Answer the items of the checklist that two groups can answer."""
     effect, groups = answer.effect, answer.effect.groups
     rows = groups.rows
@@ -184,11 +187,11 @@ def answer_facts(answer: GroupAnswer) -> Mapping[str, Fact]:
         if effect.is_paired
         else "no case mix was named: patients may have changed, and how much is not known",
         "entries_exits": _spell_entries(effect),
-        "missing_outcomes": answer.missing.spell(),
-        "main_effect": say(answer.main),
-        "naive_effect": f"{say(answer.naive)}, without the group that had no program",
+        "missing_outcomes": answer.missing.spell(level=level),
+        "main_effect": say(answer.main, level=level),
+        "naive_effect": f"{say(answer.naive, level=level)}, without the group that had no program",
         "heterogeneity": None,
-        "power": spell_power(answer.main),
+        "power": spell_power(answer.main, level=level),
     }
 
 

@@ -7,11 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.draws.checks import CheckResult
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.designs.group_effect import GroupOptions, measure_groups
 from outcomekpi.pilots.designs.group_estimates import EFFECT, main_effect
 from outcomekpi.pilots.designs.group_rows import CELLS, GroupRows
-from outcomekpi.pilots.ladder.estimates import Estimate
+from outcomekpi.pilots.ladder.estimates import Estimate, tabulate_estimates
 
 __all__ = ["MissingGroups", "bound_missing_groups"]
 
@@ -25,13 +24,13 @@ class MissingGroups:
     lost, rows : (cell,), in order of ``CELLS``
     bounds : the main effect over everything that they may be; None where nothing is missing, or
         where nobody said between which values a measurement lies
-    table : DataFrame with ``assumption, mean, lower, upper``, or None with ``bounds``
+    cases : (assumption, effect under it); empty without ``bounds``
     """
 
     lost: NDArray[np.intp]
     rows: NDArray[np.intp]
     bounds: Estimate | None
-    table: pd.DataFrame | None
+    cases: tuple[tuple[str, Estimate], ...]
 
     @property
     def any(self) -> bool:
@@ -43,7 +42,11 @@ class MissingGroups:
         """Whether the share that is missing grew more in the treated than in the controls."""
         return bool(EFFECT @ (self.lost / self.rows) > 0)
 
-    def spell(self) -> str:
+    def to_frame(self, *, level: float) -> pd.DataFrame:
+        """Write the effect under each ``assumption``: ``mean, lower, upper``."""
+        return tabulate_estimates(self.cases, "assumption", level=level)
+
+    def spell(self, *, level: float) -> str:
         """Say how many outcomes are missing, and what they could do."""
         parts = zip(self.lost, self.rows, CELLS, strict=True)
         said = ", ".join(f"{lost:,} of {rows:,} of the {cell}" for lost, rows, cell in parts)
@@ -51,18 +54,19 @@ class MissingGroups:
             return f"none missing: {said}"
         if self.bounds is None:
             return f"{said}; give outcome_range= for bounds on what they could do"
-        lower, upper = self.bounds.interval(level=DEFAULT_LEVEL)
+        lower, upper = self.bounds.interval(level=level)
         return (
             f"{said}; whatever they are, the effect lies in {lower:.4g} to {upper:.4g} "
             f"{self.bounds.unit} ({self.bounds.origin})"
         )
 
-    def check(self) -> CheckResult:
+    def check(self, *, level: float) -> CheckResult:
         """Fail if outcomes of the treated went missing more than those of the controls."""
+        said = self.spell(level=level)
         return CheckResult(
             name="missing outcomes",
             passed=not self.more_in_treated,
-            verdict=f"{self.spell()[:1].upper()}{self.spell()[1:]}.",
+            verdict=f"{said[:1].upper()}{said[1:]}.",
             table=pd.DataFrame({"missing": self.lost, "rows": self.rows}, index=list(CELLS)),
         )
 
@@ -97,7 +101,7 @@ def bound_missing_groups(
     rows = groups.sizes()
     lost = rows - groups.take(groups.rows.known).sizes()
     if not lost.any() or outcome_range is None:
-        return MissingGroups(lost=lost, rows=rows, bounds=None, table=None)
+        return MissingGroups(lost=lost, rows=rows, bounds=None, cases=())
     low, high = outcome_range
     ends = []
     for upwards in (False, True):
@@ -117,14 +121,9 @@ def bound_missing_groups(
         origin=f"worst cases {ends[0].value:.4g} to {ends[1].value:.4g}, outer ends of their "
         "intervals",
     )
-    cases = (main, *ends)
-    spans = np.array([one.interval(level=DEFAULT_LEVEL) for one in cases])
-    table = pd.DataFrame(
-        {
-            "assumption": ["missing as if at random", "lowest effect", "highest effect"],
-            "mean": [one.value for one in cases],
-            "lower": spans[:, 0],
-            "upper": spans[:, 1],
-        }
+    cases = (
+        ("missing as if at random", main),
+        ("lowest effect", ends[0]),
+        ("highest effect", ends[1]),
     )
-    return MissingGroups(lost=lost, rows=rows, bounds=bounds, table=table)
+    return MissingGroups(lost=lost, rows=rows, bounds=bounds, cases=cases)

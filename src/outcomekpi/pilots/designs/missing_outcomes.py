@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.data.patient_rows import PatientRows
 from outcomekpi.pilots.designs.change_estimates import main_estimate
 from outcomekpi.pilots.designs.patient_change import MeasuredChange, measure_change
-from outcomekpi.pilots.ladder.estimates import Estimate
+from outcomekpi.pilots.ladder.estimates import Estimate, tabulate_estimates
 
 __all__ = ["MissingOutcomes", "bound_missing"]
 
@@ -24,14 +23,14 @@ class MissingOutcomes:
     bounds : the main effect over everything that the missing outcomes may be, with the outer ends
         of the intervals of the two extremes; None where nothing is missing, or where nobody said
         between which values a measurement lies
-    table : DataFrame with ``assumption, mean, lower, upper`` at 95 %, or None with ``bounds``
+    cases : (assumption, effect under it); empty without ``bounds``
     tipping : which missing outcomes would make the plain difference nil, in words
     """
 
     before: tuple[int, int]
     after: tuple[int, int]
     bounds: Estimate | None
-    table: pd.DataFrame | None
+    cases: tuple[tuple[str, Estimate], ...]
     tipping: str
 
     @property
@@ -44,7 +43,11 @@ class MissingOutcomes:
         """Whether a larger share is missing after the start than before it."""
         return self.after[0] * self.before[1] > self.before[0] * self.after[1]
 
-    def spell(self) -> str:
+    def to_frame(self, *, level: float) -> pd.DataFrame:
+        """Write the effect under each ``assumption``: ``mean, lower, upper``."""
+        return tabulate_estimates(self.cases, "assumption", level=level)
+
+    def spell(self, *, level: float) -> str:
         """Say how many outcomes are missing, and what they could do."""
         shares = [one[0] / one[1] for one in (self.before, self.after)]
         said = (
@@ -56,7 +59,7 @@ class MissingOutcomes:
         if self.more_after:
             said += "; more are missing after than before, as when failures stop coming"
         if self.bounds is not None:
-            lower, upper = self.bounds.interval(level=DEFAULT_LEVEL)
+            lower, upper = self.bounds.interval(level=level)
             said += (
                 f"; whatever they are, the effect lies in {lower:.4g} to {upper:.4g} "
                 f"{self.bounds.unit} ({self.bounds.origin})"
@@ -100,7 +103,8 @@ def bound_missing(
         (int((side & ~rows.known).sum()), int(side.sum())) for side in (~rows.after, rows.after)
     ]
     nothing = counts[0][0] + counts[1][0] == 0
-    bounds, table = None, None
+    bounds: Estimate | None = None
+    cases: tuple[tuple[str, Estimate], ...] = ()
     if not nothing and outcome_range is not None:
         low, high = outcome_range
         options = replace(change.options, inference="t")
@@ -109,45 +113,32 @@ def bound_missing(
             guess = np.where(rows.after, after, before)
             filled = replace(rows, outcome=np.where(rows.known, rows.outcome, guess))
             ends.append(main_estimate(measure_change(filled, options, rng=rng), unit=unit))
-        bounds, table = _join(main_estimate(change, unit=unit), ends[0], ends[1], unit)
+        bounds = _join(ends[0], ends[1], unit)
+        cases = (
+            ("missing as if at random", main_estimate(change, unit=unit)),
+            ("missing outcomes bad for an increase", ends[0]),
+            ("missing outcomes good for an increase", ends[1]),
+        )
     return MissingOutcomes(
         before=counts[0],
         after=counts[1],
         bounds=bounds,
-        table=table,
+        cases=cases,
         tipping="" if nothing else _tip(rows, counts, change, unit, outcome_range),
     )
 
 
-def _join(
-    main: Estimate, low: Estimate, high: Estimate, unit: str
-) -> tuple[Estimate, pd.DataFrame]:
+def _join(low: Estimate, high: Estimate, unit: str) -> Estimate:
     def limits(level: float) -> tuple[float, float]:
         return low.interval(level=level)[0], high.interval(level=level)[1]
 
-    bounds = Estimate(
+    return Estimate(
         name="bounds, whatever the missing outcomes are",
         unit=unit,
         value=(low.value + high.value) / 2.0,
         limits=limits,
         origin=f"worst cases {low.value:.4g} to {high.value:.4g}, outer ends of their intervals",
     )
-    cases = {
-        "missing as if at random": main,
-        "missing outcomes bad for an increase": low,
-        "missing outcomes good for an increase": high,
-    }
-    spans = [one.interval(level=DEFAULT_LEVEL) for one in cases.values()]
-    table = pd.DataFrame(
-        {
-            "assumption": list(cases),
-            "mean": [one.value for one in cases.values()],
-            "lower": [lower for lower, _ in spans],
-            "upper": [upper for _, upper in spans],
-        }
-    )
-    table.attrs.update(level=DEFAULT_LEVEL, unit=unit)
-    return bounds, table
 
 
 def _tip(

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.data.panel import PanelColumns, PanelData
 from outcomekpi.pilots.ladder.estimates import Estimate
 from outcomekpi.pilots.ladder.findings import Fact
@@ -20,12 +19,12 @@ def join_words(words: Sequence[str], *, shown: int = 8) -> str:
     return ", ".join(list(words)[:shown]) + more
 
 
-def spell_interval(estimate: Estimate) -> str:
-    """Write the interval of an estimate at the default level."""
-    lower, upper = estimate.interval(level=DEFAULT_LEVEL)
+def spell_interval(estimate: Estimate, *, level: float) -> str:
+    """Write the interval of an estimate."""
+    lower, upper = estimate.interval(level=level)
     if np.isnan(lower) or np.isnan(upper):
         return "no interval"
-    return f"{DEFAULT_LEVEL:.0%} interval {lower:.4g} to {upper:.4g}"
+    return f"{level:.0%} interval {lower:.4g} to {upper:.4g}"
 
 
 def table_by_unit(panel: PanelData) -> pd.DataFrame:
@@ -73,7 +72,9 @@ def measure_naive(panel: PanelData) -> Estimate:
     )
 
 
-def list_panel_facts(panel: PanelData, columns: PanelColumns, naive: Estimate) -> dict[str, Fact]:
+def list_panel_facts(
+    panel: PanelData, columns: PanelColumns, naive: Estimate, *, level: float
+) -> dict[str, Fact]:
     """Answer the questions that depend on the panel and not on the estimator."""
     starts = [panel.times[one - 1] for one in panel.starts]
     before = [one - 1 for one in panel.starts]
@@ -95,7 +96,8 @@ def list_panel_facts(panel: PanelData, columns: PanelColumns, naive: Estimate) -
         "autocorrelation": "whatever it is within a cluster, it is in the interval: periods of one "
         "cluster are not taken as independent",
         "missing_outcomes": _missing(panel),
-        "naive_effect": f"{naive.name}: {naive.value:.4g} {naive.unit} ({spell_interval(naive)})",
+        "naive_effect": f"{naive.name}: {naive.value:.4g} {naive.unit} "
+        f"({spell_interval(naive, level=level)})",
         "entries_exits": "each unit is there in every period"
         + ("; patients within units may change" if counted else ""),
         "heterogeneity": _heterogeneity(panel),

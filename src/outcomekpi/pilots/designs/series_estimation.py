@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from outcomekpi.declare.errors import CasesError, SpecError
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.data.series import (
     PERCENT,
     SeriesColumns,
@@ -54,11 +53,11 @@ from outcomekpi.pilots.estimators.structural_series import (
     fit_structural,
 )
 from outcomekpi.pilots.estimators.working_series import inverse_link
-from outcomekpi.pilots.ladder.estimates import Estimate
-from outcomekpi.pilots.ladder.findings import Findings, Threat
+from outcomekpi.pilots.ladder.estimates import Estimate, tabulate_estimates
+from outcomekpi.pilots.ladder.findings import Answered, Findings, Threat
 from outcomekpi.pilots.ladder.program import Program
 
-__all__ = ["estimate_series", "list_threats", "tabulate"]
+__all__ = ["describe_series", "estimate_series", "list_threats", "tabulate"]
 
 Floats = NDArray[np.float64]
 ORIGINS = {
@@ -77,9 +76,9 @@ LEVELS = ("fitted", "counterfactual", "lower", "upper")
 
 
 # What else could have moved a series, and how strong it would have to be
-def list_threats(answer: SeriesAnswer, program: Program) -> tuple[Threat, ...]:
+def list_threats(answer: SeriesAnswer, program: Program, *, level: float) -> tuple[Threat, ...]:
     """List other explanations, each with the size that would undo the main effect."""
-    amount, edge = _tipping(answer.main)
+    amount, edge = _tipping(answer.main, level)
     controlled = answer.options.control_as != "none"
     where = "in the treated series alone" if controlled else "at the same time"
     steps = float(answer.data.since[answer.model.counted].mean())
@@ -123,16 +122,16 @@ def list_threats(answer: SeriesAnswer, program: Program) -> tuple[Threat, ...]:
     return tuple(threats)
 
 
-def _tipping(main: Estimate) -> tuple[str, str]:
+def _tipping(main: Estimate, level: float) -> tuple[str, str]:
     """Write the size that makes the effect nil, and the one that takes its clarity."""
-    lower, upper = main.interval(level=DEFAULT_LEVEL)
+    lower, upper = main.interval(level=level)
     ratio = main.scale == "log"
     amount = f"a factor of {main.value:.4g}" if ratio else f"{main.value:.4g} {main.unit}"
-    if not main.excludes_null(level=DEFAULT_LEVEL):
-        return amount, f"the {DEFAULT_LEVEL:.0%} interval includes no effect as it is"
+    if not main.excludes_null(level=level):
+        return amount, f"the {level:.0%} interval includes no effect as it is"
     near = lower if abs(lower - main.null) < abs(upper - main.null) else upper
     small = f"a factor of {near:.4g}" if ratio else f"{near:.4g} {main.unit}"
-    return amount, f"{small} is enough for the {DEFAULT_LEVEL:.0%} interval to include no effect"
+    return amount, f"{small} is enough for the {level:.0%} interval to include no effect"
 
 
 def _bend(answer: SeriesAnswer, steps: float) -> str:
@@ -152,7 +151,7 @@ def _bend(answer: SeriesAnswer, steps: float) -> str:
     )
 
 
-def tabulate(answer: SeriesAnswer) -> Mapping[str, pd.DataFrame]:
+def tabulate(answer: SeriesAnswer, *, level: float) -> Mapping[str, pd.DataFrame]:
     """Write every table; levels are cut at the bounds of the outcome.
 
     Returns
@@ -164,27 +163,24 @@ def tabulate(answer: SeriesAnswer) -> Mapping[str, pd.DataFrame]:
     "variants" : variant, mean, lower, upper: the main effect under other models of the noise
     "prior_sensitivity" : prior, mean, lower, upper; of a Bayesian fit alone
     """
-    tables = {"counterfactual": _counterfactual(answer)}
+    tables = {"counterfactual": _counterfactual(answer, level)}
     if answer.forecast is not None:
-        tables["forecast"] = _forecast(answer)
+        tables["forecast"] = _forecast(answer, level)
     for name, first, named in (
         ("variants", "variant", answer.variants),
         ("prior_sensitivity", "prior", answer.priors),
     ):
         if named:
-            rows = [(words, one.value, *one.interval(level=DEFAULT_LEVEL)) for words, one in named]
-            frame = pd.DataFrame(rows, columns=[first, "mean", "lower", "upper"])
-            frame.attrs.update(
-                level=DEFAULT_LEVEL, estimate=answer.main.name, unit=answer.main.unit
-            )
+            frame = tabulate_estimates(named, first, level=level)
+            frame.attrs.update(estimate=answer.main.name, unit=answer.main.unit)
             tables[name] = frame
     return tables
 
 
-def _counterfactual(answer: SeriesAnswer) -> pd.DataFrame:
+def _counterfactual(answer: SeriesAnswer, level: float) -> pd.DataFrame:
     model, family = answer.model, answer.model.family
-    fitted = answer.predictor(model.terms, level=DEFAULT_LEVEL)[0]
-    center, lower, upper = answer.predictor(model.without, level=DEFAULT_LEVEL)
+    fitted = answer.predictor(model.terms, level=level)[0]
+    center, lower, upper = answer.predictor(model.without, level=level)
     frame = pd.DataFrame(
         {
             "time": answer.data.times.labels,
@@ -202,14 +198,14 @@ def _counterfactual(answer: SeriesAnswer) -> pd.DataFrame:
     per = {"gaussian": answer.columns.unit or "", "binomial": "share of trials"}
     frame = clip_levels(frame, LEVELS, answer.columns.limits)
     frame.attrs.update(
-        level=DEFAULT_LEVEL,
+        level=level,
         unit=per.get(family, answer.words.unit),
         interval="of the expected counterfactual, without the noise of single points",
     )
     return frame
 
 
-def _forecast(answer: SeriesAnswer) -> pd.DataFrame:
+def _forecast(answer: SeriesAnswer, level: float) -> pd.DataFrame:
     forecast = answer.forecast
     if forecast is None:
         return pd.DataFrame()
@@ -219,12 +215,12 @@ def _forecast(answer: SeriesAnswer) -> pd.DataFrame:
     if answer.forecast_draws is not None:
         drawn = answer.forecast_draws.coefficients
         gaps = drawn @ weights[:, : drawn.shape[1]].T
-        tail = (1.0 - DEFAULT_LEVEL) / 2.0
+        tail = (1.0 - level) / 2.0
         low, high = np.quantile(gaps, [tail, 1.0 - tail], axis=0)
         center = gaps.mean(axis=0)
     else:
         found = np.array([forecast.fit.contrast(row) for row in weights])
-        half = stdtrit(np.minimum(found[:, 2], 1e9), 0.5 + DEFAULT_LEVEL / 2.0) * found[:, 1]
+        half = stdtrit(np.minimum(found[:, 2], 1e9), 0.5 + level / 2.0) * found[:, 1]
         center, low, high = found[:, 0], found[:, 0] - half, found[:, 0] + half
     frame = pd.DataFrame(
         {
@@ -236,9 +232,7 @@ def _forecast(answer: SeriesAnswer) -> pd.DataFrame:
         }
     )
     frame = clip_levels(frame, ["mean", "lower", "upper"], answer.columns.limits)
-    frame.attrs.update(
-        level=DEFAULT_LEVEL, interval="of the point itself, autocorrelated noise included"
-    )
+    frame.attrs.update(level=level, interval="of the point itself, autocorrelated noise included")
     return frame
 
 
@@ -250,8 +244,8 @@ def estimate_series(
     program: Program,
     draws: int,
     rng: np.random.Generator,
-) -> Findings:
-    """Read a series, fit it, and write down what was found."""
+) -> Answered[SeriesAnswer]:
+    """Read a series and fit it."""
     check_options(columns, options)
     series = read_series(data, columns)
     first = _build(series, columns, options)
@@ -261,16 +255,21 @@ def estimate_series(
     model = _build(series, columns, used)
     answer = _answer(series, columns, used, model, draws, rng, wandering)
     answer = replace(answer, chosen=options.method == "auto")
+    return Answered(numbers=answer, program=program, describe=describe_series)
+
+
+def describe_series(answer: SeriesAnswer, program: Program, level: float) -> Findings:
+    """Write down what was found, with intervals of a level."""
     return Findings(
         estimand=state_estimand(answer),
         estimates=answer.estimates,
         naive=answer.naive,
         assumptions=state_assumptions(answer),
-        checks=check_series(answer),
-        threats=list_threats(answer, program),
-        tables=tabulate(answer),
-        facts=answer_facts(answer),
-        direction=options.direction,
+        checks=check_series(answer, level=level),
+        threats=list_threats(answer, program, level=level),
+        tables=tabulate(answer, level=level),
+        facts=answer_facts(answer, level=level),
+        direction=answer.options.direction,
         others=(*answer.variants, *answer.priors),
     )
 

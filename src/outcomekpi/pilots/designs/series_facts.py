@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc, stdtrit
 
 from outcomekpi.draws.checks import CheckResult
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.data.series import FEW_POINTS
 from outcomekpi.pilots.designs.series_answer import SeriesAnswer, spell_time
 from outcomekpi.pilots.designs.series_bounds import check_bounds
 from outcomekpi.pilots.designs.series_model import STRUCTURAL
-from outcomekpi.pilots.designs.series_wandering import LEAST_RHO
+from outcomekpi.pilots.designs.series_wandering import LEAST_RHO, LIKELIHOOD_LEVEL
 from outcomekpi.pilots.estimators.ar_errors import to_partial, whiten, whitening_bands
 from outcomekpi.pilots.estimators.bayesian_series import RHO_PRIORS
 from outcomekpi.pilots.estimators.segmented import profile_interval
@@ -56,7 +55,7 @@ MUCH_WIDER = 2.0
 LARGE_JUMP = 3.0
 
 
-def check_width(answer: SeriesAnswer) -> CheckResult | None:
+def check_width(answer: SeriesAnswer, *, level: float) -> CheckResult | None:
     """Explain an interval that is at least twice as wide as that of another method.
 
     Returns
@@ -65,8 +64,8 @@ def check_width(answer: SeriesAnswer) -> CheckResult | None:
     """
     if not answer.variants:
         return None
-    own = _width(answer.main)
-    widths = [(words, _width(one)) for words, one in answer.variants]
+    own = _width(answer.main, level)
+    widths = [(words, _width(one, level)) for words, one in answer.variants]
     words, least = min(widths, key=lambda pair: pair[1])
     times = own / least
     table = pd.DataFrame(
@@ -78,8 +77,8 @@ def check_width(answer: SeriesAnswer) -> CheckResult | None:
     return CheckResult(name="width of the interval", passed=None, verdict=verdict, table=table)
 
 
-def _width(one: Estimate) -> float:
-    lower, upper = one.interval(level=DEFAULT_LEVEL)
+def _width(one: Estimate, level: float) -> float:
+    lower, upper = one.interval(level=level)
     return float(np.log(upper / lower) if one.scale == "log" else upper - lower)
 
 
@@ -193,7 +192,7 @@ def _spell_distance(method: str, scale: str) -> str:
     )
 
 
-def check_series(answer: SeriesAnswer) -> tuple[CheckResult, ...]:
+def check_series(answer: SeriesAnswer, *, level: float) -> tuple[CheckResult, ...]:
     """Check the points, the noise left over and the seasons."""
     before, after = int(answer.model.before.sum()), int(answer.model.counted.sum())
     enough = min(before, after) >= FEW_POINTS
@@ -217,9 +216,12 @@ def check_series(answer: SeriesAnswer) -> tuple[CheckResult, ...]:
             )
         )
     without = inverse_link(
-        answer.model.family, answer.predictor(answer.model.without, level=DEFAULT_LEVEL)[0]
+        answer.model.family, answer.predictor(answer.model.without, level=level)[0]
     )
-    more = (check_bounds(without, answer.model.counted, answer.columns.limits), check_width(answer))
+    more = (
+        check_bounds(without, answer.model.counted, answer.columns.limits),
+        check_width(answer, level=level),
+    )
     return (*checks, *(one for one in more if one is not None))
 
 
@@ -229,7 +231,7 @@ def _wanders(answer: SeriesAnswer) -> CheckResult:
     size = f"The autocorrelation of first order is {found.rho:.2f}"
     if not found.wanders:
         verdict = (
-            f"{size}: it is below {LEAST_RHO:g} or its {DEFAULT_LEVEL:.0%} likelihood interval "
+            f"{size}: it is below {LEAST_RHO:g} or its {LIKELIHOOD_LEVEL:.0%} likelihood interval "
             "ends below 1, so that the series returns to its trend."
         )
     else:
@@ -280,12 +282,12 @@ def _noise_left(answer: SeriesAnswer) -> CheckResult:
     )
 
 
-def answer_facts(answer: SeriesAnswer) -> Mapping[str, Fact]:
+def answer_facts(answer: SeriesAnswer, *, level: float) -> Mapping[str, Fact]:
     """Answer the items of the checklist that a series can answer."""
     data, model, main = answer.data, answer.model, answer.main
     labels, step = data.times.labels, data.times.step
     start = spell_time(labels[data.times.start])
-    lower, upper = main.interval(level=DEFAULT_LEVEL)
+    lower, upper = main.interval(level=level)
     missing = int((~np.isfinite(data.outcome)).sum())
     unit = "" if main.scale == "log" else f" {main.unit}"
     notes = " ".join(data.notes)
@@ -305,15 +307,15 @@ def answer_facts(answer: SeriesAnswer) -> Mapping[str, Fact]:
         "seasonality": f"in the model: {options.seasonality}"
         if options.seasonality
         else "not in the model",
-        "autocorrelation": _autocorrelation(answer),
+        "autocorrelation": _autocorrelation(answer, level),
         "comparator": _comparator(answer),
-        "pre_trend": _pre_trend(answer),
+        "pre_trend": _pre_trend(answer, level),
         "missing_outcomes": f"{count_of(missing, 'period')} missing of {len(labels):,}",
-        "main_effect": f"{main.name} {main.value:.4g}{unit} ({DEFAULT_LEVEL:.0%} interval "
+        "main_effect": f"{main.name} {main.value:.4g}{unit} ({level:.0%} interval "
         f"{lower:.4g} to {upper:.4g})",
         "naive_effect": _naive(answer),
-        "sensitivity": _variants(answer),
-        "power": _power(answer),
+        "sensitivity": _variants(answer, level),
+        "power": _power(answer, level),
     }
     if answer.columns.covariates:
         facts["case_mix"] = f"in the model: {', '.join(answer.columns.covariates)}"
@@ -343,17 +345,18 @@ def _volume(answer: SeriesAnswer) -> str:
     return f", {events:,} events{what}"
 
 
-def _autocorrelation(answer: SeriesAnswer) -> str:
+def _autocorrelation(answer: SeriesAnswer, level: float) -> str:
     if answer.draws is not None:
         drawn = answer.draws.parameter
-        low, high = np.quantile(drawn, [0.025, 0.975])
+        tail = (1.0 - level) / 2.0
+        low, high = np.quantile(drawn, [tail, 1.0 - tail])
         what = "step of the level over the noise" if answer.level is not None else "rho"
         return (
-            f"{what} {drawn.mean():.2f} (95 % interval {low:.2f} to {high:.2f}), carried into the "
-            "interval"
+            f"{what} {drawn.mean():.2f} ({100 * level:.4g} % interval {low:.2f} to {high:.2f}), "
+            "carried into the interval"
         )
     rows, response = answer.weighed()
-    low, high = profile_interval(rows, response, level=DEFAULT_LEVEL)
+    low, high = profile_interval(rows, response, level=level)
     if answer.options.method in ("quasi", "independent"):
         return (
             f"not in the interval; from the residuals rho may lie between {low:.2f} and {high:.2f}"
@@ -375,13 +378,13 @@ def _comparator(answer: SeriesAnswer) -> str:
     return f"the control series {answer.columns.control} ({how})"
 
 
-def _pre_trend(answer: SeriesAnswer) -> str:
+def _pre_trend(answer: SeriesAnswer, level: float) -> str:
     if "trend" not in answer.model.names:
         return "no straight trend: the level before the start wanders, and is carried forward"
     weights = np.zeros(answer.fit.coefficients.size)
     weights[answer.model.names.index("trend")] = 1.0
     value, error, degrees = answer.fit.contrast(weights)
-    half = float(stdtrit(min(degrees, 1e9), 0.975)) * error
+    half = float(stdtrit(min(degrees, 1e9), 0.5 + level / 2.0)) * error
     ends = np.array([value, value - half, value + half])
     unit = answer.words.unit
     if answer.model.family != "gaussian":
@@ -389,7 +392,8 @@ def _pre_trend(answer: SeriesAnswer) -> str:
     of = "distance from the control" if answer.options.control_as == "difference" else "outcome"
     return (
         f"trend of the {of} before the start {ends[0]:.4g} {unit} a {answer.data.times.step} "
-        f"(95 % interval {ends[1]:.4g} to {ends[2]:.4g}); it is carried forward, not tested"
+        f"({100 * level:.4g} % interval {ends[1]:.4g} to {ends[2]:.4g}); it is carried forward, "
+        "not tested"
     )
 
 
@@ -405,17 +409,15 @@ def _naive(answer: SeriesAnswer) -> str:
     )
 
 
-def _variants(answer: SeriesAnswer) -> str:
+def _variants(answer: SeriesAnswer, level: float) -> str:
     told = []
     for words, one in (*answer.variants, *answer.priors):
-        low, high = one.interval(level=DEFAULT_LEVEL)
+        low, high = one.interval(level=level)
         told.append(f"{words}: {one.value:.4g} ({low:.4g} to {high:.4g})")
     return "; ".join(told)
 
 
-def detectable_effect(
-    error: float, degrees: float, *, level: float = DEFAULT_LEVEL, power: float = POWER
-) -> float:
+def detectable_effect(error: float, degrees: float, *, level: float, power: float = POWER) -> float:
     """Smallest effect that an interval with this standard error shows with a given power.
 
     Parameters
@@ -434,7 +436,7 @@ def detectable_effect(
     return float(stdtrit(bounded, 0.5 + level / 2.0) + stdtrit(bounded, power)) * error
 
 
-def _power(answer: SeriesAnswer) -> str:
+def _power(answer: SeriesAnswer, level: float) -> str:
     main = answer.main
     if main.draws is not None:
         values = np.log(main.draws) if main.scale == "log" else main.draws
@@ -443,7 +445,7 @@ def _power(answer: SeriesAnswer) -> str:
         error, degrees = main.se, main.degrees_of_freedom
     else:
         return "not known"
-    size = detectable_effect(error, degrees)
+    size = detectable_effect(error, degrees, level=level)
     if main.scale == "log":
         return (
             f"a {main.name} below {np.exp(-size):.3g} or above {np.exp(size):.3g} would be shown "

@@ -8,10 +8,12 @@ from scipy.special import chdtri
 from outcomekpi.pilots.designs.series_model import Method, SeriesModel, model_working, weigh
 from outcomekpi.pilots.estimators.first_order import LARGEST, best_rho, first_order
 
-__all__ = ["LEAST_RHO", "Wandering", "choose_method", "judge_wandering"]
+__all__ = ["LEAST_RHO", "LIKELIHOOD_LEVEL", "Wandering", "choose_method", "judge_wandering"]
 
 LEAST_RHO = 0.5
-PROBABILITY = 0.95
+LIKELIHOOD_LEVEL = 0.95
+"""Of the interval that decides which method "auto" takes: an effect must not change its method with
+the level at which its own interval is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,7 @@ class Wandering:
     @property
     def wanders(self) -> bool:
         """Whether rho is at least .5 and its 95 % likelihood interval reaches a unit root."""
-        return self.rho >= LEAST_RHO and self.drop < float(chdtri(1, 1.0 - PROBABILITY)) / 2.0
+        return self.rho >= LEAST_RHO and self.drop < float(chdtri(1, 1.0 - LIKELIHOOD_LEVEL)) / 2.0
 
 
 def judge_wandering(model: SeriesModel) -> Wandering:

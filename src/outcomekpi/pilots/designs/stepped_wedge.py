@@ -11,6 +11,7 @@ from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.draws.checks import CheckResult
 from outcomekpi.pilots.designs.wedge_answer import (
+    WedgeAnswer,
     WedgeCorrelation,
     WedgeInference,
     WedgeOptions,
@@ -27,11 +28,11 @@ from outcomekpi.pilots.designs.wedge_facts import (
 )
 from outcomekpi.pilots.estimators.start_permutation import StartTest
 from outcomekpi.pilots.estimators.wedge_terms import ExposureModel
-from outcomekpi.pilots.ladder.findings import Findings, Rung
+from outcomekpi.pilots.ladder.findings import Answered, Findings, Rung
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
 
-__all__ = ["SteppedWedge", "check_start_order", "doubt_start_order"]
+__all__ = ["SteppedWedge", "check_start_order", "describe_wedge", "doubt_start_order"]
 
 
 # Whether clusters started in the order of their baseline, as if the worst had come first
@@ -112,6 +113,23 @@ def _baseline(rows: WedgeRows) -> Floats | None:
         return None
     mean = (size * rows.sample.mean[:, early]).sum(axis=1) / size.sum(axis=1)
     return np.asarray(mean, dtype=np.float64)
+
+
+def describe_wedge(answer: WedgeAnswer, program: Program, level: float) -> Findings:
+    """Write down what was found, with intervals of a level."""
+    order = check_start_order(answer.rows, answer.test, program)
+    return Findings(
+        estimand=state_wedge_estimand(answer),
+        estimates=answer.estimates,
+        naive=answer.naive,
+        assumptions=state_wedge_assumptions(answer),
+        checks=(*check_wedge(answer, level=level), order),
+        threats=list_wedge_threats(answer, program),
+        tables=tabulate_wedge(answer, level=level),
+        facts=list_wedge_facts(answer, level=level),
+        direction=answer.options.direction,
+        withheld=doubt_start_order(order, program),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +225,7 @@ class SteppedWedge:
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
-    ) -> Findings:
+    ) -> Answered[WedgeAnswer]:
         """Estimate the effect of the program from the randomization of its start.
 
         Parameters
@@ -235,19 +253,10 @@ class SteppedWedge:
             missing=self.missing,
         )
         options = WedgeOptions(
-            effect=self.effect, correlation=self.correlation, inference=self.inference
+            effect=self.effect,
+            correlation=self.correlation,
+            inference=self.inference,
+            direction=self.direction,
         )
         answer = answer_wedge(read_wedge(data, columns), columns, options, draws=draws, rng=rng)
-        order = check_start_order(answer.rows, answer.test, program)
-        return Findings(
-            estimand=state_wedge_estimand(answer),
-            estimates=answer.estimates,
-            naive=answer.naive,
-            assumptions=state_wedge_assumptions(answer),
-            checks=(*check_wedge(answer), order),
-            threats=list_wedge_threats(answer, program),
-            tables=tabulate_wedge(answer),
-            facts=list_wedge_facts(answer),
-            direction=self.direction,
-            withheld=doubt_start_order(order, program),
-        )
+        return Answered(numbers=answer, program=program, describe=describe_wedge)

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.draws.checks import CheckResult
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
+from outcomekpi.draws.memory import remembered
 from outcomekpi.pilots.data.panel import (
     PanelColumns,
     PanelData,
@@ -49,7 +49,7 @@ from outcomekpi.pilots.estimators.synthetic_fit import (
     run_placebos,
 )
 from outcomekpi.pilots.ladder.estimates import Estimate
-from outcomekpi.pilots.ladder.findings import Fact, Findings, Rung, Threat
+from outcomekpi.pilots.ladder.findings import Answered, Fact, Findings, Rung, Threat
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
 from outcomekpi.tables.columns import count_of, list_values
@@ -67,11 +67,13 @@ METHODS: dict[SyntheticMethod, str] = {
     "did": "difference in differences, all controls alike",
 }
 POWER = 0.8
+FIT_LEVEL = 0.95
+"""1 minus the size of the test of the fit before the start, which no level of an effect moves."""
 WEIGHT_THAT_COUNTS = 0.01
 MOST_LEFT_OUT = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class SyntheticAnswer:
     """Everything that estimates, tables and facts are made from.
 
@@ -110,8 +112,8 @@ class SyntheticAnswer:
         )
 
 
-def describe_synthetic(answer: SyntheticAnswer, program: Program) -> Findings:
-    """Put together everything that was found."""
+def describe_synthetic(answer: SyntheticAnswer, program: Program, level: float) -> Findings:
+    """Put together everything that was found, with intervals of a level."""
     panel = answer.panel
     main = state_effect(answer)
     signs = find_selection_signs(panel)
@@ -120,7 +122,7 @@ def describe_synthetic(answer: SyntheticAnswer, program: Program) -> Findings:
     naive = measure_naive(panel)
     left_out = _leave_one_out(answer)
     backdated = _backdate(answer)
-    tables = _tables(answer, left_out, backdated)
+    tables = _tables(answer, left_out, backdated, level)
     levels: tuple[CheckResult, ...] = ()
     if percent:
         remedy = "Compare log odds of the shares, as an outcome of their own."
@@ -143,7 +145,7 @@ def describe_synthetic(answer: SyntheticAnswer, program: Program) -> Findings:
         checks=(_check_fit(answer), check_selection_signs(signs, panel, program), *levels),
         threats=_threats(main, signs, answer.columns, program),
         tables=tables,
-        facts=_facts(answer, main, naive, left_out, backdated),
+        facts=_facts(answer, main, naive, left_out, backdated, level),
         direction=answer.direction,
         withheld=doubt_selection(signs, panel, program),
     )
@@ -166,6 +168,7 @@ def state_effect(answer: SyntheticAnswer) -> Estimate:
     )
 
 
+@remembered
 def _leave_one_out(answer: SyntheticAnswer) -> pd.DataFrame:
     """Effect without each control that has a weight; none where that leaves fewer than two."""
     rows = []
@@ -178,6 +181,7 @@ def _leave_one_out(answer: SyntheticAnswer) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["cluster", "mean", "lower", "upper"])
 
 
+@remembered
 def _backdate(answer: SyntheticAnswer) -> tuple[str, float] | None:
     """Effect of a start that was none, two thirds into the time before the real one."""
     start = 2 * answer.before // 3
@@ -192,7 +196,7 @@ def _check_fit(answer: SyntheticAnswer) -> CheckResult:
     share = float(np.mean(others >= answer.fit.misfit))
     return CheckResult(
         name="fit before the start",
-        passed=share >= 1 - DEFAULT_LEVEL,
+        passed=share >= 1 - FIT_LEVEL,
         verdict=f"The weighted controls miss the treated before the start by "
         f"{answer.fit.misfit:.3g} {answer.panel.word} (root mean square); {share:.0%} of the "
         "placebos fit as badly or worse.",
@@ -201,11 +205,14 @@ def _check_fit(answer: SyntheticAnswer) -> CheckResult:
 
 
 def _tables(
-    answer: SyntheticAnswer, left_out: pd.DataFrame, backdated: tuple[str, float] | None
+    answer: SyntheticAnswer,
+    left_out: pd.DataFrame,
+    backdated: tuple[str, float] | None,
+    level: float,
 ) -> dict[str, pd.DataFrame]:
     panel, fit = answer.panel, answer.fit
     spread = np.std([one.gap for one in answer.placebos.fits], axis=0)
-    half = float(ndtri(0.5 + DEFAULT_LEVEL / 2)) * spread
+    half = float(ndtri(0.5 + level / 2)) * spread
     without = answer.treated - fit.gap
     counterfactual = pd.DataFrame(
         {
@@ -218,7 +225,7 @@ def _tables(
             "after": np.arange(len(panel.times)) >= answer.before,
         }
     )
-    counterfactual.attrs.update(level=DEFAULT_LEVEL, unit=panel.word)
+    counterfactual.attrs.update(level=level, unit=panel.word)
     placebo = pd.DataFrame(
         {
             "where": [
@@ -251,6 +258,7 @@ def _facts(
     naive: Estimate,
     left_out: pd.DataFrame,
     backdated: tuple[str, float] | None,
+    level: float,
 ) -> dict[str, Fact]:
     panel, placebos = answer.panel, answer.placebos
     heavy = [
@@ -267,15 +275,16 @@ def _facts(
         )
     if backdated is not None:
         told.append(f"a start at {backdated[0]} that was none: {backdated[1]:.4g} {panel.word}")
-    common = list_panel_facts(panel, answer.columns, naive)
-    reach = float(ndtri(0.5 + DEFAULT_LEVEL / 2) + ndtri(POWER)) * placebos.error
+    common = list_panel_facts(panel, answer.columns, naive, level=level)
+    reach = float(ndtri(0.5 + level / 2) + ndtri(POWER)) * placebos.error
     return common | {
         "standard_error": main.origin,
         "few_clusters": f"{count_of(panel.n_treated, 'treated unit')}: no cluster-robust error; "
         f"{len(placebos.fits):,} placebos among {len(answer.names):,} controls",
         "comparator": f"{METHODS[answer.method]}; weights: {join_words(heavy)}",
         "pre_trend": _check_fit(answer).verdict,
-        "main_effect": f"{main.name} {main.value:.4g} {main.unit} ({spell_interval(main)})",
+        "main_effect": f"{main.name} {main.value:.4g} {main.unit} "
+        f"({spell_interval(main, level=level)})",
         "sensitivity": "; ".join(told),
         "power": f"an effect of {reach:.4g} {main.unit} or more, up or down, would be shown with "
         f"a probability of {POWER:.0%}",
@@ -364,7 +373,7 @@ class SyntheticControl:
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
-    ) -> Findings:
+    ) -> Answered[SyntheticAnswer]:
         """Estimate the departure of the treated from the weighted controls.
 
         Parameters
@@ -383,7 +392,9 @@ class SyntheticControl:
             the periods that did so are not named.
         """
         check_selected_in(self.selected_in, program)
-        return describe_synthetic(self._answer(data, rng), program)
+        return Answered(
+            numbers=self._answer(data, rng), program=program, describe=describe_synthetic
+        )
 
     def main_effect(self, data: object, *, draws: int, rng: np.random.Generator) -> Estimate:
         """Estimate the main effect alone: for placebos and left-out units.

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError
+from outcomekpi.draws.memory import remembered
 from outcomekpi.pilots.data.percent_check import is_percent
 from outcomekpi.pilots.designs.wedge_data import WedgeColumns, WedgeRows
 from outcomekpi.pilots.estimators.start_permutation import (
@@ -23,6 +24,7 @@ from outcomekpi.pilots.estimators.wedge_model import (
 )
 from outcomekpi.pilots.estimators.wedge_terms import ExposureModel, WedgeTerms, build_terms
 from outcomekpi.pilots.ladder.estimates import Estimate
+from outcomekpi.tables.cases import Direction
 
 __all__ = [
     "WedgeAnswer",
@@ -46,6 +48,7 @@ class WedgeOptions:
     effect: ExposureModel
     correlation: WedgeCorrelation
     inference: WedgeInference
+    direction: Direction | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,6 +89,7 @@ class WedgeAnswer:
         return self.columns.family == "binomial" or is_percent(self.columns.measured_in)
 
 
+@remembered
 def fit_effect(
     rows: WedgeRows, effect: ExposureModel, correlation: WedgeCorrelation
 ) -> tuple[WedgeTerms, CellVariance, WedgeFit]:

@@ -146,7 +146,7 @@ class WedgeColumns:
         return {role: name for role, name in found.items() if name is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class WedgeRows:
     """Cells of clusters and periods.
 

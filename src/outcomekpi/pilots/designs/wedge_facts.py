@@ -8,9 +8,9 @@ from scipy.special import stdtrit
 
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.draws.checks import CheckResult
-from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.designs.series_facts import detectable_effect
 from outcomekpi.pilots.designs.wedge_answer import WedgeAnswer, effect_estimate, fit_effect
+from outcomekpi.pilots.ladder.estimates import tabulate_estimates
 from outcomekpi.pilots.ladder.findings import Fact, Threat
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.columns import count_of, list_values
@@ -24,6 +24,8 @@ __all__ = [
     "tabulate_wedge",
 ]
 
+STEADY_LEVEL = 0.95
+"""1 minus the size of the test that the effect stays the same: no level of an effect moves it."""
 FEW = 20
 """Below this many clusters the estimates of their variance are poor, and the result says so."""
 
@@ -66,7 +68,7 @@ def state_wedge_assumptions(answer: WedgeAnswer) -> tuple[str, ...]:
     return tuple(said)
 
 
-def check_wedge(answer: WedgeAnswer) -> tuple[CheckResult, ...]:
+def check_wedge(answer: WedgeAnswer, *, level: float) -> tuple[CheckResult, ...]:
     """Check clusters, the randomization, and whether the effect stays the same."""
     count = answer.rows.first.size
     checks = [
@@ -80,7 +82,7 @@ def check_wedge(answer: WedgeAnswer) -> tuple[CheckResult, ...]:
         ),
         _check_randomization(answer),
     ]
-    change = _check_change(answer)
+    change = _check_change(answer, level)
     return (*checks, *([] if change is None else [change]))
 
 
@@ -98,7 +100,7 @@ def _check_randomization(answer: WedgeAnswer) -> CheckResult:
     )
 
 
-def _check_change(answer: WedgeAnswer) -> CheckResult | None:
+def _check_change(answer: WedgeAnswer, level: float) -> CheckResult | None:
     """Test whether the effect changes with the time since the start."""
     try:
         terms, _, fit = fit_effect(answer.rows, "linear", answer.options.correlation)
@@ -107,12 +109,12 @@ def _check_change(answer: WedgeAnswer) -> CheckResult | None:
     weights = np.zeros(terms.values.shape[2])
     weights[-1] = 1.0
     slope = effect_estimate(fit, weights, name="change", scale=answer.scale, unit=answer.unit)
-    low, high = slope.interval(level=DEFAULT_LEVEL)
+    low, high = slope.interval(level=level)
     return CheckResult(
         name="effect over the time since the start",
-        passed=low <= 0 <= high,
+        passed=slope.excludes_null(level=STEADY_LEVEL) is False,
         verdict=f"the effect changes by {slope.value:.3g} {answer.unit} with each further period "
-        f"({DEFAULT_LEVEL:.0%} interval {low:.3g} to {high:.3g}); where it changes, a constant "
+        f"({level:.0%} interval {low:.3g} to {high:.3g}); where it changes, a constant "
         "effect is no average of the effects, and effect='by period' is to be used.",
         table=pd.DataFrame({"mean": [slope.value], "lower": [low], "upper": [high]}),
     )
@@ -160,10 +162,10 @@ def list_wedge_threats(answer: WedgeAnswer, program: Program) -> tuple[Threat, .
     )
 
 
-def list_wedge_facts(answer: WedgeAnswer) -> dict[str, Fact]:
+def list_wedge_facts(answer: WedgeAnswer, *, level: float) -> dict[str, Fact]:
     """Answer what the design can of the checklist."""
     rows, main = answer.rows, answer.main
-    low, high = main.interval(level=DEFAULT_LEVEL)
+    low, high = main.interval(level=level)
     count, periods = rows.first.size, len(rows.times)
     empty = [time for time, is_seen in zip(rows.times, rows.seen, strict=True) if not is_seen]
     starts = rows.first[rows.first < periods]
@@ -187,16 +189,16 @@ def list_wedge_facts(answer: WedgeAnswer) -> dict[str, Fact]:
         "than distant ones",
         "comparator": "clusters that had not started yet, in the same period",
         "pre_trend": None,
-        "main_effect": f"{main.value:.4g} {main.unit} ({DEFAULT_LEVEL:.0%} interval {low:.4g} to "
+        "main_effect": f"{main.value:.4g} {main.unit} ({level:.0%} interval {low:.4g} to "
         f"{high:.4g})",
         "naive_effect": f"{answer.naive.value:.4g} {answer.unit}: all cells with the program less "
         "all without, periods left out",
         "missing_outcomes": f"{rows.missing_before:,} of {rows.total_before:,} rows before and "
         f"{rows.missing_after:,} of {rows.total_after:,} after the start",
-        "sensitivity": _variant_words(answer),
+        "sensitivity": _variant_words(answer, level),
     }
     _, error, degrees = answer.fit.contrast(answer.terms.average)
-    least = answer.scale * detectable_effect(error, degrees)
+    least = answer.scale * detectable_effect(error, degrees, level=level)
     facts["power"] = (
         f"an effect of {least:.3g} {answer.unit} would have been shown with 80 % power, at the "
         "variances found"
@@ -228,15 +230,15 @@ def _few(answer: WedgeAnswer) -> str:
     )
 
 
-def _variant_words(answer: WedgeAnswer) -> str:
-    table = _variants(answer)
+def _variant_words(answer: WedgeAnswer, level: float) -> str:
+    table = _variants(answer, level)
     return "; ".join(
         f"{row.variant}: {row.mean:.3g} ({row.lower:.3g} to {row.upper:.3g})"
         for row in table.itertuples()
     )
 
 
-def tabulate_wedge(answer: WedgeAnswer) -> Mapping[str, pd.DataFrame]:
+def tabulate_wedge(answer: WedgeAnswer, *, level: float) -> Mapping[str, pd.DataFrame]:
     """Write every table.
 
     Returns
@@ -248,26 +250,26 @@ def tabulate_wedge(answer: WedgeAnswer) -> Mapping[str, pd.DataFrame]:
     "variants" : variant, mean, lower, upper: the main effect under other models
     "variances" : component, variance
     """
-    events, covariance = _event_study(answer)
+    events, covariance = _event_study(answer, level)
     return {
-        "counterfactual": _counterfactual(answer),
+        "counterfactual": _counterfactual(answer, level),
         "event_study": events,
         "event_study_covariance": covariance,
-        "variants": _variants(answer),
+        "variants": _variants(answer, level),
         "variances": pd.DataFrame(
             {"component": answer.variance.names, "variance": answer.fit.components}
         ),
     }
 
 
-def _counterfactual(answer: WedgeAnswer) -> pd.DataFrame:
+def _counterfactual(answer: WedgeAnswer, level: float) -> pd.DataFrame:
     rows, fit = answer.rows, answer.fit
     seen = rows.seen
     weights = rows.size[:, seen] / rows.size[:, seen].sum(axis=0)
     fitted = np.einsum("it,itp->tp", weights, answer.terms.values[:, seen])
     without = fitted * (answer.terms.effects == 0).all(axis=0)
     found = np.array([fit.contrast(row) for row in without])
-    half = stdtrit(np.minimum(found[:, 2], 1e9), 0.5 + DEFAULT_LEVEL / 2.0) * found[:, 1]
+    half = stdtrit(np.minimum(found[:, 2], 1e9), 0.5 + level / 2.0) * found[:, 1]
     frame = pd.DataFrame(
         {
             "time": rows.labels[seen],
@@ -284,14 +286,14 @@ def _counterfactual(answer: WedgeAnswer) -> pd.DataFrame:
     if answer.holds_percentages:
         frame[numbers] = frame[numbers].clip(0.0, 100.0)
     frame.attrs.update(
-        level=DEFAULT_LEVEL,
+        level=level,
         unit="percent" if answer.scale == 100.0 else answer.columns.measured_in or "",
         interval="of the mean of a cluster without the program",
     )
     return frame
 
 
-def _event_study(answer: WedgeAnswer) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _event_study(answer: WedgeAnswer, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Effects by periods since the start, and their covariance."""
     try:
         terms, _, fit = fit_effect(answer.rows, "by period", answer.options.correlation)
@@ -301,7 +303,7 @@ def _event_study(answer: WedgeAnswer) -> tuple[pd.DataFrame, pd.DataFrame]:
         effect_estimate(fit, row, name="effect", scale=answer.scale, unit=answer.unit)
         for row in terms.effects
     ]
-    spans = [one.interval(level=DEFAULT_LEVEL) for one in ends]
+    spans = [one.interval(level=level) for one in ends]
     frame = pd.DataFrame(
         {
             "time": [-1, *(terms.exposures - 1)],
@@ -311,7 +313,7 @@ def _event_study(answer: WedgeAnswer) -> tuple[pd.DataFrame, pd.DataFrame]:
             "is_reference": [True, *(False for _ in ends)],
         }
     )
-    frame.attrs.update(level=DEFAULT_LEVEL, unit=answer.unit)
+    frame.attrs.update(level=level, unit=answer.unit)
     matrix = answer.scale**2 * terms.effects @ fit.covariance @ terms.effects.T
     # no error is smaller than the one with the variances taken as known
     np.fill_diagonal(matrix, [one.se**2 for one in ends if one.se is not None])
@@ -321,8 +323,8 @@ def _event_study(answer: WedgeAnswer) -> tuple[pd.DataFrame, pd.DataFrame]:
     return frame, covariance
 
 
-def _variants(answer: WedgeAnswer) -> pd.DataFrame:
-    rows = []
+def _variants(answer: WedgeAnswer, level: float) -> pd.DataFrame:
+    named = []
     for correlation in ("nested exchangeable", "exchangeable"):
         for effect in ("constant", "linear", "by period"):
             try:
@@ -332,8 +334,7 @@ def _variants(answer: WedgeAnswer) -> pd.DataFrame:
             one = effect_estimate(
                 fit, terms.average, name=effect, scale=answer.scale, unit=answer.unit
             )
-            words = f"{effect} effect, {correlation}"
-            rows.append((words, one.value, *one.interval(level=DEFAULT_LEVEL)))
-    frame = pd.DataFrame(rows, columns=["variant", "mean", "lower", "upper"])
-    frame.attrs.update(level=DEFAULT_LEVEL, unit=answer.unit)
+            named.append((f"{effect} effect, {correlation}", one))
+    frame = tabulate_estimates(named, "variant", level=level)
+    frame.attrs["unit"] = answer.unit
     return frame

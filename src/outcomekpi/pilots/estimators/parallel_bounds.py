@@ -100,11 +100,14 @@ class ParallelBounds:
         return _first_true(gone, unit, LARGEST_BREAK * unit)
 
     def __repr__(self) -> str:
-        lower, upper = self.original(level=DEFAULT_LEVEL)
+        return self._say()
+
+    def _say(self, level: float = DEFAULT_LEVEL) -> str:
+        lower, upper = self.original(level=level)
         return (
-            f"ParallelBounds ({self.method.replace('_', ' ')}): {DEFAULT_LEVEL:.0%} interval "
+            f"ParallelBounds ({self.method.replace('_', ' ')}): {level:.0%} interval "
             f"{lower:.4g} to {upper:.4g} under parallel trends; includes no effect from "
-            f"m = {self.breakdown():.3g} on"
+            f"m = {self.breakdown(level=level):.3g} on"
         )
 
     def _repr_html_(self) -> str:

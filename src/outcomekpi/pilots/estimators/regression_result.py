@@ -102,12 +102,15 @@ class RegressionToMean:
         return self.expected_draws is None
 
     def __repr__(self) -> str:
+        return self._say()
+
+    def _say(self, level: float = DEFAULT_LEVEL) -> str:
         said = f"expected change with no program {self.expected:.4g} {self.unit}"
         if self.naive is not None and self.effect is not None:
-            lower, upper = self.effect.interval(level=DEFAULT_LEVEL)
+            lower, upper = self.effect.interval(level=level)
             said = (
                 f"observed change {self.naive.value:.4g} {self.unit}, of which {self.expected:.4g} "
-                f"with no program; corrected {self.effect.value:.4g} ({DEFAULT_LEVEL:.0%} interval "
+                f"with no program; corrected {self.effect.value:.4g} ({level:.0%} interval "
                 f"{lower:.4g} to {upper:.4g})"
             )
         return f"RegressionToMean ({self.method}): {said}"

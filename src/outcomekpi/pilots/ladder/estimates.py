@@ -1,17 +1,23 @@
 """One estimated quantity and its interval, whatever the method gave: an error, draws or limits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.draws.intervals import check_level, interval
+from outcomekpi.draws.memory import remembered
 
-__all__ = ["Estimate"]
+__all__ = ["READ_BACK_LEVEL", "Estimate", "tabulate_estimates"]
+
+READ_BACK_LEVEL = 0.95
+"""Of the interval that is read back to a standard error where a method gives none: the error is one
+of the data, and must not move with the level at which intervals are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,7 +75,7 @@ class Estimate:
             lower, upper = interval(self.draws[None, :], level=level)
             return float(lower[0]), float(upper[0])
         if self.limits is not None:
-            return self.limits(level)
+            return _inverted(self.limits, level)
         if self.se is None:
             return float("nan"), float("nan")
         half = float(stdtrit(min(self.degrees_of_freedom, 1e9), 0.5 + level / 2)) * self.se
@@ -77,9 +83,37 @@ class Estimate:
             return self.value * float(np.exp(-half)), self.value * float(np.exp(half))
         return self.value - half, self.value + half
 
+    def rough_error(self) -> float:
+        """Read the 95 % interval back to a normal standard error; nan without an interval."""
+        lower, upper = self.interval(level=READ_BACK_LEVEL)
+        return (upper - lower) / 3.92
+
     def excludes_null(self, *, level: float) -> bool | None:
         """Whether the interval leaves out "no effect"; None where there is no interval."""
         lower, upper = self.interval(level=level)
         if np.isnan(lower) or np.isnan(upper):
             return None
         return not lower <= self.null <= upper
+
+
+@remembered
+def _inverted(limits: Callable[[float], tuple[float, float]], level: float) -> tuple[float, float]:
+    """Limits that may have taken a bootstrap or a grid; each level is found once."""
+    return limits(level)
+
+
+def tabulate_estimates(
+    named: Iterable[tuple[str, Estimate]], first: str, *, level: float
+) -> pd.DataFrame:
+    """One row per estimate: its name in the column ``first``, then ``mean, lower, upper``.
+
+    Parameters
+    ----------
+    named : (name, estimate)
+    first : column of the names
+    level : probability of the intervals, which is also in the attributes
+    """
+    rows = [(name, one.value, *one.interval(level=level)) for name, one in named]
+    frame = pd.DataFrame(rows, columns=[first, "mean", "lower", "upper"])
+    frame.attrs["level"] = level
+    return frame

@@ -1,6 +1,6 @@
-"""What the method of a design hands back, and what a design is."""
+"""What a design hands back: numbers, and the findings that are told from them at a level."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol
 
@@ -12,7 +12,7 @@ from outcomekpi.pilots.ladder.estimates import Estimate
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
 
-__all__ = ["Design", "Fact", "Findings", "Rung", "Threat"]
+__all__ = ["Answer", "Answered", "Design", "Fact", "Findings", "Rung", "Threat"]
 
 Rung = Literal[0, 1, 2, 3, 4, 5, 6]
 """Rung of the ladder of evidence, from published figures (0) to a stepped wedge (6)."""
@@ -41,7 +41,7 @@ class Threat:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Findings:
-    """Everything a design's method found.
+    """Everything a design's method found, told at one level of its intervals.
 
     Attributes
     ----------
@@ -74,17 +74,50 @@ class Findings:
     claim: str | None = None
     caution: str = ""
 
+    def tell(self, *, level: float) -> "Findings":
+        """Return these findings as they are, for designs whose words and tables have no level."""
+        return self
+
+
+class Answer(Protocol):
+    """What a design found, before a level was chosen."""
+
+    def tell(self, *, level: float) -> Findings:
+        """Say what was found, with intervals of that level."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answered[Numbers]:
+    """Numbers of a design and what tells them; a level is chosen when they are told.
+
+    Attributes
+    ----------
+    numbers : estimates, fits and draws
+    program : facts about the program, which threats and cautions are worded by
+    describe : words and tables of the numbers at a level
+    """
+
+    numbers: Numbers
+    program: Program
+    describe: Callable[[Numbers, Program, float], Findings]
+
+    def tell(self, *, level: float) -> Findings:
+        """Say what was found, with intervals of that level."""
+        return self.describe(self.numbers, self.program, level)
+
 
 class Design(Protocol):
     """A small frozen object that knows which data it needs and how to estimate from them.
 
-    ``estimate`` refuses data that do not fit, and names the design that would.
+    ``estimate`` refuses data that do not fit, and names the design that would. It returns an
+    :class:`Answer`; :class:`Findings` are one.
     """
 
     rung: ClassVar[Rung]
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
-    ) -> Findings:
+    ) -> Answer:
         """Estimate the effect of the program."""
         ...

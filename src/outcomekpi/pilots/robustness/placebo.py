@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, OutcomeKPIError, OutcomeKPIWarning, SpecError
+from outcomekpi.draws.intervals import DEFAULT_LEVEL
 from outcomekpi.pilots.data.panel_times import find_never
 from outcomekpi.pilots.designs.wedge_data import read_moments
 from outcomekpi.pilots.ladder.estimates import Estimate
@@ -57,6 +58,7 @@ def reestimate(
     program: Program,
     draws: int,
     seed: int,
+    level: float = DEFAULT_LEVEL,
 ) -> Reestimate:
     """Run a design once more, keeping the reason where it refuses.
 
@@ -64,6 +66,7 @@ def reestimate(
     ----------
     kind, what : of the result
     design, data, program, draws, seed : as for :func:`compare_pilot`
+    level : at which the findings are told; the estimate that is kept of them has none
 
     Notes
     -----
@@ -79,7 +82,8 @@ def reestimate(
             if callable(short):
                 found: Estimate = short(data, draws=draws, rng=rng)
             else:
-                found = design.estimate(data, program=program, draws=draws, rng=rng).estimates[0]
+                answer = design.estimate(data, program=program, draws=draws, rng=rng)
+                found = answer.tell(level=level).estimates[0]
     except OutcomeKPIError as error:
         return Reestimate(kind=kind, what=what, estimate=None, reason=str(error))
     return Reestimate(kind=kind, what=what, estimate=found)

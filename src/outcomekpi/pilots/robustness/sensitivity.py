@@ -15,8 +15,8 @@ from outcomekpi.draws.checks import CheckResult
 from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
 from outcomekpi.pilots.estimators.published import PublishedFigures
 from outcomekpi.pilots.ladder.effect import PilotEffect
-from outcomekpi.pilots.ladder.estimates import Estimate
-from outcomekpi.pilots.ladder.findings import Design
+from outcomekpi.pilots.ladder.estimates import Estimate, tabulate_estimates
+from outcomekpi.pilots.ladder.findings import Answer, Design, Findings
 from outcomekpi.pilots.robustness.effect_reading import as_risk_ratio, find_span, read_effect
 from outcomekpi.pilots.robustness.placebo import (
     Reestimate,
@@ -112,8 +112,8 @@ class Sensitivity:
         check_level(level)
         rows = [
             as_risk_ratio(one, self.explained, level=level)
-            for one in self.effect.findings.estimates
-            if one is self.effect.main or (one.scale == "log" and "ratio" in one.name.lower())
+            for place, one in enumerate(self.effect.findings_at(level).estimates)
+            if place == 0 or (one.scale == "log" and "ratio" in one.name.lower())
         ]
         names = ["estimate", "ratio", "lower", "upper", "e_value", "e_value_of_limit"]
         found = [row for row in rows if row is not None]
@@ -147,13 +147,13 @@ class Sensitivity:
         return self._collect(("other design",), "design", level)
 
     def _collect(self, kinds: tuple[str, ...], name: str, level: float) -> pd.DataFrame:
-        rows = [
-            (one.what, one.estimate.value, *one.estimate.interval(level=level))
+        named = [
+            (one.what, one.estimate)
             for one in self.reestimates
             if one.kind in kinds and one.estimate is not None
         ]
-        frame = pd.DataFrame(rows, columns=[name, "mean", "lower", "upper"])
-        frame.attrs.update(level=level, unit=self.effect.main.unit)
+        frame = tabulate_estimates(named, name, level=level)
+        frame.attrs["unit"] = self.effect.main.unit
         return frame
 
     def checks(self, *, level: float = DEFAULT_LEVEL) -> tuple[CheckResult, ...]:
@@ -185,16 +185,25 @@ class Sensitivity:
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Tables for reports and plots, intervals at 95 %, empty ones left out."""
+        """Tables at the default level."""
+        return self.tables_at()
+
+    def tables_at(self, level: float = DEFAULT_LEVEL) -> dict[str, pd.DataFrame]:
+        """Tables for reports and plots, empty ones left out.
+
+        Parameters
+        ----------
+        level : of the intervals
+        """
         made = {
-            "tipping": self.tipping(),
+            "tipping": self.tipping(level=level),
             "frontier": self.frontier(),
-            "e_values": self.e_values(),
-            "placebo": self.placebo(),
-            "leave_one_out": self.leave_one_out(),
-            "other_designs": self.other_designs(),
+            "e_values": self.e_values(level=level),
+            "placebo": self.placebo(level=level),
+            "leave_one_out": self.leave_one_out(level=level),
+            "other_designs": self.other_designs(level=level),
         }
-        own = self.effect.findings.tables
+        own = self.effect.findings_at(level).tables
         made |= {name: own[name] for name in CARRIED if name in own}
         return {name: table for name, table in made.items() if len(table)}
 
@@ -207,14 +216,7 @@ class Sensitivity:
         """
         if effect is not self.effect:
             raise SpecError("This sensitivity belongs to another effect: add it to its own.")
-        own = effect.findings
-        tables = {**self.tables, **own.tables} if effect.design.rung == 0 else self.tables
-        findings = replace(
-            own,
-            tables={**own.tables, **tables},
-            checks=(*own.checks, *self.checks()),
-        )
-        return replace(effect, findings=findings)
+        return replace(effect, answer=_Tried(answer=effect.answer, found=self))
 
     def to_frame(self, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
         """Every effect that was estimated again, the real one first.
@@ -257,6 +259,26 @@ class Sensitivity:
     def _repr_html_(self) -> str:
         table = self.tipping().to_html(float_format="{:.4g}".format)
         return f"<p><b>{escape(repr(self))}</b></p>{table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Tried:
+    """An answer with everything that was tried against it among its findings."""
+
+    answer: Answer
+    found: Sensitivity
+
+    def tell(self, *, level: float) -> Findings:
+        """Add tables and checks, and the frontier at which the limit of the interval is nil."""
+        own, tables = self.answer.tell(level=level), self.found.tables_at(level)
+        if self.found.effect.design.rung == 0:
+            tables |= own.tables
+        tables["frontier_of_limit"] = self.found.frontier(level=level)
+        return replace(
+            own,
+            tables={**own.tables, **tables},
+            checks=(*own.checks, *self.found.checks(level=level)),
+        )
 
 
 def _judge_clusters(main: Estimate, single: pd.DataFrame, level: float) -> CheckResult:
