@@ -14,10 +14,9 @@ from outcomekpi.pilots.designs.wedge_answer import (
     WedgeAnswer,
     WedgeCorrelation,
     WedgeInference,
-    WedgeOptions,
     answer_wedge,
 )
-from outcomekpi.pilots.designs.wedge_data import WedgeColumns, WedgeFamily, WedgeRows, read_wedge
+from outcomekpi.pilots.designs.wedge_data import WedgeFamily, WedgeRows, read_wedge
 from outcomekpi.pilots.designs.wedge_facts import (
     check_wedge,
     list_wedge_facts,
@@ -127,7 +126,7 @@ def describe_wedge(answer: WedgeAnswer, program: Program, level: float) -> Findi
         threats=list_wedge_threats(answer, program),
         tables=tabulate_wedge(answer, level=level),
         facts=list_wedge_facts(answer, level=level),
-        direction=answer.options.direction,
+        direction=answer.design.direction,
         withheld=doubt_start_order(order, program),
     )
 
@@ -240,23 +239,5 @@ class SteppedWedge:
         CasesError
             The data are no stepped wedge; the message names the design that would fit.
         """
-        columns = WedgeColumns(
-            outcome=self.outcome,
-            unit=self.unit,
-            time=self.time,
-            start=self.start,
-            trials=self.trials,
-            patients=self.patients,
-            event=self.event,
-            family=self.family,
-            measured_in=self.measured_in,
-            missing=self.missing,
-        )
-        options = WedgeOptions(
-            effect=self.effect,
-            correlation=self.correlation,
-            inference=self.inference,
-            direction=self.direction,
-        )
-        answer = answer_wedge(read_wedge(data, columns), columns, options, draws=draws, rng=rng)
+        answer = answer_wedge(read_wedge(data, self), self, draws=draws, rng=rng)
         return Answered(numbers=answer, program=program, describe=describe_wedge)

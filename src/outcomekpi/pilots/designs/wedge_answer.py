@@ -1,7 +1,7 @@
 """A stepped wedge fitted: effects over exposure time, on absolute and relative scales."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.draws.memory import remembered
 from outcomekpi.pilots.data.percent_check import is_percent
-from outcomekpi.pilots.designs.wedge_data import WedgeColumns, WedgeRows
+from outcomekpi.pilots.designs.wedge_data import WedgeRows
 from outcomekpi.pilots.estimators.start_permutation import (
     StartTest,
     draw_assignments,
@@ -24,13 +24,14 @@ from outcomekpi.pilots.estimators.wedge_model import (
 )
 from outcomekpi.pilots.estimators.wedge_terms import ExposureModel, WedgeTerms, build_terms
 from outcomekpi.pilots.ladder.estimates import Estimate
-from outcomekpi.tables.cases import Direction
+
+if TYPE_CHECKING:
+    from outcomekpi.pilots.designs.stepped_wedge import SteppedWedge
 
 __all__ = [
     "WedgeAnswer",
     "WedgeCorrelation",
     "WedgeInference",
-    "WedgeOptions",
     "answer_wedge",
     "effect_estimate",
     "fit_effect",
@@ -41,23 +42,14 @@ WedgeCorrelation = Literal["nested exchangeable", "exchangeable"]
 WedgeInference = Literal["kenward_roger", "randomization"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WedgeOptions:
-    """How a stepped wedge is modeled."""
-
-    effect: ExposureModel
-    correlation: WedgeCorrelation
-    inference: WedgeInference
-    direction: Direction | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WedgeAnswer:
     """What the model of a stepped wedge says.
 
     Attributes
     ----------
-    rows, columns, options : the data, and how they were modeled
+    rows : the data
+    design : how they were modeled
     terms, variance, fit : the model
     estimates : the main effect first
     naive : cells with the program less cells without it
@@ -67,8 +59,7 @@ class WedgeAnswer:
     """
 
     rows: WedgeRows
-    columns: WedgeColumns
-    options: WedgeOptions
+    design: "SteppedWedge"
     terms: WedgeTerms
     variance: CellVariance
     fit: WedgeFit
@@ -86,7 +77,7 @@ class WedgeAnswer:
     @property
     def holds_percentages(self) -> bool:
         """Whether means and effects are in percent, from 0 to 100."""
-        return self.columns.family == "binomial" or is_percent(self.columns.measured_in)
+        return self.design.family == "binomial" or is_percent(self.design.measured_in)
 
 
 @remembered
@@ -114,8 +105,7 @@ def fit_effect(
 
 def answer_wedge(
     rows: WedgeRows,
-    columns: WedgeColumns,
-    options: WedgeOptions,
+    design: "SteppedWedge",
     *,
     draws: int,
     rng: np.random.Generator,
@@ -124,15 +114,16 @@ def answer_wedge(
 
     Parameters
     ----------
-    rows, columns, options : the data, and how to model them
+    rows : the data
+    design : how to model them
     draws : random assignments of the start times, where there are more than this
     rng : of them
     """
     _check_noise(rows)
-    terms, variance, fit = fit_effect(rows, options.effect, options.correlation)
-    binary = columns.family == "binomial"
+    terms, variance, fit = fit_effect(rows, design.effect, design.correlation)
+    binary = design.family == "binomial"
     scale = 100.0 if binary else 1.0
-    unit = "percentage points" if binary else columns.measured_in or "units of the outcome"
+    unit = "percentage points" if binary else design.measured_in or "units of the outcome"
     assignments, complete = draw_assignments(rows.first, most=draws, rng=rng)
     periods = int(rows.seen.sum())
     test = StartTest(
@@ -142,9 +133,9 @@ def answer_wedge(
         assignments=assignments,
         complete=complete,
     )
-    main = _main(fit, terms, options, test, scale, unit)
+    main = _main(fit, terms, design, test, scale, unit)
     estimates = (main, *_relative(rows, fit, terms, binary), *_others(fit, terms, scale, unit))
-    if binary or is_percent(columns.measured_in):
+    if binary or is_percent(design.measured_in):
         # a difference of two percentages
         estimates = tuple(
             one if one.unit == "ratio" else replace(one, bounds=(-100.0, 100.0))
@@ -152,8 +143,7 @@ def answer_wedge(
         )
     return WedgeAnswer(
         rows=rows,
-        columns=columns,
-        options=options,
+        design=design,
         terms=terms,
         variance=variance,
         fit=fit,
@@ -193,14 +183,14 @@ def effect_estimate(
 def _main(
     fit: WedgeFit,
     terms: WedgeTerms,
-    options: WedgeOptions,
+    design: "SteppedWedge",
     test: StartTest,
     scale: float,
     unit: str,
 ) -> Estimate:
-    name = "effect" if options.effect == "constant" else "average effect over exposure times"
+    name = "effect" if design.effect == "constant" else "average effect over exposure times"
     found = effect_estimate(fit, terms.average, name=name, scale=scale, unit=unit)
-    if options.inference == "kenward_roger" or found.se is None:
+    if design.inference == "kenward_roger" or found.se is None:
         return found
     center, error = found.value / scale, found.se / scale
 

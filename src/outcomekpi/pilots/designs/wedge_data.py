@@ -1,7 +1,7 @@
 """Clusters that cross over to a program at different times: rows turned into cells."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,10 @@ from outcomekpi.tables.schema import Role, name_columns, read_schema, read_value
 from outcomekpi.tables.time_columns import parse_like, parse_times
 from outcomekpi.tables.totals import refuse_totals
 
-__all__ = ["WedgeColumns", "WedgeFamily", "WedgeRows", "fill_periods", "read_moments", "read_wedge"]
+if TYPE_CHECKING:
+    from outcomekpi.pilots.designs.stepped_wedge import SteppedWedge
+
+__all__ = ["WedgeFamily", "WedgeRows", "fill_periods", "read_moments", "read_wedge"]
 
 Floats = NDArray[np.float64]
 WedgeFamily = Literal["gaussian", "binomial"]
@@ -124,26 +127,11 @@ TRIALS, PATIENTS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WedgeColumns:
-    """Which column is what."""
-
-    outcome: str
-    unit: str
-    time: str
-    start: str
-    trials: str | None = None
-    patients: str | None = None
-    event: object = None
-    family: WedgeFamily = "gaussian"
-    measured_in: str | None = None
-    missing: Literal["error", "drop"] = "error"
-
-    def named(self) -> dict[str, str]:
-        """Role -> column, of the roles that were named."""
-        roles = ("outcome", "unit", "time", "start", "trials", "patients")
-        found = {role: getattr(self, role) for role in roles}
-        return {role: name for role, name in found.items() if name is not None}
+def _name_roles(design: "SteppedWedge") -> dict[str, str]:
+    """Role -> column, of the roles that were named."""
+    roles = ("outcome", "unit", "time", "start", "trials", "patients")
+    found = {role: getattr(design, role) for role in roles}
+    return {role: name for role, name in found.items() if name is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
@@ -192,7 +180,7 @@ class WedgeRows:
         return self.sample.within_degrees > 0
 
 
-def read_wedge(data: object, columns: WedgeColumns) -> WedgeRows:
+def read_wedge(data: object, design: "SteppedWedge") -> WedgeRows:
     """Read clusters and periods, and refuse what is no stepped wedge.
 
     Raises
@@ -201,23 +189,23 @@ def read_wedge(data: object, columns: WedgeColumns) -> WedgeRows:
         Columns missing, values impossible, starts that change within a cluster, clusters that were
         never without the program, one start for all, too few clusters.
     """
-    table = _check_table(data, columns)
+    table = _check_table(data, design)
     faults = Faults()
-    read = read_schema(table, columns.named(), (UNIT, TRIALS, PATIENTS), faults)
-    moment = faults.attempt(_read_times, table, columns.time)
+    read = read_schema(table, _name_roles(design), (UNIT, TRIALS, PATIENTS), faults)
+    moment = faults.attempt(_read_times, table, design.time)
     faults.raise_all()
     labels = read["unit"]
-    order = fill_periods(pd.Index(np.unique(moment.to_numpy())), columns.time)
+    order = fill_periods(pd.Index(np.unique(moment.to_numpy())), design.time)
     period = order.get_indexer(pd.Index(moment.to_numpy()))
-    first = _first_periods(table, columns, labels.code, labels.names, order)
-    outcome, trials, rows = _read_outcome(table, columns, labels.code, period)
+    first = _first_periods(table, design, labels.code, labels.names, order)
+    outcome, trials, rows = _read_outcome(table, design, labels.code, period)
     if rows == "events of trials":
         refuse_totals(
-            {columns.outcome: outcome, str(columns.trials): trials}, table.index, group=period
+            {design.outcome: outcome, str(design.trials): trials}, table.index, group=period
         )
     known = np.isfinite(outcome)
     after = period >= first[labels.code]
-    _check_missing(known, table, columns)
+    _check_missing(known, table, design)
     shape = (len(labels.names), len(order))
     place = (labels.code[known], period[known])
     size, total = np.zeros(shape), np.zeros(shape)
@@ -255,13 +243,13 @@ def _read_times(table: pd.DataFrame, column: str) -> pd.Series:
     return moment
 
 
-def _check_table(data: object, columns: WedgeColumns) -> pd.DataFrame:
+def _check_table(data: object, design: "SteppedWedge") -> pd.DataFrame:
     if not isinstance(data, pd.DataFrame):
         raise CasesError(
             "A stepped wedge needs a table of patients, or of clusters and periods; got "
             f"{type(data).__name__}. Published figures go with PublishedAggregates."
         )
-    name_columns(data, columns.named())
+    name_columns(data, _name_roles(design))
     if data.empty:
         raise CasesError("The table has no rows.")
     return data
@@ -313,19 +301,19 @@ def _show(value: object) -> str:
 
 def _first_periods(
     table: pd.DataFrame,
-    columns: WedgeColumns,
+    design: "SteppedWedge",
     code: NDArray[np.intp],
     names: list[str],
     order: pd.Index,
 ) -> NDArray[np.intp]:
     """Position of each cluster's first period with the program."""
-    never = find_never(table[columns.start], table[columns.time])
-    starts = read_moments(table[columns.start].where(~never), "start", like=table[columns.time])
+    never = find_never(table[design.start], table[design.time])
+    starts = read_moments(table[design.start].where(~never), "start", like=table[design.time])
     never = np.asarray(never | starts.isna().to_numpy())
     numeric = pd.api.types.is_numeric_dtype(starts)
     if not never.all() and numeric != pd.api.types.is_numeric_dtype(order):
         raise CasesError(
-            f"Columns {columns.time!r} (time) and {columns.start!r} (start) must hold the same "
+            f"Columns {design.time!r} (time) and {design.start!r} (start) must hold the same "
             "kind of times; one holds numbers, the other dates."
         )
     position = np.full(len(starts), len(order), dtype=np.intp)
@@ -337,7 +325,7 @@ def _first_periods(
     changing = np.flatnonzero(lowest != highest)
     if changing.size:
         raise CasesError(
-            f"Column {columns.start!r} (start) must say the same in all rows of a cluster. "
+            f"Column {design.start!r} (start) must say the same in all rows of a cluster. "
             f"{count_of(changing.size, 'cluster')} of {len(names):,} hold several starts, the "
             f"first {names[changing[0]]!r}. A program that stops or comes twice is no stepped "
             "wedge."
@@ -346,49 +334,49 @@ def _first_periods(
 
 
 def _read_outcome(
-    table: pd.DataFrame, columns: WedgeColumns, code: NDArray[np.intp], period: NDArray[np.intp]
+    table: pd.DataFrame, design: "SteppedWedge", code: NDArray[np.intp], period: NDArray[np.intp]
 ) -> tuple[Floats, Floats, str]:
     """Outcome and size of each row, and what a row is."""
-    column = table[columns.outcome]
-    if columns.event is not None:
-        outcome = read_events(column, columns.event, names_others=False)[0]
+    column = table[design.outcome]
+    if design.event is not None:
+        outcome = read_events(column, design.event, names_others=False)[0]
     else:
-        outcome = read_values(table, columns.outcome, OUTCOME)
+        outcome = read_values(table, design.outcome, OUTCOME)
     single = ~pd.MultiIndex.from_arrays([code, period]).duplicated(keep=False)
     trials = np.ones(outcome.size)
-    if columns.trials is not None:
-        trials = read_values(table, columns.trials, TRIALS)
+    if design.trials is not None:
+        trials = read_values(table, design.trials, TRIALS)
         wrong = (outcome < 0) | (outcome > trials) | (outcome % 1 > 0)
         wanted = "count events: whole numbers from 0 to the trials"
-        refuse_rows(wrong, table.index, column=columns.outcome, role="outcome", wanted=wanted)
+        refuse_rows(wrong, table.index, column=design.outcome, role="outcome", wanted=wanted)
         return outcome, trials, "events of trials"
-    if columns.family == "binomial":
+    if design.family == "binomial":
         wrong = np.isfinite(outcome) & (outcome != 0) & (outcome != 1)
         wanted = "hold 0 and 1 (or name trials=..., or family='gaussian' for means)"
-        refuse_rows(wrong, table.index, column=columns.outcome, role="outcome", wanted=wanted)
+        refuse_rows(wrong, table.index, column=design.outcome, role="outcome", wanted=wanted)
         return outcome, trials, "patients"
-    if is_percent(columns.measured_in):
+    if is_percent(design.measured_in):
         check_percentages(
-            outcome, index=table.index, column=columns.outcome, option="measured_in='%'"
+            outcome, index=table.index, column=design.outcome, option="measured_in='%'"
         )
-    warn_of_code(columns.outcome, outcome, table.index)
-    if columns.patients is not None:
-        trials = read_values(table, columns.patients, PATIENTS)
+    warn_of_code(design.outcome, outcome, table.index)
+    if design.patients is not None:
+        trials = read_values(table, design.patients, PATIENTS)
     elif not single.all():
         return outcome, trials, "patients"
     if not single.all():
         raise CasesError(
-            f"With patients={columns.patients!r} each row is the mean of a cluster and period; "
+            f"With patients={design.patients!r} each row is the mean of a cluster and period; "
             f"{int((~single).sum())} rows share theirs with another, the first at index "
             f"{table.index[int((~single).argmax())]}. Leave out patients= if rows are patients."
         )
     return outcome, trials, "means"
 
 
-def _check_missing(known: NDArray[np.bool_], table: pd.DataFrame, columns: WedgeColumns) -> None:
-    if columns.missing == "error" and not known.all():
+def _check_missing(known: NDArray[np.bool_], table: pd.DataFrame, design: "SteppedWedge") -> None:
+    if design.missing == "error" and not known.all():
         raise CasesError(
-            f"Column {columns.outcome!r} (outcome) must hold a value in each row. "
+            f"Column {design.outcome!r} (outcome) must hold a value in each row. "
             f"{describe_row(table.index, ~known)}. Correct the table, or pass missing='drop' to "
             "leave these rows out: the result counts them before and after."
         )

@@ -38,9 +38,9 @@ def state_wedge_estimand(answer: WedgeAnswer) -> str:
         "constant": "taken as the same from the first period with it on",
         "linear": "a straight line over the periods with it, averaged over them",
         "by period": "free in each period with it, averaged over them, each counting alike",
-    }[answer.options.effect]
+    }[answer.design.effect]
     return (
-        f"Effect of the program on the mean {answer.columns.outcome} of a cluster, in the "
+        f"Effect of the program on the mean {answer.design.outcome} of a cluster, in the "
         f"{program:,} cells of clusters and periods with it, {what}."
     )
 
@@ -53,14 +53,14 @@ def state_wedge_assumptions(answer: WedgeAnswer) -> tuple[str, ...]:
         "Nobody was affected before the start: nothing was anticipated, nothing spilled over.",
         "Each period has other patients; who is counted does not depend on the program.",
     ]
-    if answer.options.effect == "constant":
+    if answer.design.effect == "constant":
         said.append("The effect is there at once, and does not change with the time since.")
-    elif answer.options.effect == "linear":
+    elif answer.design.effect == "linear":
         said.append("The effect changes along a straight line with the time since the start.")
-    if answer.options.inference == "kenward_roger":
+    if answer.design.inference == "kenward_roger":
         alike = "and more so in the same period" if "cell" in answer.variance.names else "over time"
         said.append(f"Patients of a cluster are alike, {alike}; effects of clusters are normal.")
-    if answer.columns.family == "binomial":
+    if answer.design.family == "binomial":
         said.append(
             "Differences are in percentage points: the means of clusters and periods are modeled, "
             "with one variance of patients for all of them."
@@ -103,7 +103,7 @@ def _check_randomization(answer: WedgeAnswer) -> CheckResult:
 def _check_change(answer: WedgeAnswer, level: float) -> CheckResult | None:
     """Test whether the effect changes with the time since the start."""
     try:
-        terms, _, fit = fit_effect(answer.rows, "linear", answer.options.correlation)
+        terms, _, fit = fit_effect(answer.rows, "linear", answer.design.correlation)
     except CasesError:
         return None
     weights = np.zeros(terms.values.shape[2])
@@ -222,7 +222,7 @@ def _clustering(answer: WedgeAnswer) -> str:
 def _few(answer: WedgeAnswer) -> str:
     count = answer.rows.first.size
     done = "Kenward-Roger standard error and degrees of freedom"
-    if answer.options.inference == "randomization":
+    if answer.design.inference == "randomization":
         done = "interval by inverting the randomization test"
     return (
         f"{'yes' if count < FEW else 'no'}: {count_of(count, 'cluster')}; {done}; randomization "
@@ -287,7 +287,7 @@ def _counterfactual(answer: WedgeAnswer, level: float) -> pd.DataFrame:
         frame[numbers] = frame[numbers].clip(0.0, 100.0)
     frame.attrs.update(
         level=level,
-        unit="percent" if answer.scale == 100.0 else answer.columns.measured_in or "",
+        unit="percent" if answer.scale == 100.0 else answer.design.measured_in or "",
         interval="of the mean of a cluster without the program",
     )
     return frame
@@ -296,7 +296,7 @@ def _counterfactual(answer: WedgeAnswer, level: float) -> pd.DataFrame:
 def _event_study(answer: WedgeAnswer, level: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Effects by periods since the start, and their covariance."""
     try:
-        terms, _, fit = fit_effect(answer.rows, "by period", answer.options.correlation)
+        terms, _, fit = fit_effect(answer.rows, "by period", answer.design.correlation)
     except CasesError:
         terms, fit = answer.terms, answer.fit
     ends = [
