@@ -23,7 +23,6 @@ from outcomekpi.pilots.designs.did_options import (
     DidEstimator,
     DidFamily,
     DidInference,
-    DidOptions,
     check_did_options,
 )
 from outcomekpi.pilots.designs.did_weights import estimate_other_weights
@@ -40,7 +39,7 @@ def bound_missing(
     data: object,
     panel: PanelData,
     columns: PanelColumns,
-    options: DidOptions,
+    design: "DifferenceInDifferences",
     *,
     draws: int,
     rng: np.random.Generator,
@@ -58,8 +57,8 @@ def bound_missing(
     found = []
     for value in (0.0, 1.0):
         filled = replace(columns, fill=value)
-        full = limit_controls(read_panel(data, filled), options)
-        answer = estimate_effect(full, filled, options, draws=draws, rng=rng)
+        full = limit_controls(read_panel(data, filled), design)
+        answer = estimate_effect(full, filled, design, draws=draws, rng=rng)
         found.append(answer.main.value)
     return found[0], found[1]
 
@@ -140,7 +139,7 @@ class DifferenceInDifferences:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        check_did_options(self._columns(), self._options())
+        check_did_options(self._columns(), self)
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
@@ -164,9 +163,7 @@ class DifferenceInDifferences:
         """
         check_selected_in(self.selected_in, program)
         answer = self._answer(data, draws, rng)
-        missing = bound_missing(
-            data, answer.panel, answer.columns, answer.options, draws=draws, rng=rng
-        )
+        missing = bound_missing(data, answer.panel, answer.columns, self, draws=draws, rng=rng)
         other = estimate_other_weights(answer, draws=draws, rng=rng)
         return Answered(
             numbers=replace(answer, missing=missing, other=other),
@@ -184,10 +181,10 @@ class DifferenceInDifferences:
         return self._answer(data, draws, rng).estimates[0]
 
     def _answer(self, data: object, draws: int, rng: np.random.Generator) -> DidAnswer:
-        columns, options = self._columns(), self._options()
-        panel = limit_controls(read_panel(data, columns), options)
+        columns = self._columns()
+        panel = limit_controls(read_panel(data, columns), self)
         check_covariates(panel, columns.covariates)
-        return estimate_effect(panel, columns, options, draws=draws, rng=rng)
+        return estimate_effect(panel, columns, self, draws=draws, rng=rng)
 
     def _columns(self) -> PanelColumns:
         return PanelColumns(
@@ -203,13 +200,4 @@ class DifferenceInDifferences:
             outcome_unit=self.outcome_unit,
             selected_in=self.selected_in,
             weights=self.weights,
-        )
-
-    def _options(self) -> DidOptions:
-        return DidOptions(
-            estimator=self.estimator,
-            family=self.family,
-            inference=self.inference,
-            control=self.control,
-            direction=self.direction,
         )

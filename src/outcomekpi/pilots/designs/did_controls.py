@@ -1,11 +1,14 @@
 """Who can be compared with whom: controls, starts and clusters of a panel, and their refusals."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.pilots.data.panel import PanelData
-from outcomekpi.pilots.designs.did_options import DidOptions
 from outcomekpi.tables.columns import count_of, list_values
+
+if TYPE_CHECKING:
+    from outcomekpi.pilots.designs.did import DifferenceInDifferences
 
 __all__ = ["FEWEST_CLUSTERS", "check_covariates", "limit_controls"]
 
@@ -38,7 +41,7 @@ def check_covariates(panel: PanelData, covariates: tuple[str, ...]) -> None:
             )
 
 
-def limit_controls(panel: PanelData, options: DidOptions) -> PanelData:
+def limit_controls(panel: PanelData, design: "DifferenceInDifferences") -> PanelData:
     """Refuse a panel without controls; where all are treated in turn, keep what has some.
 
     Raises
@@ -48,25 +51,27 @@ def limit_controls(panel: PanelData, options: DidOptions) -> PanelData:
     """
     starts = [panel.times[one - 1] for one in panel.starts]
     if panel.n_controls == 0:
-        panel = _late_as_controls(panel, options, starts)
-    if options.estimator == "2x2" and len(panel.starts) > 1:
+        panel = _late_as_controls(panel, design, starts)
+    if design.estimator == "2x2" and len(panel.starts) > 1:
         raise CasesError(
             f"estimator='2x2' needs one start; {count_of(len(starts), 'start')} found: "
             f"{list_values(starts)}. With several, a plain regression compares the later treated "
             "with the earlier ones: use estimator='callaway_santanna' or 'etwfe'."
         )
-    _check_clusters(panel, options)
+    _check_clusters(panel, design)
     return panel
 
 
-def _late_as_controls(panel: PanelData, options: DidOptions, starts: list[str]) -> PanelData:
+def _late_as_controls(
+    panel: PanelData, design: "DifferenceInDifferences", starts: list[str]
+) -> PanelData:
     if len(starts) == 1:
         raise CasesError(
             f"Difference in differences needs controls: all {len(panel.units):,} units start at "
             f"{starts[0]}. Without controls, add up the units and use InterruptedSeries; with two "
             "periods, BeforeAfter."
         )
-    if options.control == "never_treated":
+    if design.control == "never_treated":
         raise CasesError(
             f"control='never_treated' needs units without a start; all {len(panel.units):,} have "
             f"one, from {starts[0]} to {starts[-1]}. Pass control='not_yet_treated' to compare "
@@ -87,7 +92,7 @@ def _late_as_controls(panel: PanelData, options: DidOptions, starts: list[str]) 
     )
 
 
-def _check_clusters(panel: PanelData, options: DidOptions) -> None:
+def _check_clusters(panel: PanelData, design: "DifferenceInDifferences") -> None:
     treated, controls = panel.treated_clusters, panel.control_clusters
     if controls == 0:
         raise CasesError(
@@ -101,13 +106,13 @@ def _check_clusters(panel: PanelData, options: DidOptions) -> None:
             "ControlledBeforeAfter compares them as the units and says what that leaves out; with "
             "many periods, ControlledSeries judges by the scatter before the start."
         )
-    if options.inference == "randomization":
+    if design.inference == "randomization":
         return
     if min(treated, controls) < FEWEST_CLUSTERS:
         side = "treated" if treated < FEWEST_CLUSTERS else "control"
         raise CasesError(
             f"One {side} cluster ({treated:,} treated, {controls:,} controls): its own change "
-            f"cannot be told from chance, and inference={options.inference!r} would give a much "
+            f"cannot be told from chance, and inference={design.inference!r} would give a much "
             "too narrow interval. Pass estimator='2x2', inference='randomization', which compares "
             "with every other choice of the treated cluster (at least 20 clusters for a 95 % "
             "interval), or use SyntheticControl."

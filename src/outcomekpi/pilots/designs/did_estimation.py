@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,6 @@ from numpy.typing import NDArray
 from outcomekpi.declare.errors import CasesError, EngineError
 from outcomekpi.pilots.data.panel import HUNDRED, PanelColumns, PanelData
 from outcomekpi.pilots.designs.did_controls import FEWEST_CLUSTERS
-from outcomekpi.pilots.designs.did_options import DidOptions
 from outcomekpi.pilots.estimators.did_adapter import (
     fit_callaway_santanna,
     fit_cells,
@@ -23,6 +23,9 @@ from outcomekpi.pilots.estimators.event_study import EventStudy, joint_p_value
 from outcomekpi.pilots.estimators.reassignment import reassign
 from outcomekpi.pilots.ladder.estimates import Estimate
 from outcomekpi.tables.columns import count_of
+
+if TYPE_CHECKING:
+    from outcomekpi.pilots.designs.did import DifferenceInDifferences
 
 __all__ = [
     "CellEffects",
@@ -86,12 +89,14 @@ class CellEffects:
         statistic = float(found @ np.linalg.solve(spread, found))
         return statistic, count, joint_p_value(statistic, count, clusters)
 
-    def on_outcome_scale(self, panel: PanelData, options: DidOptions) -> OutcomeEffect:
+    def on_outcome_scale(
+        self, panel: PanelData, design: "DifferenceInDifferences"
+    ) -> OutcomeEffect:
         """Compare each observed mean with the one without the program, and average."""
         cells = self.cells
         means = panel.frame.groupby(["start", "time"])["outcome"].mean()
         observed = means.loc[list(zip(cells.start, cells.time, strict=True))].to_numpy()
-        if options.family == "logit":
+        if design.family == "logit":
             without = 1.0 / (1.0 + np.exp(cells.coefficients) * (1.0 - observed) / observed)
             slope = without * (1.0 - without)
         else:
@@ -107,25 +112,27 @@ class CellEffects:
 
 
 def try_cell_effects(
-    panel: PanelData, columns: PanelColumns, options: DidOptions
+    panel: PanelData, columns: PanelColumns, design: "DifferenceInDifferences"
 ) -> tuple[CellEffects | None, str]:
     """Effects of every start and time, or the reason why there are none."""
     if min(panel.treated_clusters, panel.control_clusters) < FEWEST_CLUSTERS:
         return None, "one cluster on a side leaves no standard error"
     try:
-        return fit_cell_effects(panel, columns, options), ""
+        return fit_cell_effects(panel, columns, design), ""
     except EngineError as error:
         return None, str(error)
 
 
-def fit_cell_effects(panel: PanelData, columns: PanelColumns, options: DidOptions) -> CellEffects:
+def fit_cell_effects(
+    panel: PanelData, columns: PanelColumns, design: "DifferenceInDifferences"
+) -> CellEffects:
     """Fit a coefficient for every start and time, on the scale of the link."""
-    gaussian = options.family == "gaussian"
+    gaussian = design.family == "gaussian"
     if not gaussian:
-        _check_means(panel, options)
+        _check_means(panel, design)
     cells = fit_cells(
         panel.scaled() if gaussian else panel.frame,
-        family=options.family,
+        family=design.family,
         covariates=columns.covariates,
         cluster="cluster",
     )
@@ -135,20 +142,20 @@ def fit_cell_effects(panel: PanelData, columns: PanelColumns, options: DidOption
         coefficients=weights @ cells.coefficients,
         covariance=weights @ cells.covariance @ weights.T,
         degrees_of_freedom=float(panel.n_clusters - 1),
-        unit=LINKS.get(options.family, panel.word),
+        unit=LINKS.get(design.family, panel.word),
     )
     return CellEffects(cells=cells, weights=weights, study=study)
 
 
-def _check_means(panel: PanelData, options: DidOptions) -> None:
+def _check_means(panel: PanelData, design: "DifferenceInDifferences") -> None:
     """Refuse a mean whose logarithm or log odds is infinite."""
     means = panel.frame.groupby(["start", "time"])["outcome"].mean()
-    wrong = means[(means <= 0) | ((means >= 1) & (options.family == "logit"))]
+    wrong = means[(means <= 0) | ((means >= 1) & (design.family == "logit"))]
     if len(wrong):
         start, time = wrong.index[0]
         who = f"units that start at {panel.times[start - 1]}" if start else "controls"
         raise EngineError(
-            f"{count_of(len(wrong), 'mean')} of a start and time have no {LINKS[options.family]}, "
+            f"{count_of(len(wrong), 'mean')} of a start and time have no {LINKS[design.family]}, "
             f"the first of the {who} at {panel.times[time - 1]}: {wrong.iloc[0]:g}. Use "
             "family='gaussian', or longer periods."
         )
@@ -169,7 +176,7 @@ class DidAnswer:
 
     Attributes
     ----------
-    panel, columns, options : what was estimated from
+    panel, columns, design : what was estimated from
     estimates : the main effect first
     event_study : effects by time since the start, or None, and why there is none
     joint_test : statistic, degrees of freedom and p value of the test that every effect before
@@ -183,7 +190,7 @@ class DidAnswer:
 
     panel: PanelData
     columns: PanelColumns
-    options: DidOptions
+    design: "DifferenceInDifferences"
     estimates: tuple[Estimate, ...]
     event_study: EventStudy | None
     no_event_study: str
@@ -202,38 +209,38 @@ class DidAnswer:
 def estimate_effect(
     panel: PanelData,
     columns: PanelColumns,
-    options: DidOptions,
+    design: "DifferenceInDifferences",
     *,
     draws: int,
     rng: np.random.Generator,
 ) -> DidAnswer:
     """Estimate with the method that was asked for."""
-    _check_values(panel, options)
+    _check_values(panel, design)
     found: dict[str, object]
-    if options.estimator == "2x2":
-        found = _two_by_two(panel, columns, options, draws, rng)
-    elif options.estimator == "event_study":
-        found = _event_study(panel, columns, options)
+    if design.estimator == "2x2":
+        found = _two_by_two(panel, columns, design, draws, rng)
+    elif design.estimator == "event_study":
+        found = _event_study(panel, columns, design)
     else:
-        found = _staggered(panel, columns, options)
-    return DidAnswer(panel=panel, columns=columns, options=options, **found)  # type: ignore[arg-type]
+        found = _staggered(panel, columns, design)
+    return DidAnswer(panel=panel, columns=columns, design=design, **found)  # type: ignore[arg-type]
 
 
-def _check_values(panel: PanelData, options: DidOptions) -> None:
+def _check_values(panel: PanelData, design: "DifferenceInDifferences") -> None:
     low, high = panel.frame["outcome"].min(), panel.frame["outcome"].max()
-    if options.family == "logit" and not 0 <= low <= high <= 1:
+    if design.family == "logit" and not 0 <= low <= high <= 1:
         raise CasesError(
             f"family='logit' needs shares from 0 to 1; the outcome runs from {low:g} to {high:g}. "
             "Name trials, or pass rows='patients' with outcomes 0 and 1."
         )
-    if options.family == "poisson" and low < 0:
+    if design.family == "poisson" and low < 0:
         raise CasesError(f"family='poisson' needs outcomes from 0; the smallest is {low:g}.")
 
 
 def _two_by_two(
     panel: PanelData,
     columns: PanelColumns,
-    options: DidOptions,
+    design: "DifferenceInDifferences",
     draws: int,
     rng: np.random.Generator,
 ) -> dict[str, object]:
@@ -241,7 +248,7 @@ def _two_by_two(
     frame = frame.assign(after=(frame["time"] >= panel.starts[0]).astype(int))
     degrees = float(panel.n_clusters - 1)
     notes: tuple[str, ...] = ()
-    if options.inference == "randomization":
+    if design.inference == "randomization":
         chosen = reassign(*cluster_changes(panel), draws=draws, rng=rng)
         kind = "all" if chosen.is_exact else "a sample of"
         origin = f"randomization, {kind} {chosen.placebo.size:,} choices of treated clusters"
@@ -260,7 +267,7 @@ def _two_by_two(
             origin=_clustered(panel, columns),
             name=_effect(columns),
         )
-        if options.inference == "wild_bootstrap":
+        if design.inference == "wild_bootstrap":
             seed = int(rng.integers(2**31))
 
             def limits(level: float) -> tuple[float, float]:
@@ -275,7 +282,7 @@ def _two_by_two(
 
             origin = f"wild cluster bootstrap, {count_of(panel.n_clusters, 'cluster')}"
             main = _estimate(panel, effect, limits=limits, origin=origin, name=_effect(columns))
-    events, reason = try_cell_effects(panel, columns, options)
+    events, reason = try_cell_effects(panel, columns, design)
     return {
         "estimates": (main, *relate_to_mean(panel, main)),
         "event_study": events.study if events else None,
@@ -312,32 +319,34 @@ def cluster_changes(panel: PanelData) -> tuple[Floats, Floats, NDArray[np.bool_]
     return change, sizes, rest["treated"].to_numpy() == 1
 
 
-def _staggered(panel: PanelData, columns: PanelColumns, options: DidOptions) -> dict[str, object]:
+def _staggered(
+    panel: PanelData, columns: PanelColumns, design: "DifferenceInDifferences"
+) -> dict[str, object]:
     fit: AverageFit
     degrees = float(panel.n_clusters - 1)
-    if options.estimator == "callaway_santanna":
+    if design.estimator == "callaway_santanna":
         fit = fit_callaway_santanna(
             panel.scaled(),
             covariates=columns.covariates,
             cluster="cluster",
-            control=options.control,
+            control=design.control,
             degrees_of_freedom=degrees,
             unit=panel.word,
         )
         factor = 1.0
     else:
-        gaussian = options.family == "gaussian"
+        gaussian = design.family == "gaussian"
         fit = fit_etwfe(
             panel.scaled() if gaussian else panel.frame,
-            family=options.family,
+            family=design.family,
             covariates=columns.covariates,
             cluster="cluster",
-            control=options.control,
+            control=design.control,
         )
         factor = HUNDRED if panel.is_share and not gaussian else 1.0
-    events, reason = try_cell_effects(panel, columns, options)
+    events, reason = try_cell_effects(panel, columns, design)
     study = events.study if events else None
-    if options.estimator == "callaway_santanna" and fit.event_study is not None:
+    if design.estimator == "callaway_santanna" and fit.event_study is not None:
         study = fit.event_study
     main = _estimate(
         panel,
@@ -360,20 +369,22 @@ def _staggered(panel: PanelData, columns: PanelColumns, options: DidOptions) -> 
     }
 
 
-def _event_study(panel: PanelData, columns: PanelColumns, options: DidOptions) -> dict[str, object]:
-    events = fit_cell_effects(panel, columns, options)
+def _event_study(
+    panel: PanelData, columns: PanelColumns, design: "DifferenceInDifferences"
+) -> dict[str, object]:
+    events = fit_cell_effects(panel, columns, design)
     study = events.study
     average = study.average()
     value = float(average @ study.coefficients)
     error = float(np.sqrt(average @ study.covariance @ average))
     origin = _clustered(panel, columns)
     degrees = study.degrees_of_freedom
-    if options.family == "gaussian":
+    if design.family == "gaussian":
         name = _effect(columns, AVERAGED)
         main = _estimate(panel, value, se=error, degrees=degrees, origin=origin, name=name)
         others = relate_to_mean(panel, main)
     else:
-        found = events.on_outcome_scale(panel, options)
+        found = events.on_outcome_scale(panel, design)
         main = _estimate(
             panel,
             found.value,
@@ -383,7 +394,7 @@ def _event_study(panel: PanelData, columns: PanelColumns, options: DidOptions) -
             name=_effect(columns, AVERAGED),
         )
         ratio = Estimate(
-            name=f"{RATIOS[options.family]}, average over the times since the start",
+            name=f"{RATIOS[design.family]}, average over the times since the start",
             unit="ratio",
             value=float(np.exp(value)),
             scale="log",

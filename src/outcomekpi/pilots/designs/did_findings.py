@@ -86,7 +86,7 @@ def describe_effect(answer: DidAnswer, program: Program, level: float) -> Findin
         threats=_threats(answer, found, signs, program),
         tables=tables,
         facts=_facts(answer, found, naive, level),
-        direction=answer.options.direction,
+        direction=answer.design.direction,
         withheld=doubt_selection(signs, answer.panel, program),
     )
 
@@ -102,10 +102,10 @@ def _assumptions(answer: DidAnswer) -> tuple[str, ...]:
     controls = {
         "never_treated": "units that were never treated",
         "not_yet_treated": "units that were not yet treated",
-    }[answer.options.control]
+    }[answer.design.control]
     given = f" given {join_words(answer.columns.covariates)}" if answer.columns.covariates else ""
     return (
-        f"Without the program, {scale[answer.options.family]} of the treated would have moved as "
+        f"Without the program, {scale[answer.design.family]} of the treated would have moved as "
         f"those of {controls}{given} did (parallel trends).",
         "Nobody changed before the start because the start was known (no anticipation).",
         "The program did not reach the controls (no spillover).",
@@ -137,7 +137,7 @@ def _checks(answer: DidAnswer, found: Sensitivity) -> tuple[CheckResult, ...]:
     panel = answer.panel
     few = min(panel.treated_clusters, panel.control_clusters)
     sides = f"{panel.treated_clusters:,} treated and {panel.control_clusters:,} control clusters"
-    if answer.options.inference == "cluster":
+    if answer.design.inference == "cluster":
         enough = few >= FEW_CLUSTERS
         checks.append(
             CheckResult(
@@ -238,7 +238,7 @@ def _tables(answer: DidAnswer, found: Sensitivity, level: float) -> dict[str, pd
         tables["pre_trend"] = found.pre_trend.to_frame()
     if answer.by_start is not None:
         tables["by_start"] = _by_start(answer, level)
-    if answer.options.control == "never_treated" and not answer.columns.covariates:
+    if answer.design.control == "never_treated" and not answer.columns.covariates:
         names = answer.panel.units
         weight = answer.panel.frame.query("treated == 0").groupby("unit")["weight"].first()
         tables["weights"] = pd.DataFrame(
@@ -302,12 +302,12 @@ def _facts(answer: DidAnswer, found: Sensitivity, naive: Estimate, level: float)
         "cluster": "t distribution with one degree of freedom less than clusters",
         "wild_bootstrap": "wild cluster bootstrap under the null, inverted",
         "randomization": "randomization over clusters, inverted",
-    }[answer.options.inference]
+    }[answer.design.inference]
     facts |= {
         "standard_error": main.origin,
         "few_clusters": f"{few}; {used}",
         "comparator": f"{panel.n_controls:,} units that were never treated"
-        if answer.options.control == "never_treated"
+        if answer.design.control == "never_treated"
         else f"units not yet treated, {panel.n_controls:,} of them never",
         "pre_trend": pre_trend_fact(answer, found),
         "main_effect": f"{main.name} {main.value:.4g} {main.unit} "

@@ -29,17 +29,17 @@ def estimate_other_weights(
     None where patients are not known, where all units have equally many, on the scale of odds and
     rates, and where it cannot be estimated
     """
-    columns, options = answer.columns, answer.options
+    columns, design = answer.columns, answer.design
     patients = answer.panel.frame.groupby("unit")["patients"].sum()
-    if not columns.counts_patients or patients.nunique() == 1 or options.family != "gaussian":
+    if not columns.counts_patients or patients.nunique() == 1 or design.family != "gaussian":
         return None
     other: Weights = "patients" if columns.weights == "units" else "units"
-    if options.inference == "wild_bootstrap":
-        options = replace(options, inference="cluster")
+    if design.inference == "wild_bootstrap":
+        design = replace(design, inference="cluster")
     panel = replace(answer.panel, frame=weigh_units(answer.panel.frame, other))
     try:
         found = estimate_effect(
-            panel, replace(columns, weights=other), options, draws=draws, rng=rng
+            panel, replace(columns, weights=other), design, draws=draws, rng=rng
         )
     except OutcomeKPIError:
         return None

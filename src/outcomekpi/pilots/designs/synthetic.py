@@ -369,7 +369,7 @@ class SyntheticControl:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        check_panel_options(self._columns(), self.direction)
+        check_panel_options(self._columns())
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
