@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 
 from outcomekpi.declare.errors import CasesError, StorageError
-from outcomekpi.tables.columns import count_of, list_values
+from outcomekpi.tables.columns import count_of, holds_text, list_values
 from outcomekpi.tables.file_marks import FileMarks
+from outcomekpi.tables.labels import fold_label
 from outcomekpi.tables.number_text import convert_numbers, how_written
 
-__all__ = ["as_declared", "detect_encoding", "detect_separator", "read_csv"]
+__all__ = ["as_declared", "detect_encoding", "detect_separator", "mark_missing", "read_csv"]
 
 CHUNK = 2**22
 SAMPLE = 2**16
@@ -79,6 +80,7 @@ def read_csv(
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         remedy = " Look for a quotation mark that is not closed." if "EOF" in reason else ""
         raise StorageError(f"{str(path)!r} cannot be read as CSV: {reason}.{remedy}") from error
+    table = mark_missing(table, marks, text_columns)
     if table.iloc[:, -1].isna().any():
         _refuse_ragged(path, layout, len(header))
         _refuse_footer(path, table)
@@ -350,6 +352,36 @@ def _refuse_swallowed(path: Path, layout: Layout, width: int, n_rows: int) -> No
             start = rows.line_num + 1 + layout.skipped
 
 
+def mark_missing(
+    table: pd.DataFrame, marks: FileMarks, text_columns: Collection[str]
+) -> pd.DataFrame:
+    """Make the cells missing that say so, whatever their case, width and blanks.
+
+    Parameters
+    ----------
+    table : as read
+    marks : with the cells that say that there is no value
+    text_columns : that stay text; others that are left with numbers hold numbers, unless their
+        signs were declared and are read later
+    """
+    wanted = {fold_label(mark) for mark in marks.missing_marks}
+    changed = {}
+    for name in table.columns if wanted else ():
+        column = table[name]
+        if not holds_text(column):
+            continue
+        texts = [text for text in column.dropna().unique() if isinstance(text, str)]
+        is_mark = column.isin([text for text in texts if fold_label(text) in wanted])
+        if not is_mark.any():
+            continue
+        left = column.astype(object).where(~is_mark)
+        numbers = pd.to_numeric(left, errors="coerce")
+        is_plain = not (marks.decimal or marks.thousands) and name not in text_columns
+        whole = is_plain and (numbers.notna() | left.isna()).all()
+        changed[name] = numbers if whole else left
+    return table.assign(**changed)
+
+
 def as_declared(
     table: pd.DataFrame, text_columns: Collection[str], marks: FileMarks
 ) -> pd.DataFrame:
@@ -374,11 +406,15 @@ def _read_marks(
 ) -> pd.DataFrame:
     """Read numbers with commas, and leave as text what can be read in two ways.
 
-    What a sign means in one column of a file it means in all. Between commas a dot is the decimal
-    point; between semicolons or tabs it may part thousands.
+    What a sign means in one column of a file it means in all. Between semicolons or tabs a dot may
+    part thousands. Between commas it is the decimal point, unless numbers without a dot stand
+    beside others that all have three digits behind it: 680 and 1.286 are not written with one
+    number of decimals, nor with trailing zeros left out.
     """
     doubtful, has_points = _look_at_points(table, text_columns)
-    if doubtful and layout.sep != "," and not has_points:
+    if layout.sep == ",":
+        doubtful = [name for name in doubtful if (table[name] % 1 == 0).any()]
+    if doubtful and not has_points:
         written = pd.read_csv(
             path,
             sep=layout.sep,
@@ -391,6 +427,7 @@ def _read_marks(
             na_values=list(marks.missing_marks),
             skipinitialspace=True,
         )[doubtful].dropna(how="all", ignore_index=True)
+        written = mark_missing(written, marks, doubtful)
         if all(how_written(written[name].dropna(), ".") == "either" for name in doubtful):
             table = table.assign(**{name: written[name] for name in doubtful})
         else:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.tables.columns import holds_numbers, label_text, list_values
+from outcomekpi.tables.date_order import looks_like_dates
 from outcomekpi.tables.times import name_time, read_time_labels
 
 __all__ = ["CycleOrder", "length_of_cycles", "order_cycles"]
@@ -217,4 +218,10 @@ def _fill_text(seen: list[str], name: object) -> CycleOrder:
         f"The order of the cycles in column {name!r} cannot be told from their labels, or not "
         f"whether one is missing among them: {list_values(seen)}. Pass cycle_order=[oldest, ..., "
         "newest], or labels such as 2024, '2024Q1', '2024-01', '2024-W05' or '2024年'."
+        + (
+            " Day and month may be swapped: say their order when the file is read, dates='dmy' or "
+            "dates='mdy'."
+            if looks_like_dates(seen[0])
+            else ""
+        )
     )

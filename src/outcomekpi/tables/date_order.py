@@ -9,10 +9,11 @@ from outcomekpi.declare.errors import CasesError
 from outcomekpi.tables.columns import describe_row, holds_text
 from outcomekpi.tables.file_marks import DateOrder
 
-__all__ = ["DATE_ORDERS", "looks_like_dates", "order_dates"]
+__all__ = ["DATE_ORDERS", "looks_like_dates", "order_date", "order_dates"]
 
 DATE_ORDERS: tuple[DateOrder, ...] = ("dmy", "mdy", "ymd")
 SIGNS = r"[-/. ]"
+CLOCK = r"(?P<clock>[ T]\d{1,2}:\d{2}(?::\d{2})?)?"
 FORMS = {
     "dmy": rf"(?P<d>\d{{1,2}}){SIGNS}(?P<m>\d{{1,2}}){SIGNS}(?P<y>\d{{4}})",
     "mdy": rf"(?P<m>\d{{1,2}}){SIGNS}(?P<d>\d{{1,2}}){SIGNS}(?P<y>\d{{4}})",
@@ -20,9 +21,24 @@ FORMS = {
 }
 
 
+PARTS = ("y", "m", "d", "clock")
+
+
 def looks_like_dates(text: str) -> bool:
     """Tell whether a text is a date whose year comes last, so that day and month may be swapped."""
-    return re.fullmatch(FORMS["dmy"], text.strip()) is not None
+    return re.fullmatch(FORMS["dmy"] + CLOCK, text.strip()) is not None
+
+
+def order_date(text: str, order: DateOrder | None) -> str:
+    """Write one date in the declared order as year, month and day; other texts stay as they are.
+
+    Examples
+    --------
+    >>> order_date("01/07/2024", "dmy"), order_date("2024-07-01", "dmy")
+    ('2024-07-01', '2024-07-01')
+    """
+    match = None if order is None else re.fullmatch(FORMS[order] + CLOCK, text.strip())
+    return text if match is None else _read([match[part] or "" for part in PARTS]) or text
 
 
 def order_dates(table: pd.DataFrame, order: DateOrder) -> pd.DataFrame:
@@ -44,7 +60,7 @@ def order_dates(table: pd.DataFrame, order: DateOrder) -> pd.DataFrame:
         if not holds_text(column):
             continue
         given = column.dropna().astype(str).str.strip()
-        parts = given.str.extract(f"^{FORMS[order]}$")
+        parts = given.str.extract(f"^{FORMS[order]}{CLOCK}$")
         if given.empty or parts["y"].isna().any():
             continue
         days = {text: _read(part) for text, *part in zip(given, *_columns(parts), strict=True)}
@@ -60,11 +76,12 @@ def order_dates(table: pd.DataFrame, order: DateOrder) -> pd.DataFrame:
 
 
 def _columns(parts: pd.DataFrame) -> list[list[str]]:
-    return [parts[part].tolist() for part in "ymd"]
+    return [parts[part].fillna("").tolist() for part in PARTS]
 
 
 def _read(part: list[str]) -> str | None:
+    year, month, day, clock = part
     try:
-        return date(*(int(number) for number in part)).isoformat()
+        return date(int(year), int(month), int(day)).isoformat() + clock
     except ValueError:
         return None

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from outcomekpi.declare.errors import CasesError, StorageError, check_choice, did_you_mean
-from outcomekpi.tables.columns import holds_text, list_values
-from outcomekpi.tables.csv_files import as_declared, read_csv
+from outcomekpi.tables.columns import list_values
+from outcomekpi.tables.csv_files import as_declared, mark_missing, read_csv
 from outcomekpi.tables.date_order import DATE_ORDERS, order_dates
 from outcomekpi.tables.file_marks import FileMarks
 from outcomekpi.tables.number_text import check_marks
@@ -70,7 +70,7 @@ def read_table(
     path = Path(path).expanduser()
     _check_readable(path)
     if path.suffix.lower() in PARQUET_SUFFIXES:
-        table = _mark_missing(_read_parquet(path), marks.missing_marks)
+        table = mark_missing(_read_parquet(path), marks, text_columns)
         if marks.decimal or marks.thousands:
             table = as_declared(table, text_columns, marks)
     else:
@@ -127,19 +127,6 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         raise StorageError(
             f"{str(path)!r} cannot be read as a Parquet file: {reason}. Export it again."
         ) from error
-
-
-def _mark_missing(table: pd.DataFrame, marks: Collection[str]) -> pd.DataFrame:
-    """Make the cells missing that say so; a column that is left with numbers holds numbers."""
-    changed = {}
-    for name in table.columns if marks else ():
-        column = table[name]
-        is_mark = column.isin(list(marks)) if holds_text(column) else None
-        if is_mark is not None and is_mark.any():
-            left = column.astype(object).where(~is_mark)
-            numbers = pd.to_numeric(left, errors="coerce")
-            changed[name] = numbers if (numbers.notna() | left.isna()).all() else left
-    return table.assign(**changed)
 
 
 def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:

@@ -40,7 +40,8 @@ NO_LABELS = frozenset(
         "?;??;-;--;---;—;–;.;..;...;*;**;/;//;n/a;na;#n/a;nan;nil;null;none;missing;"
         "unknown;unk;unspecified;undefined;blank;empty;tbd;not available;not applicable;not known;"
         "not recorded;not stated;no data;缺失;缺;缺失值;未知;不详;不明;未填;未填写;未登记;无;空;"
-        "空白;暂无;无数据;未提供;不适用",
+        "空白;暂无;无数据;未提供;不适用;(blank);(empty);(null);n.a.;n.d.;k.a.;k. a.;unbekannt;"
+        "inconnu;inconnue;desconocido;sconosciuto",
     )
 )
 """Folded: what people write where they know no name and no value."""
@@ -48,7 +49,8 @@ TOTALS = frozenset(
     re.split(
         r"\s*;\s*",
         "total;totals;subtotal;sub total;sub-total;grand total;sum;overall;all doctors;"
-        "all hospitals;合计;总计;小计;总和;共计;总数;累计;全院;全部;汇总;全院合计",
+        "all hospitals;合计;总计;小计;总和;共计;总数;累计;全院;全部;汇总;全院合计;本院合计;"
+        "gesamt;insgesamt;summe;gesamtsumme;total general;total général",
     )
 )
 """Folded: what the last row of an export is called."""
@@ -125,7 +127,8 @@ def is_no_label(text: str) -> bool:
 
 def is_total(text: str) -> bool:
     """Tell whether a label is that of a row of sums."""
-    return fold_label(text).rstrip(":：") in TOTALS
+    folded = fold_label(text).rstrip(":： ")
+    return folded in TOTALS or "".join(folded.split()) in TOTALS or folded.endswith(" total")
 
 
 def read_labels(column: pd.Series, role: str) -> Labels:
@@ -153,13 +156,10 @@ def read_labels(column: pd.Series, role: str) -> Labels:
         ) from error
     _check_identifiers(column, uniques, role)
     _check_exact(column, uniques, role)
-    texts = [label_text(value) for value in uniques.tolist()]
-    names = sorted({text for text in texts if text.strip()})
+    names, place = _sort_texts(uniques)
     faults = Faults()
     faults.attempt(_check_spellings, names, column.name, role)
-    position = {name: number for number, name in enumerate(names)}
-    lookup = np.fromiter((position.get(text, -1) for text in [*texts, ""]), np.intp)
-    labels = Labels(names=names, code=lookup[raw])
+    labels = Labels(names=names, code=np.append(place, -1)[raw])
     if role in IDENTIFIERS:
         faults.attempt(_refuse_rounded, column, labels, role)
     if role in JUDGED:
@@ -169,9 +169,24 @@ def read_labels(column: pd.Series, role: str) -> Labels:
     return labels
 
 
+def _sort_texts(uniques: pd.Index) -> tuple[list[str], NDArray[np.intp]]:
+    """Sort different values as text; return the labels, and the place of each value among them."""
+    if isinstance(uniques.dtype, pd.StringDtype):  # a million patients: no step by step in Python
+        order = np.asarray(uniques.argsort())
+        names = uniques[order].tolist()
+        if all(map(str.strip, names)):
+            place = np.empty(len(names), dtype=np.intp)
+            place[order] = np.arange(len(names))
+            return names, place
+    texts = [label_text(value) for value in uniques.tolist()]
+    names = sorted({text for text in texts if text.strip()})
+    position = {name: number for number, name in enumerate(names)}
+    return names, np.fromiter((position.get(text, -1) for text in texts), np.intp)
+
+
 def _check_identifiers(column: pd.Series, uniques: pd.Index, role: str) -> None:
     """Refuse what tells nobody apart: truth values, time spans and bytes."""
-    if role not in IDENTIFIERS:
+    if role not in IDENTIFIERS or isinstance(uniques.dtype, pd.StringDtype):
         return
     odd = [value for value in uniques.tolist() if isinstance(value, NO_IDENTIFIERS)]
     if pd.api.types.is_timedelta64_dtype(uniques.dtype):

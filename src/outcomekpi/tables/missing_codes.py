@@ -13,6 +13,8 @@ from outcomekpi.tables.columns import count_of, spell
 __all__ = ["describe_code", "warn_of_code"]
 
 HIGH = (99.0, 999.0, 9999.0, 99999.0, 999999.0)
+OTHERS = (777.0, 888.0, 7777.0, 8888.0)
+"""Codes that stand beside 999 (refused, not applicable), or alone."""
 LOW = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
 FAR = 2.0
 """Ranges of all other values that such a code stands above the largest of them."""
@@ -33,14 +35,15 @@ def describe_code(name: str, values: NDArray[np.number], index: pd.Index) -> str
 
     Notes
     -----
-    A code is the largest value, all nines, from 99 on, and stands further above the next one than
-    twice the range of all others; or it is -9, -99, ... and the only negative value of all.
+    A code is the largest value, all nines, from 99 on (or 777, 888), and stands further above the
+    next one than twice the range of all others; or it is -9, -99, ... and the only negative value
+    of all.
     """
     if values.dtype.kind not in "iuf" or not np.isfinite(values).any():
         return None
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if high in HIGH:
-        rest = values[values < high]
+    if high in HIGH or high in OTHERS:
+        rest = values[(values < high) & ~np.isin(values, OTHERS)]
         if rest.size and high - rest.max() > FAR * max(float(rest.max() - np.nanmin(rest)), 1.0):
             return _say(name, values == high, index, high, f"the next largest is {rest.max():g}")
     if low in LOW and not ((values < 0) & (values != low)).any() and high >= 0:

@@ -114,7 +114,11 @@ def convert_numbers(cells: pd.Series, *, decimal: str, thousands: str | None) ->
     -------
     numbers, or the text as it was where a cell is written in another way
     """
-    text = cells.str.strip()
+    text = cells.str.strip().str.replace("−", "-", regex=False)
+    if thousands == "'":
+        text = text.str.replace("’", "'", regex=False)
+    if thousands == " ":
+        text = text.str.replace("[\u00a0\u2009\u202f]", " ", regex=True)
     point = re.escape(decimal)
     forms = [rf"[-+]?\d+(?:{point}\d+)?(?:[eE][-+]?\d+)?"]
     if thousands is not None:

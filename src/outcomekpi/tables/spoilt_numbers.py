@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from outcomekpi.tables.columns import count_of, list_values, spell
 from outcomekpi.tables.labels import is_no_label
+from outcomekpi.tables.number_text import describe_two_readings
 
 __all__ = ["NUMBER", "describe_spoilt"]
 
 FEW = 5
 """Classes may be numbered; more different numbers than this were measured or counted."""
-NUMBER = re.compile(r"[-+]?(?:\d+(?:[.,]\d+)*|\.\d+)(?:[eE][-+]?\d+)?")
+NUMBER = re.compile(r"[-+−]?(?:\d+(?:[.,]\d+|['’ ]\d{3}(?!\d))*|\.\d+)(?:[eE][-+]?\d+)?")
 DRESSED = re.compile(r"[<>≤≥~≈约]*\s*[-+]?\d+(?:[.,]\d+)*\s*([^\d\s].*|)")
 """A number with a sign before it or a unit behind it; the group is what stands behind."""
 
@@ -50,6 +51,10 @@ def describe_spoilt(
         return None
     if not words:  # numbers that are written as text: commas, full-width digits
         words = [level for level in levels if "," in level or not level.isascii()] or list(levels)
+    texts = pd.Series(np.array([*levels, None], dtype=object)[code])
+    doubt = describe_two_readings(texts, texts.index if index is None else index)
+    if doubt is not None:
+        return f"Covariate {name!r} must hold numbers. {doubt}"
     odd = np.isin(code, [levels.index(word) for word in words])
     first = "" if index is None else f", the first at index {spell(index[int(odd.argmax())])}"
     return (

@@ -8,12 +8,15 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, SpecError
-from outcomekpi.tables.columns import count_of, holds_numbers, label_text
+from outcomekpi.tables.columns import count_of, describe_row, holds_numbers, label_text
+from outcomekpi.tables.date_order import looks_like_dates
+from outcomekpi.tables.faults import fault_error
 from outcomekpi.tables.times import TIME_UNITS, TimeUnit, first_day, plain_label, read_time_labels
 
-__all__ = ["TimeColumn", "check_zone", "parse_like", "parse_times"]
+__all__ = ["TimeColumn", "check_zone", "parse_like", "parse_times", "refuse_unreadable"]
 
 OFFSET = re.compile(r"(?<=\d)\s?(?:Z|[+-]\d{2}(?::?\d{2})?)$")
 CLOCK = re.compile(r"\d{1,2}:\d{2}")
@@ -131,6 +134,44 @@ def parse_like(column: pd.Series, times: TimeColumn, *, zone: str | None = None)
         except CasesError:
             return parse_times(column, zone=zone)
     return parse_times(column, zone=zone)
+
+
+def refuse_unreadable(column: pd.Series, wrong: NDArray[np.bool_], role: str) -> None:
+    """Refuse times that could not be read, in the words of every design.
+
+    Parameters
+    ----------
+    column : as in the table
+    wrong : (row,), cells whose order cannot be told
+    role : what the column is
+
+    Raises
+    ------
+    CasesError
+        At least one cell is wrong; where day and month may be swapped, says how to declare them.
+    """
+    if not wrong.any():
+        return
+    numbers = pd.to_numeric(column.astype(object), errors="coerce").notna().to_numpy()
+    if (wrong & ~numbers).any():  # one word among numbers spoils them all: name the word
+        wrong = wrong & ~numbers
+    example = column.to_numpy()[int(wrong.argmax())]
+    swapped = isinstance(example, str) and looks_like_dates(example)
+    raise fault_error(
+        "unreadable-time",
+        f"Column {column.name!r} ({role}) must hold finite numbers, dates or text such as "
+        f"'2024-07', '2024-07-31', '2024Q3' or '2024-W05'. {describe_row(column.index, wrong)}, "
+        f"which holds {example!r}: the order of such labels cannot be told. "
+        + (
+            "Day and month may be swapped: say their order when the file is read, dates='dmy' or "
+            "dates='mdy'."
+            if swapped
+            else "Number the periods, or write them as dates."
+        ),
+        column=column.name,
+        first_row=column.index[int(wrong.argmax())],
+        count=int(wrong.sum()),
+    )
 
 
 def _from_labels(text: pd.Series, unit: TimeUnit, places: dict[str, int]) -> TimeColumn:

@@ -22,7 +22,7 @@ def refuse_totals(
     *,
     group: NDArray[np.integer[Any]] | None = None,
 ) -> None:
-    """Refuse a first or last row that is the sum of all others, in every counted column.
+    """Refuse rows of sums, in every counted column: of all others, or of each block of rows.
 
     Parameters
     ----------
@@ -39,6 +39,7 @@ def refuse_totals(
     if len(counted) < 2:
         return
     n_rows = len(index)
+    _refuse_blocks(counted, index)
     for row, place in ((n_rows - 1, "last"), (0, "first")):
         everyone = np.ones(n_rows, dtype=bool)
         pools = [everyone] if group is None else [everyone, group == group[row]]
@@ -60,3 +61,40 @@ def refuse_totals(
                     f"{listed}. Leave the row of sums out.",
                     first_row=index[row],
                 )
+
+
+def _refuse_blocks(counted: Mapping[str, NDArray[np.float64]], index: pd.Index) -> None:
+    """Refuse subtotals: a table that falls apart into blocks, each with a row of its sums."""
+    cells = np.column_stack(list(counted.values()))
+    if not np.isfinite(cells).all():
+        return
+    for rows, below in ((np.arange(len(cells)), True), (np.arange(len(cells))[::-1], False)):
+        found = _find_blocks(cells[rows])
+        if len(found) > 1:
+            first = int(rows[found[0]])
+            raise fault_error(
+                "row-of-sums",
+                f"Each row must be about one doctor or unit. {len(found):,} rows hold the sums of "
+                f"the rows {'above' if below else 'below'} them, the first at index "
+                f"{spell(index[first])}. Leave the rows of sums out.",
+                first_row=index[first],
+                count=len(found),
+            )
+
+
+def _find_blocks(cells: NDArray[np.float64]) -> list[int]:
+    """Rows that hold the sums since the one before them; none unless they close every block."""
+    found: list[int] = []
+    start = 0
+    while start < len(cells):
+        sums = np.vstack([np.zeros(cells.shape[1]), np.cumsum(cells[start:-1], axis=0)])
+        alike = (np.isclose(cells[start:], sums, rtol=1e-9, atol=0) & (sums > 0)).all(axis=1)
+        alike[:FEWEST] = False
+        if not alike.any():
+            break
+        found.append(start + int(alike.argmax()))
+        start = found[-1] + 1
+    of_all = cells[found].sum(axis=0)
+    left = cells[start:]
+    is_closed = not len(left) or (len(left) == 1 and np.allclose(left[0], of_all, rtol=1e-9))
+    return found if is_closed else []

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.tables.columns import describe_row, holds_numbers, holds_text, list_values
-from outcomekpi.tables.time_columns import parse_times
+from outcomekpi.tables.labels import fold_label
+from outcomekpi.tables.time_columns import parse_like, parse_times, refuse_unreadable
 
 __all__ = ["PanelTimes", "find_never", "read_panel_times"]
 
-NEVER = ("", "never", "none", "nan", "nat")
+NEVER = ("", "never", "none", "nan", "nat", "not applicable", "n/a", "不适用", "从未", "未实施")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,10 +60,7 @@ def read_panel_times(
     never = find_never(start, time)
     known = start[~never]
     named = pd.Series(list(selected), dtype=object, name="selected_in")
-    parts = [time.astype(object), known.astype(object), named]
-    values, starts, chosen = np.split(
-        _read(pd.concat(parts), time, start), np.cumsum([len(time), len(known)])
-    )
+    values, starts, chosen = _read(time, known, named)
     grid = np.unique(values)
     if grid.size < 2:
         raise CasesError(
@@ -101,7 +99,7 @@ def find_never(start: pd.Series, time: pd.Series) -> NDArray[np.bool_]:
     if holds_numbers(start):
         zero = (start.astype(float).fillna(1.0) == 0).to_numpy()
     elif holds_text(start):
-        texts = start.astype(object).where(~start.isna(), "").astype(str).str.strip().str.lower()
+        texts = start.astype(object).where(~start.isna(), "").astype(str).map(fold_label)
         empty = empty | texts.isin(NEVER).to_numpy()
         zero = (pd.to_numeric(texts, errors="coerce") == 0).to_numpy()
     numbers = pd.to_numeric(time.astype(str).str.strip(), errors="coerce")
@@ -117,26 +115,36 @@ def find_never(start: pd.Series, time: pd.Series) -> NDArray[np.bool_]:
     return np.asarray(empty)
 
 
-def _read(both: pd.Series, time: pd.Series, start: pd.Series) -> NDArray[np.float64]:
-    """Read times and starts as numbers: as they are, as months or as days."""
-    found = parse_times(pd.Series(both.to_numpy(), name=time.name), option=None)
-    values = found.values
-    wrong = values.isna().to_numpy()
-    if wrong.any():
-        first = both.iloc[int(wrong.argmax())]
-        where = time.name if wrong.argmax() < len(time) else start.name
-        raise CasesError(
-            f"Columns {time.name!r} (time) and {start.name!r} (start) must be of one kind: "
-            f"numbers, dates or text such as '2024-07' or '2024Q3'. {int(wrong.sum()):,} values "
-            f"cannot be read as the others are, the first {first!r} in column {where!r}. Number "
-            "the periods, or write them as dates."
-        )
+def _read(
+    time: pd.Series, start: pd.Series, selected: pd.Series
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Read times, starts and selecting times as numbers: as they are, as months or as days."""
+    found = parse_times(time, option=None)
+    refuse_unreadable(time, found.values.isna().to_numpy(), "time")
+    columns = [found.values]
+    for column, role in ((start, "start"), (selected, "selected_in")):
+        own = parse_like(column, found) if len(column) else found
+        wrong = own.values.isna().to_numpy()
+        if len(column):
+            refuse_unreadable(column, wrong, role)
+        if own.is_number != found.is_number:
+            raise CasesError(
+                f"Columns {time.name!r} (time) and {column.name!r} ({role}) must be of one kind, "
+                f"numbers or dates; they hold {time.iloc[0]!r} and {column.iloc[0]!r}. Write both "
+                "in one way."
+            )
+        columns.append(own.values if len(column) else own.values[:0])
     if found.is_number:
-        return values.to_numpy(dtype=np.float64)
-    stamps = pd.DatetimeIndex(values)
+        first, second, third = (one.to_numpy(dtype=np.float64) for one in columns)
+        return first, second, third
+    stamps = pd.DatetimeIndex(pd.concat(columns))
+    ends = np.cumsum([len(one) for one in columns])[:2]
     if (stamps.day == 1).all() or stamps.is_month_end.all():
-        return (stamps.year * 12 + stamps.month).to_numpy(dtype=np.float64)
-    return np.asarray((stamps - stamps.min()).days, dtype=np.float64)
+        places = (stamps.year * 12 + stamps.month).to_numpy(dtype=np.float64)
+    else:
+        places = np.asarray((stamps - stamps.min()).days, dtype=np.float64)
+    first, second, third = np.split(places, ends)
+    return first, second, third
 
 
 def _check_even(grid: NDArray[np.float64], name: object) -> None:

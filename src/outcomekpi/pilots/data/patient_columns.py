@@ -11,7 +11,7 @@ from outcomekpi.declare.errors import CasesError, SpecError, check_choice, did_y
 from outcomekpi.pilots.data.series import PERCENT
 from outcomekpi.tables.columns import describe_row, holds_numbers, list_values
 from outcomekpi.tables.labels import find_label, read_labels
-from outcomekpi.tables.time_columns import check_zone, parse_like, parse_times
+from outcomekpi.tables.time_columns import check_zone, parse_like, parse_times, refuse_unreadable
 from outcomekpi.tables.times import TIME_UNITS, TimeUnit
 
 __all__ = ["PatientColumns", "PatientFamily", "read_after"]
@@ -143,13 +143,7 @@ def _split_times(
     read = parse_times(column, unit=columns.time_unit, zone=columns.time_zone)
     times = read.values
     wrong = times.isna().to_numpy()
-    if wrong.any():
-        raise CasesError(
-            f"Column {columns.period!r} (period) must hold numbers or dates such as "
-            f"2024-07-01, since start= is given. {describe_row(column.index, wrong)} "
-            f"({column.to_numpy()[wrong.argmax()]!r}). Correct them, or name the period that "
-            "is with the program by after=."
-        )
+    refuse_unreadable(column, wrong, "period")
     cell = pd.Series([columns.start], dtype=object, name="start")
     begin = parse_like(cell, read, zone=columns.time_zone)
     first = begin.values

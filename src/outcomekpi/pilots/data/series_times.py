@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.tables.columns import count_of, describe_row, list_values
-from outcomekpi.tables.date_order import looks_like_dates
-from outcomekpi.tables.time_columns import TimeColumn, parse_times
+from outcomekpi.tables.time_columns import (
+    TimeColumn,
+    parse_times,
+    refuse_unreadable,
+)
 from outcomekpi.tables.times import TIME_UNITS
 
 __all__ = ["SeriesTimes", "name_gaps", "read_times"]
@@ -61,7 +64,7 @@ def read_times(
     CasesError
         Times missing, repeated, unreadable or unevenly spaced; start unreadable or outside.
     """
-    times = _read(column, column.index, unit=unit, zone=zone)
+    times = _read(column, unit=unit, zone=zone)
     values = times.values
     _check_repeated(values, column)
     starts = [_read_start(one, times, column, unit, zone) for one in (start, *others)]
@@ -88,47 +91,34 @@ def _read_start(
     start: object, times: TimeColumn, column: pd.Series, unit: str | None, zone: str | None
 ) -> pd.Series:
     """Read a start as the column was read: 2023-1 is a quarter where the column holds quarters."""
-    cell = pd.Series([start], dtype=object, name="start")
+    cell = pd.Series([start], dtype=object, name=column.name)
     shared = times.unit if times.unit in TIME_UNITS else unit
     try:
-        first = _read(cell, pd.Index(["start"]), unit=shared, zone=zone)
+        first = parse_times(cell, unit=shared, zone=zone)
     except CasesError:
-        first = _read(cell, pd.Index(["start"]), unit=None, zone=zone)
-    if first.is_number != times.is_number:
+        first = parse_times(cell, zone=zone)
+    if first.values.isna().any() or first.is_number != times.is_number:
         kind = "numbers" if times.is_number else "dates"
         raise CasesError(
-            f"Times of column {column.name!r} are {kind}; start={start!r} is not. "
-            "Give start as in that column."
+            f"Times of column {column.name!r} are {kind}, such as {column.iloc[0]!s}; "
+            f"start={start!r} is not. Give start as in that column."
         )
     return first.values
 
 
-def _read(column: pd.Series, index: pd.Index, *, unit: str | None, zone: str | None) -> TimeColumn:
+def _read(column: pd.Series, *, unit: str | None, zone: str | None) -> TimeColumn:
     name = column.name
     missing = column.isna().to_numpy()
     if missing.any():
         raise CasesError(
             f"Column {name!r} (time) must hold a time in each row. "
-            f"{describe_row(index, missing)}. Correct the table."
+            f"{describe_row(column.index, missing)}. Correct the table."
         )
     found = parse_times(column, unit=unit, zone=zone)
     wrong = found.values.isna().to_numpy()
     if found.is_number:
         wrong = ~np.isfinite(found.values.to_numpy(dtype=np.float64))
-    if wrong.any():
-        example = column.to_numpy()[wrong.argmax()]
-        day_or_month = isinstance(example, str) and looks_like_dates(example)
-        remedy = (
-            "Day and month may be swapped: say their order when the file is read, dates='dmy' or "
-            "dates='mdy'."
-            if day_or_month
-            else "Number the periods, or write them as dates."
-        )
-        raise CasesError(
-            f"Column {name!r} (time) must hold finite numbers, dates or text such as '2024-07', "
-            f"'2024-07-31', '2024Q3' or '2024-W05'. {describe_row(index, wrong)}, which holds "
-            f"{example!r}: the order of such labels cannot be told. {remedy}"
-        )
+    refuse_unreadable(column, wrong, "time")
     return found
 
 

@@ -16,7 +16,7 @@ from outcomekpi.tables.events import read_events
 from outcomekpi.tables.faults import Faults, refuse_rows
 from outcomekpi.tables.missing_codes import warn_of_code
 from outcomekpi.tables.schema import Role, name_columns, read_schema, read_values
-from outcomekpi.tables.time_columns import parse_like, parse_times
+from outcomekpi.tables.time_columns import parse_like, parse_times, refuse_unreadable
 from outcomekpi.tables.totals import refuse_totals
 
 if TYPE_CHECKING:
@@ -197,8 +197,10 @@ def read_wedge(data: object, design: "SteppedWedge") -> WedgeRows:
     labels = read["unit"]
     order = fill_periods(pd.Index(np.unique(moment.to_numpy())), design.time)
     period = order.get_indexer(pd.Index(moment.to_numpy()))
-    first = _first_periods(table, design, labels.code, labels.names, order)
-    outcome, trials, rows = _read_outcome(table, design, labels.code, period)
+    first = faults.attempt(_first_periods, table, design, labels.code, labels.names, order)
+    measured = faults.attempt(_read_outcome, table, design, labels.code, period)
+    faults.raise_all()
+    outcome, trials, rows = measured
     if rows == "events of trials":
         refuse_totals(
             {design.outcome: outcome, str(design.trials): trials}, table.index, group=period
@@ -283,13 +285,7 @@ def read_moments(
         found = parse_like(column, parse_times(like, unit=unit, zone=zone), zone=zone)
     empty = (column.isna() | (column.astype(object).astype(str).str.strip() == "")).to_numpy()
     wrong = found.values.isna().to_numpy() & ~empty
-    if wrong.any():
-        raise CasesError(
-            f"Column {column.name!r} ({role}) must hold numbers, dates or text such as '2024-07' "
-            f"or '2024Q3'. {describe_row(column.index, wrong)}, which holds "
-            f"{column.to_numpy()[int(wrong.argmax())]!r}: the order of such labels cannot be told. "
-            "Number the periods, or write them as dates."
-        )
+    refuse_unreadable(column, wrong, role)
     return found.values
 
 
