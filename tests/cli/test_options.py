@@ -281,7 +281,11 @@ REVIEWED = (
     "--percent", "--cycle-order", "--cycle-unit",
 )  # fmt: skip
 CHECK = {
-    "--as": ["check: --as cases", "check_history: --as history"],
+    "--as": ["check: --as cases", "check_history: --as history", "check_records: --as records"],
+    "--patients": ["check_records: --patients {people}"],
+    "--encounters": ["check_records: --encounters {encounters}"],
+    "--months": ["check_records: --months 12"],
+    "--measures": ["check_records: --measures hba1c"],
     **{name: [f"check: {EVALUATE[name][0]}"] for name in EVALUATED},
     **{
         name: [f"check_history: {THRESHOLDS[name][0].partition(' --reading')[0]}"]
@@ -376,6 +380,8 @@ def test_every_documented_option_runs(command, option, text, tables, no_pages, t
     _, table, base = COMMANDS.get(name, ("pilot", None, "--draws 200"))
     argv = [command, *([str(tables / f"{table}.csv")] if table else []), *shlex.split(base)]
     added = added.replace("{toml}", str(tables / "facts.toml"))
+    for other in ("people", "encounters"):
+        added = added.replace(f"{{{other}}}", str(tables / f"{other}.csv"))
     added = added.replace("{private}", str(tmp_path / "private"))
     extra = shlex.split(added.replace("{selected}", SELECTED).replace("{population}", POPULATION))
     while "" in extra:  # an option of the base that this one excludes

@@ -148,9 +148,24 @@ def doctors():
     return history().query("unit == 'U1'").drop(columns="unit")
 
 
+def records():
+    return pd.DataFrame(
+        {"patient": ["p1", "p1", "p2", "p2"], "month": [0, 6, 0, 6], "hba1c": [8.1, 7.2, 7.9, 6.8]}
+    )
+
+
+def people():
+    return pd.DataFrame({"patient": ["p1", "p2"], "doctor": ["S01", "S02"]})
+
+
+def encounters():
+    return pd.DataFrame({"patient": ["p2"], "day": [41], "kind": ["hf_admission"]})
+
+
 TABLES = {
     "cases": cases, "history": history, "patients": patients, "series": series, "panel": panel,
-    "wedge": wedge, "means": means, "doctors": doctors,
+    "wedge": wedge, "means": means, "doctors": doctors, "records": records, "people": people,
+    "encounters": encounters,
 }  # fmt: skip
 
 COMMANDS = {
@@ -159,6 +174,7 @@ COMMANDS = {
         "check", "history",
         "--indicator indicator --cycle year --unit unit --numerator reached --denominator patients",
     ),
+    "check_records": ("check", "records", "--as records"),
     "evaluate": (
         "evaluate", "cases",
         "--outcome died --doctor surgeon --direction lower --draws 100 --adjust age",

@@ -233,14 +233,21 @@ def add_check(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
         "once; with --out, also as faults.csv. The exit code is 0 where there are none, 1 where "
         "there are some, and 2 where the file "
         "cannot be read.",
-        epilog="Without any column named, only the file itself is checked.",
+        epilog="Without any column named, only the file itself is checked. A pilot's table is "
+        "checked with --design and the other options of outcomekpi pilot: see outcomekpi check "
+        "--design did --help.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "data", metavar="TABLE", type=read_path, help="CSV (UTF-8 or GB18030) or Parquet file"
     )
     add = parser.add_argument
-    add("--as", dest="kind", metavar="cases|history", help="what it is; the columns named tell")
+    add(
+        "--as",
+        dest="kind",
+        metavar="cases|history|records",
+        help="what it is; the columns named tell, but for records",
+    )
     cases = parser.add_argument_group("cases, as for evaluate").add_argument
     for role, meaning in ROLES.items():
         cases(f"--{role}", metavar="COLUMN", help=meaning)
@@ -258,6 +265,13 @@ def add_check(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
     history("--percent", action="store_true", help="completions and targets are in percent")
     history("--cycle-order", metavar="CYCLE", nargs="+", help="oldest first")
     history("--cycle-unit", metavar="NAME", help="what 2024-1 names: half-year, quarter or month")
+    records = parser.add_argument_group(
+        "monthly records (--as records): columns patient, month and one for each measure"
+    ).add_argument
+    records("--patients", metavar="FILE", type=read_path, help="one row for each patient")
+    records("--encounters", metavar="FILE", type=read_path, help="patient, day and kind of each")
+    records("--months", metavar="N", type=read_count, help="of follow-up (the last in TABLE)")
+    records("--measures", metavar="COLUMN", nargs="+", help="columns of readings (all numbers)")
     add_reading(parser)
     parser.add_argument("--out", metavar="DIR", type=read_path, help="folder for faults.csv")
     parser.set_defaults(command=run)

@@ -22,7 +22,7 @@ from outcomekpi.cli.arguments import (
     add_thresholds,
     find_marks,
 )
-from outcomekpi.cli.pilot_arguments import add_pilot
+from outcomekpi.cli.pilot_arguments import add_pilot, add_pilot_check
 from outcomekpi.declare.errors import FieldError, OutcomeKPIError, OutcomeKPIWarning
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     data: Path | None = None
     claim: Claim | None = None
     try:
-        options = build_parser().parse_args(argv)
+        typed = sys.argv[1:] if argv is None else argv
+        of_pilot = any(word == "--design" or word.startswith("--design=") for word in typed)
+        options = build_parser(of_pilot=of_pilot).parse_args(argv)
         data = getattr(options, "data", None)
         command: Callable[[argparse.Namespace], int | None] = options.command
         with _notes_on_screen(), _ended_by_signal(), _claimed(options.out) as claim:
@@ -74,8 +76,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def build_parser() -> Parser:
-    """Return the parser of all commands."""
+def build_parser(*, of_pilot: bool = False) -> Parser:
+    """Return the parser of all commands.
+
+    Parameters
+    ----------
+    of_pilot : whether a table is checked by the options of a pilot, since its design was named
+    """
     parser = Parser(
         prog=PROGRAM,
         description="Outcome-based evaluation of doctors: risk-adjusted rates, ranks and flags; "
@@ -87,7 +94,10 @@ def build_parser() -> Parser:
     add_evaluate(commands, _evaluate)
     add_thresholds(commands, _thresholds)
     add_pilot(commands, _pilot)
-    add_check(commands, _check)
+    if of_pilot:
+        add_pilot_check(commands, _check_pilot)
+    else:
+        add_check(commands, _check)
     add_demo(commands, _demo)
     return parser
 
@@ -156,6 +166,12 @@ def _check(options: argparse.Namespace) -> int:
     from outcomekpi.cli.check import check_file
 
     return EXIT_FAULTS if check_file(options) else 0
+
+
+def _check_pilot(options: argparse.Namespace) -> int:
+    from outcomekpi.cli.check import check_pilot_file
+
+    return EXIT_FAULTS if check_pilot_file(options) else 0
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -13,9 +13,9 @@ from outcomekpi.cli.arguments import (
     read_seed,
 )
 
-__all__ = ["add_pilot"]
+__all__ = ["add_pilot", "add_pilot_check"]
 
-Run = Callable[[argparse.Namespace], None]
+Run = Callable[[argparse.Namespace], int | None]
 
 EXAMPLES = """examples:
   two published percentages, two years apart
@@ -124,6 +124,27 @@ def add_pilot(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
     add("--out", metavar="DIR", type=read_path, required=True, help="folder to write")
     add_reading(parser)
     add_publishing(parser)
+    parser.set_defaults(command=run)
+
+
+def add_pilot_check(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
+    """Add the check of a pilot's table, which is named by the options of the pilot itself."""
+    parser = commands.add_parser(
+        "check",
+        help="find every fault of a pilot's table, and compute nothing",
+        description="Read a table as outcomekpi pilot --design NAME would, and print all of its "
+        "faults at once; with --out, also as faults.csv. The exit code is 0 where there are none, "
+        "1 where there are some, and 2 where the file cannot be read.",
+        usage="%(prog)s TABLE --design NAME --outcome COLUMN ... [--out DIR]",
+        allow_abbrev=False,
+    )
+    parser.add_argument("data", metavar="TABLE", type=read_path, help="CSV or Parquet file")
+    _add_design(parser)
+    parser.add_argument("--after", metavar="VALUE", help="value of --time with the program")
+    _add_selection(parser.add_argument_group("patients or doctors selected on their baseline"))
+    parser.add_argument("--direction", metavar="higher|lower", help="which outcome is better")
+    add_reading(parser)
+    parser.add_argument("--out", metavar="DIR", type=read_path, help="folder for faults.csv")
     parser.set_defaults(command=run)
 
 

@@ -22,7 +22,7 @@ from outcomekpi.pilots.ladder.findings import Design
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
 
-__all__ = ["PilotChoices", "read_pilot_choices", "read_program"]
+__all__ = ["PilotChoices", "find_labels", "read_pilot_choices", "read_program"]
 
 FIGURES = (
     *("before", "change", "reading", "years", "n_before", "n_after", "rounding", "trend"),
@@ -30,6 +30,7 @@ FIGURES = (
 )
 """Options of published figures alone; ``--after`` belongs to tables too."""
 
+LABELS = ("doctor", "hospital", "patient", "unit", "cluster", "group")
 PRIORS = {"trend": "trend", "regression": "regression_to_mean", "attrition": "attrition"}
 
 
@@ -86,13 +87,11 @@ def read_pilot_choices(options: argparse.Namespace) -> PilotChoices:
     else:
         _refuse_figures(options)
         design = build_design(options)
-    roles = ("doctor", "hospital", "patient", "unit", "cluster", "group")
-    labels = tuple(getattr(options, role) for role in roles if getattr(options, role) is not None)
     return PilotChoices(
         figures=figures,
         design=design,
         program=program,
-        labels=labels,
+        labels=find_labels(options),
         draws=options.draws,
         seed=options.seed,
         level=options.level,
@@ -100,6 +99,12 @@ def read_pilot_choices(options: argparse.Namespace) -> PilotChoices:
         title=options.title,
         suppress_below=options.suppress_below,
     )
+
+
+def find_labels(options: argparse.Namespace) -> tuple[str, ...]:
+    """Columns of identifiers, which keep their leading zeros."""
+    named = (getattr(options, role) for role in LABELS)
+    return tuple(column for column in named if column is not None)
 
 
 def _read_figures(options: argparse.Namespace) -> PublishedFigures:

@@ -20,6 +20,7 @@ from outcomekpi.tables.columns import (
     spell,
     to_floats,
 )
+from outcomekpi.tables.faults import Faults
 from outcomekpi.tables.labels import read_labels
 from outcomekpi.tables.missing_codes import describe_code
 from outcomekpi.tables.spoilt_numbers import describe_spoilt
@@ -120,7 +121,10 @@ def read_covariates(frame: pd.DataFrame, columns: Iterable[str]) -> dict[str, Co
     FormulaError
         A column holds neither (dates, lists), or infinite values.
     """
-    return {name: _read_covariate(frame[name], name) for name in columns}
+    faults = Faults()
+    read = {name: faults.attempt(_read_covariate, frame[name], name) for name in columns}
+    faults.raise_all()
+    return read
 
 
 def _read_covariate(column: pd.Series, name: str) -> Covariate:
@@ -264,33 +268,47 @@ def check_categories(
         Numbers spoilt by text, one category only, a category of its own for every row, or a
         category of one unit.
     """
+    faults = Faults()
     for covariate in covariates:
-        levels = covariate.levels
-        if levels is None:
-            continue
-        if len(levels) == 1:
-            raise FormulaError(
-                f"Covariate {covariate.name!r} is constant: every {unit} is {levels[0]!r}. "
-                "Leave it out of the formula."
+        if covariate.levels is not None:
+            is_named = covariate.is_declared or covariate.name in classes
+            faults.attempt(
+                _check_levels, covariate, covariate.levels, weights, unit, index, is_named=is_named
             )
-        if not (covariate.is_declared or covariate.name in classes):
-            spoilt = describe_spoilt(covariate.name, covariate.values, levels, index)
-            if spoilt is not None:
-                raise FormulaError(spoilt)
-        n_rows = covariate.values.size
-        sizes = np.bincount(covariate.values, weights=weights, minlength=len(levels))
-        alone = [level for level, size in zip(levels, sizes, strict=True) if size < 2]
-        if len(levels) == n_rows:
-            raise FormulaError(
-                f"Covariate {covariate.name!r} has {n_rows:,} different texts in {n_rows:,} rows, "
-                "one of its own for each. Is it an identifier? Leave it out of the formula."
-            )
-        if alone:
-            raise FormulaError(
-                f"Covariate {covariate.name!r} has {len(alone):,} of {len(levels):,} categories "
-                f"with one {unit} only: {list_values(alone)}. Nothing can be learned from one "
-                f"{unit}: merge them with another category, or exclude them."
-            )
+    faults.raise_all()
+
+
+def _check_levels(
+    covariate: Covariate,
+    levels: tuple[str, ...],
+    weights: NDArray[np.float64] | None,
+    unit: str,
+    index: pd.Index | None,
+    *,
+    is_named: bool,
+) -> None:
+    if len(levels) == 1:
+        raise FormulaError(
+            f"Covariate {covariate.name!r} is constant: every {unit} is {levels[0]!r}. "
+            "Leave it out of the formula."
+        )
+    spoilt = None if is_named else describe_spoilt(covariate.name, covariate.values, levels, index)
+    if spoilt is not None:
+        raise FormulaError(spoilt)
+    n_rows = covariate.values.size
+    sizes = np.bincount(covariate.values, weights=weights, minlength=len(levels))
+    alone = [level for level, size in zip(levels, sizes, strict=True) if size < 2]
+    if len(levels) == n_rows:
+        raise FormulaError(
+            f"Covariate {covariate.name!r} has {n_rows:,} different texts in {n_rows:,} rows, "
+            "one of its own for each. Is it an identifier? Leave it out of the formula."
+        )
+    if alone:
+        raise FormulaError(
+            f"Covariate {covariate.name!r} has {len(alone):,} of {len(levels):,} categories "
+            f"with one {unit} only: {list_values(alone)}. Nothing can be learned from one "
+            f"{unit}: merge them with another category, or exclude them."
+        )
 
 
 def check_identifiers(covariates: Iterable[Covariate], index: pd.Index) -> None:
@@ -303,17 +321,22 @@ def check_identifiers(covariates: Iterable[Covariate], index: pd.Index) -> None:
     """
     if len(index) < FEWEST_ROWS_OF_AN_IDENTIFIER:
         return
+    faults = Faults()
     for covariate in covariates:
-        values = covariate.values
-        if covariate.levels is not None or values.dtype.kind not in "iu":
-            continue
-        peek = values[:PEEK]
-        if np.unique(peek).size == peek.size and pd.Index(values).is_unique:
-            raise FormulaError(
-                f"Covariate {covariate.name!r} holds a different whole number in each of "
-                f"{count_of(values.size, 'row')}. Is it an identifier? Leave it out; if it is a "
-                f"measurement, say so by writing I(1.0 * {_quote(covariate.name)})."
-            )
+        if covariate.levels is None and covariate.values.dtype.kind in "iu":
+            faults.attempt(_check_repeats, covariate)
+    faults.raise_all()
+
+
+def _check_repeats(covariate: Covariate) -> None:
+    values = covariate.values
+    peek = values[:PEEK]
+    if np.unique(peek).size == peek.size and pd.Index(values).is_unique:
+        raise FormulaError(
+            f"Covariate {covariate.name!r} holds a different whole number in each of "
+            f"{count_of(values.size, 'row')}. Is it an identifier? Leave it out; if it is a "
+            f"measurement, say so by writing I(1.0 * {_quote(covariate.name)})."
+        )
 
 
 def check_codes(covariates: Iterable[Covariate], index: pd.Index, formula: str) -> None:
@@ -330,18 +353,21 @@ def check_codes(covariates: Iterable[Covariate], index: pd.Index, formula: str) 
     FormulaError
         Names the column, the code and its rows, and how to use it if it is a measurement.
     """
+    faults = Faults()
     for covariate in covariates:
-        name = covariate.name
-        if covariate.levels is not None or re.search(
-            rf"1\.0\s*\*\s*`?{re.escape(name)}\b", formula
-        ):
-            continue
-        found = describe_code(name, covariate.values, index)
-        if found is not None:
-            raise FormulaError(
-                f"Covariate {found} Then make those cells missing; if it was measured, say so by "
-                f"writing I(1.0 * {_quote(name)})."
-            )
+        name = re.escape(covariate.name)
+        if covariate.levels is None and not re.search(rf"1\.0\s*\*\s*`?{name}\b", formula):
+            faults.attempt(_check_code, covariate, index)
+    faults.raise_all()
+
+
+def _check_code(covariate: Covariate, index: pd.Index) -> None:
+    found = describe_code(covariate.name, covariate.values, index)
+    if found is not None:
+        raise FormulaError(
+            f"Covariate {found} Then make those cells missing; if it was measured, say so by "
+            f"writing I(1.0 * {_quote(covariate.name)})."
+        )
 
 
 def _quote(name: str) -> str:

@@ -16,12 +16,11 @@ from outcomekpi.model.covariates import (
     Covariate,
     check_categories,
     check_codes,
-    check_identifiers,
     check_roles_of,
     complete_covariates,
     match_covariates,
 )
-from outcomekpi.model.encoding import Encoding, encode, encode_again, made_classes
+from outcomekpi.model.encoding import Encoding, check_used, encode, encode_again, made_classes
 from outcomekpi.model.formulas import ParsedFormula, parse_formula
 from outcomekpi.model.spec import ModelSpec
 from outcomekpi.tables.cases import Cases
@@ -314,12 +313,7 @@ def _encode_case_mix(
     cases: Cases, case_mix: ParsedFormula, covariates: dict[str, Covariate]
 ) -> tuple[Encoding, Iterator[NDArray[Any]]]:
     used = {name: covariates[name] for name in case_mix.columns}
-    check_categories(
-        used.values(), cases.trials, "case", cases.frame.index, made_classes(case_mix.text)
-    )
-    check_codes(used.values(), cases.frame.index, case_mix.text)
-    if cases.trials is None:
-        check_identifiers([used[name] for name in case_mix.bare], cases.frame.index)
+    check_used(used, case_mix, cases.frame.index, weights=cases.trials)
     n_rows = len(cases.frame)
     n_terms = sum(len(covariate.term_names()) for covariate in used.values())
     if n_rows * n_terms * 8 > LARGEST_MATRIX:

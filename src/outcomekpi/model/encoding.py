@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import FormulaError
-from outcomekpi.model.covariates import Covariate, check_categories
+from outcomekpi.model.covariates import (
+    Covariate,
+    check_categories,
+    check_codes,
+    check_identifiers,
+)
 from outcomekpi.model.formulas import ParsedFormula, first_line
 from outcomekpi.tables.columns import label_text
+from outcomekpi.tables.faults import Faults
 
-__all__ = ["Encoding", "encode", "encode_again", "made_classes"]
+__all__ = ["Encoding", "check_used", "encode", "encode_again", "made_classes"]
 
 MADE_CATEGORICAL = re.compile(r"C\((?:`([^`]+)`|([^\W\d]\w*))[,)]")
 
@@ -36,6 +42,37 @@ class Encoding:
     levels: dict[str, tuple[str, ...] | None]
     specification: Any
     names: tuple[str, ...]
+
+
+def check_used(
+    covariates: Mapping[str, Covariate],
+    formula: ParsedFormula,
+    index: pd.Index,
+    *,
+    weights: NDArray[np.float64] | None = None,
+) -> None:
+    """Refuse covariates of cases that a formula cannot use, all of them at once.
+
+    Parameters
+    ----------
+    covariates : column -> covariate
+    formula : that names them
+    index : labels of the rows, for messages
+    weights : (row,), patients of each row; None where each is one, which identifiers tell apart
+
+    Raises
+    ------
+    FormulaError
+        As :func:`check_categories`, :func:`check_codes` and :func:`check_identifiers`.
+    """
+    used = [covariates[name] for name in formula.columns]
+    faults = Faults()
+    classes = made_classes(formula.text)
+    faults.attempt(check_categories, used, weights, "case", index, classes)
+    faults.attempt(check_codes, used, index, formula.text)
+    if weights is None:
+        faults.attempt(check_identifiers, [covariates[name] for name in formula.bare], index)
+    faults.raise_all()
 
 
 def made_classes(formula: str) -> set[str]:

@@ -8,10 +8,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError
+from outcomekpi.declare.errors import CasesError, FormulaError
 from outcomekpi.tables.sentences import describe_row
 
-__all__ = ["Fault", "Faults", "TableFaults", "fault_error", "faults_of", "refuse_rows"]
+__all__ = [
+    "Fault",
+    "Faults",
+    "FormulaFaults",
+    "TableFaults",
+    "fault_error",
+    "faults_of",
+    "refuse_rows",
+]
 
 SHOWN = 20
 """Faults that one message tells; a table with more has one cause for most of them."""
@@ -47,10 +55,12 @@ def fault_error(
     return error
 
 
-def faults_of(error: CasesError) -> tuple[Fault, ...]:
+def faults_of(error: CasesError | FormulaError) -> tuple[Fault, ...]:
     """Return the records of an error, whether it tells one fault or several."""
     if isinstance(error, TableFaults):
         return error.records
+    if isinstance(error, FormulaError):
+        return (Fault(code="covariate", text=str(error)),)
     return (error.fault or Fault(code="unusable", text=str(error)),)
 
 
@@ -111,6 +121,10 @@ class TableFaults(CasesError):
         return type(self), (self.records,)
 
 
+class FormulaFaults(TableFaults, FormulaError):
+    """A table with several faults, some of them of covariates."""
+
+
 class Faults:
     """Runs checks one after another and keeps what they refuse.
 
@@ -128,7 +142,7 @@ class Faults:
     """
 
     def __init__(self) -> None:
-        self._found: list[CasesError] = []
+        self._found: list[CasesError | FormulaError] = []
 
     def __len__(self) -> int:
         """Return how many faults were found so far."""
@@ -138,7 +152,7 @@ class Faults:
         """Return what the check gives, or None and keep its message where it refuses."""
         try:
             return check(*args, **kwargs)
-        except CasesError as error:
+        except (CasesError, FormulaError) as error:
             self._found.append(error)
             return None
 
@@ -147,11 +161,13 @@ class Faults:
 
         Raises
         ------
-        CasesError
+        CasesError, FormulaError
             At least one check refused the table.
         """
         if len(self._found) == 1:
             raise self._found[0]
         if self._found:
             records = [record for error in self._found for record in faults_of(error)]
-            raise TableFaults(tuple({record.text: record for record in records}.values()))
+            of_formula = any(isinstance(error, FormulaError) for error in self._found)
+            kind = FormulaFaults if of_formula else TableFaults
+            raise kind(tuple({record.text: record for record in records}.values()))

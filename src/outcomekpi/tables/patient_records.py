@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, SpecError, did_you_mean
 from outcomekpi.declare.showing import show_html
+from outcomekpi.tables.columns import holds_text
 from outcomekpi.tables.faults import Faults, fault_error, refuse_rows
 from outcomekpi.tables.hba1c import check_hba1c_readings
 from outcomekpi.tables.labels import read_labels
 from outcomekpi.tables.missing_codes import warn_of_code
+from outcomekpi.tables.number_text import describe_two_readings
 
 __all__ = [
     "DAYS_PER_MONTH",
@@ -81,6 +83,11 @@ def column_numbers(
             f"{start}{{count}} are dates or times, {{first}}. {dates}",
         )
         number = np.array([isinstance(v, Real | Decimal | np.bool_) for v in cells], dtype=bool)
+        written = pd.to_numeric(cells.where(known & ~number & ~is_date), errors="coerce")
+        number |= written.notna().to_numpy()
+        doubt = describe_two_readings(cells, values.index) if holds_text(cells) else None
+        if doubt is not None:
+            raise fault_error("two-readings", f"{start}{doubt}", column=column)
         advice = "Text such as '7,1' or '<6.0' has to become a number before, or missing."
         refuse(
             cells,

@@ -183,9 +183,11 @@ def read_panel(data: object, columns: PanelColumns) -> PanelData:
     if columns.trials is not None:
         counted = {columns.outcome: outcome * patients, columns.trials: patients}
         refuse_totals(counted, table.index, group=times.time)
-    _check_constant(rows, unit.names, "start", columns.start, times.labels)
-    _check_constant(rows, unit.names, "cluster", columns.cluster or columns.unit, ())
-    _check_every_period(rows, unit.names, columns, times)
+    named = columns.cluster or columns.unit
+    faults.attempt(_check_constant, rows, unit.names, "start", columns.start, times.labels)
+    faults.attempt(_check_constant, rows, unit.names, "cluster", named, ())
+    faults.attempt(_check_every_period, rows, unit.names, columns, times)
+    faults.raise_all()
     rows, times, left_out = leave_out_selected(rows, times)
     missing = _count_missing(rows)
     if columns.fill is not None:
@@ -248,8 +250,10 @@ def _read_outcome(
     """Outcome and patients of each row, and whether the outcome is a share of them."""
     name = columns.outcome
     if columns.trials is not None:
-        events = read_values(table, name, EVENTS)
-        trials = read_values(table, columns.trials, TRIALS)
+        faults = Faults()
+        events = faults.attempt(read_values, table, name, EVENTS)
+        trials = faults.attempt(read_values, table, columns.trials, TRIALS)
+        faults.raise_all()
         wanted = "hold no more than trials"
         refuse_rows(events > trials, table.index, column=name, role="outcome", wanted=wanted)
         return events / trials, trials, True

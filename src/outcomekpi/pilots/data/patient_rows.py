@@ -8,13 +8,11 @@ from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, FormulaError
 from outcomekpi.model.covariates import (
-    check_categories,
-    check_codes,
-    check_identifiers,
+    Covariate,
     check_roles_of,
     read_covariates,
 )
-from outcomekpi.model.encoding import encode, made_classes
+from outcomekpi.model.encoding import check_used, encode
 from outcomekpi.model.formulas import parse_formula
 from outcomekpi.pilots.data.patient_columns import PatientColumns, read_after
 from outcomekpi.pilots.data.series import PERCENT
@@ -119,10 +117,11 @@ def read_patients(data: object, columns: PatientColumns) -> tuple[pd.DataFrame, 
     sides = faults.attempt(read_after, data, columns)
     outcome = faults.attempt(_read_outcome, data, columns)
     labels = read_schema(data, columns.named(), UNITS, faults)
+    case_mix = faults.attempt(_read_case_mix, data, columns)
+    if sides is not None and labels.get("patient") is not None:
+        faults.attempt(_check_repeated, data, columns, labels["patient"], sides[0])
     faults.raise_all()
-    after, periods = sides
-    _check_repeated(data, columns, labels, after)
-    matrix, terms = _read_case_mix(data, columns)
+    (after, periods), (matrix, terms) = sides, case_mix
     rows = PatientRows(
         outcome=outcome,
         after=after,
@@ -164,17 +163,15 @@ def _read_outcome(data: pd.DataFrame, columns: PatientColumns) -> Floats:
 def _check_repeated(
     data: pd.DataFrame,
     columns: PatientColumns,
-    labels: dict[str, Labels],
+    patients: Labels,
     after: NDArray[np.bool_],
 ) -> None:
     """Refuse a patient twice in one period: which row counts is not ours to guess."""
-    if "patient" not in labels:
-        return
-    again = pd.Series(labels["patient"].code * 2 + after).duplicated().to_numpy()
+    again = pd.Series(patients.code * 2 + after).duplicated().to_numpy()
     if again.any():
         first = int(again.argmax())
         repeat = "repeats" if again.sum() == 1 else "repeat"
-        patient = labels["patient"].names[labels["patient"].code[first]]
+        patient = patients.names[patients.code[first]]
         raise CasesError(
             f"Each patient ({columns.patient!r}) may come once before and once after. "
             f"{int(again.sum()):,} of {again.size:,} rows {repeat} an earlier one, the "
@@ -194,18 +191,11 @@ def _read_case_mix(data: pd.DataFrame, columns: PatientColumns) -> tuple[Floats,
             "between the periods is what is asked. Leave it out of the formula."
         )
     covariates = read_covariates(data, formula.columns)
-    for name, covariate in covariates.items():
-        kind = covariate.values.dtype.kind
-        gap = covariate.is_missing() if covariate.levels or kind == "f" else np.zeros(1, dtype=bool)
-        if gap.any():
-            raise FormulaError(
-                f"Covariate {name!r} must have a value in each row. "
-                f"{describe_row(data.index, gap)}. Complete it, leave these rows out, or leave "
-                "the covariate out of the formula."
-            )
-    check_categories(covariates.values(), None, "case", data.index, made_classes(formula.text))
-    check_codes(covariates.values(), data.index, formula.text)
-    check_identifiers([covariates[name] for name in formula.bare], data.index)
+    faults = Faults()
+    for covariate in covariates.values():
+        faults.attempt(_check_complete, covariate, data.index)
+    faults.raise_all()
+    check_used(covariates, formula, data.index)
     encoding, made = encode(formula, covariates, n_rows=len(data))
     matrix = np.ones((len(data), len(encoding.names) + 1))
     for place, column in enumerate(made, start=1):
@@ -213,6 +203,18 @@ def _read_case_mix(data: pd.DataFrame, columns: PatientColumns) -> tuple[Floats,
         spread = float(values.std())
         matrix[:, place] = (values - values.mean()) / (spread if spread > 0 else 1.0)
     return matrix, ("Intercept", *encoding.names)
+
+
+def _check_complete(covariate: Covariate, index: pd.Index) -> None:
+    if covariate.levels is None and covariate.values.dtype.kind != "f":
+        return
+    gap = covariate.is_missing()
+    if gap.any():
+        raise FormulaError(
+            f"Covariate {covariate.name!r} must have a value in each row. "
+            f"{describe_row(index, gap)}. Complete it, leave these rows out, or leave the "
+            "covariate out of the formula."
+        )
 
 
 def _check_sides(rows: PatientRows, columns: PatientColumns) -> None:

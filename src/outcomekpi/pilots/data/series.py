@@ -214,25 +214,28 @@ def _check_values(
     read: dict[str, Floats], columns: SeriesColumns, times: SeriesTimes
 ) -> NDArray[np.bool_]:
     """Refuse impossible values; return where nothing is missing."""
+    faults = Faults()
     for role, values in read.items():
         name = columns.named()[role]
-        _refuse(np.isinf(values), times, name, role, "hold finite numbers")
+        faults.attempt(_refuse, np.isinf(values), times, name, role, "hold finite numbers")
     series = (("outcome", "trials", "exposure"), ("control", "control_trials", "control_exposure"))
     for value, trials, exposure in series:
         if value not in read:
             continue
         name = columns.named()[value]
-        _check_outcome(read[value], columns, times, name, value)
+        faults.attempt(_check_outcome, read[value], columns, times, name, value)
         if trials in read:
-            wrong = read[value] > read[trials]
-            _refuse(wrong, times, name, value, "hold no more events than trials")
+            wrong = (read[value] > read[trials]) & (read[trials] > 0)
+            faults.attempt(_refuse, wrong, times, name, value, "hold no more events than trials")
         for size in (trials, exposure):
             if size in read:
                 wrong = read[size] <= 0
-                _refuse(wrong, times, columns.named()[size], size, "hold numbers above 0")
+                wanted = "hold numbers above 0"
+                faults.attempt(_refuse, wrong, times, columns.named()[size], size, wanted)
     present = np.all([np.isfinite(values) for values in read.values()], axis=0)
     if not present.all() and columns.gaps == "error":
-        _refuse_gaps(present, read, columns, times)
+        faults.attempt(_refuse_gaps, present, read, columns, times)
+    faults.raise_all()
     return np.asarray(present, dtype=np.bool_)
 
 

@@ -271,7 +271,7 @@ class BeforeAfter:
             contradict each other.
         """
         check_selection(self.selection, program)
-        table, rows = read_patients(data, self._columns())
+        table, rows = self.read(data)
         corrected: RegressionToMean | None = None
         if isinstance(self.selection, UnitSelection):
             corrected, rows = self._correct_units(table, rows, self.selection, draws, rng)
@@ -292,6 +292,23 @@ class BeforeAfter:
             direction=self.direction,
         )
         return Answered(numbers=answer, program=program, describe=describe_change)
+
+    def read(self, data: object) -> tuple[pd.DataFrame, PatientRows]:
+        """Read and check a table as :meth:`estimate` does, and estimate nothing.
+
+        Parameters
+        ----------
+        data : as for :meth:`estimate`
+
+        Raises
+        ------
+        CasesError, FormulaError
+            Every fault of the table at once.
+        """
+        table, rows = read_patients(data, self._columns())
+        if isinstance(self.selection, UnitSelection):
+            read_chosen(table, rows, self.selection)
+        return table, rows
 
     def _correct_units(
         self,

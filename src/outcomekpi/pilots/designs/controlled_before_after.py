@@ -28,13 +28,14 @@ from outcomekpi.pilots.designs.group_facts import (
     state_estimand,
 )
 from outcomekpi.pilots.designs.group_missing import bound_missing_groups
-from outcomekpi.pilots.designs.group_rows import read_groups
+from outcomekpi.pilots.designs.group_rows import GroupRows, read_group, read_groups
 from outcomekpi.pilots.designs.patient_change import WhichPatients
 from outcomekpi.pilots.estimators.baseline_edge import check_edge, find_edge
 from outcomekpi.pilots.ladder.estimates import Estimate
 from outcomekpi.pilots.ladder.findings import Answered, Findings, Rung, Threat
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
+from outcomekpi.tables.faults import Faults
 from outcomekpi.tables.times import TimeUnit
 
 __all__ = ["ControlledBeforeAfter", "describe_groups"]
@@ -304,8 +305,7 @@ class ControlledBeforeAfter:
         """
         _refuse_selected(program)
         columns, unit = self._columns(), self._columns().spell_unit()
-        table, rows = read_patients(data, columns)
-        groups = read_groups(table, rows, columns, group=self.group, treated=self.treated)
+        groups = self.read(data)
         options = GroupOptions(
             binary=self.family == "bernoulli", patients=self.patients, cluster=self.cluster
         )
@@ -328,6 +328,27 @@ class ControlledBeforeAfter:
             direction=self.direction,
         )
         return Answered(numbers=answer, program=program, describe=describe_groups)
+
+    def read(self, data: object) -> GroupRows:
+        """Read and check a table as :meth:`estimate` does, and estimate nothing.
+
+        Parameters
+        ----------
+        data : as for :meth:`estimate`
+
+        Raises
+        ------
+        CasesError, FormulaError
+            Every fault of the table at once.
+        """
+        columns = self._columns()
+        faults = Faults()
+        read = faults.attempt(read_patients, data, columns)
+        if isinstance(data, pd.DataFrame):
+            faults.attempt(read_group, data, columns, group=self.group, treated=self.treated)
+        faults.raise_all()
+        table, rows = read
+        return read_groups(table, rows, columns, group=self.group, treated=self.treated)
 
     def _columns(self) -> PatientColumns:
         return PatientColumns(

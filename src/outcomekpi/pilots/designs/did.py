@@ -171,6 +171,22 @@ class DifferenceInDifferences:
             describe=describe_effect,
         )
 
+    def read(self, data: object) -> PanelData:
+        """Read and check a table as :meth:`estimate` does, and estimate nothing.
+
+        Parameters
+        ----------
+        data : as for :meth:`estimate`
+
+        Raises
+        ------
+        CasesError
+            Every fault of the table at once.
+        """
+        panel = limit_controls(read_panel(data, self._columns()), self)
+        check_covariates(panel, self.covariates)
+        return panel
+
     def main_effect(self, data: object, *, draws: int, rng: np.random.Generator) -> Estimate:
         """Estimate the main effect alone, without its bounds: for placebos and left-out units.
 
@@ -181,10 +197,7 @@ class DifferenceInDifferences:
         return self._answer(data, draws, rng).estimates[0]
 
     def _answer(self, data: object, draws: int, rng: np.random.Generator) -> DidAnswer:
-        columns = self._columns()
-        panel = limit_controls(read_panel(data, columns), self)
-        check_covariates(panel, columns.covariates)
-        return estimate_effect(panel, columns, self, draws=draws, rng=rng)
+        return estimate_effect(self.read(data), self._columns(), self, draws=draws, rng=rng)
 
     def _columns(self) -> PanelColumns:
         return PanelColumns(

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 
 from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.pilots.data.patient_columns import PatientColumns, PatientFamily
-from outcomekpi.pilots.data.patient_rows import read_patients
+from outcomekpi.pilots.data.patient_rows import PatientRows, read_patients
 from outcomekpi.pilots.designs.before_after_checks import look_for_selection
 from outcomekpi.pilots.designs.before_after_facts import ChangeAnswer, state_claim
 from outcomekpi.pilots.designs.before_after_threats import list_threats as list_change_threats
@@ -184,7 +185,7 @@ class DoctorEffects:
         if draws < 100:
             raise SpecError(f"draws must be 100 or more; got {draws!r}.")
         columns, unit = self._columns(), self._columns().spell_unit()
-        table, rows = read_patients(data, columns)
+        table, rows = self.read(data)
         corrected: RegressionToMean | None = None
         if isinstance(self.selection, UnitSelection):
             chosen = read_chosen(table, rows, self.selection)
@@ -221,6 +222,23 @@ class DoctorEffects:
         )
         answer = DoctorAnswer(plain=plain, data=model_data, draws=sampled, changes=changes)
         return Answered(numbers=answer, program=program, describe=describe_doctors)
+
+    def read(self, data: object) -> tuple[pd.DataFrame, PatientRows]:
+        """Read and check a table as :meth:`estimate` does, and estimate nothing.
+
+        Parameters
+        ----------
+        data : as for :meth:`estimate`
+
+        Raises
+        ------
+        CasesError, FormulaError
+            Every fault of the table at once.
+        """
+        table, rows = read_patients(data, self._columns())
+        if isinstance(self.selection, UnitSelection):
+            read_chosen(table, rows, self.selection)
+        return table, rows
 
     def _sample(self, data: ChangeData, draws: int, rng: np.random.Generator) -> ChangeDraws:
         count = max(400, min(draws, MOST_DRAWS // len(data.outcome)))

@@ -11,13 +11,19 @@ from outcomekpi.model.formulas import parse_formula
 from outcomekpi.pilots.data.patient_columns import PatientColumns
 from outcomekpi.pilots.data.patient_rows import PatientRows
 from outcomekpi.pilots.designs.patient_change import Cluster, WhichPatients, cluster_rows
-from outcomekpi.tables.columns import describe_row, holds_numbers, list_values
-from outcomekpi.tables.labels import find_label, read_labels
-from outcomekpi.tables.schema import name_columns
+from outcomekpi.tables.columns import holds_numbers, list_values
+from outcomekpi.tables.labels import find_label
+from outcomekpi.tables.schema import Role, name_columns, read_names
 
-__all__ = ["CELLS", "GroupRows", "cluster_groups", "keep_stayers", "read_groups"]
+__all__ = ["CELLS", "GroupRows", "cluster_groups", "keep_stayers", "read_group", "read_groups"]
 
 CELLS = ("controls before", "controls after", "treated before", "treated after")
+GROUP = Role(
+    name="group",
+    is_label=True,
+    wanted="say for each row which group it is of",
+    remedy="Complete or remove these rows.",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,14 +75,24 @@ def read_groups(
     FormulaError
         The case mix adjusts for the group.
     """
+    code, name, other = read_group(data, columns, group=group, treated=treated)
+    found = GroupRows(rows=rows, treated=code, control_name=other, treated_name=name)
+    _check_known(found)
+    _check_patients(found)
+    return found
+
+
+def read_group(
+    data: pd.DataFrame, columns: PatientColumns, *, group: str, treated: object
+) -> tuple[NDArray[np.bool_], str, str]:
+    """Read the column of groups: (row,) whether treated, and the names of treated and controls.
+
+    Parameters
+    ----------
+    data, columns, group, treated : as for :func:`read_groups`
+    """
     _check_column(data, columns, group)
-    labels = read_labels(data[group], "group")
-    missing = labels.code < 0
-    if missing.any():
-        raise CasesError(
-            f"Column {group!r} (group) must say for each row which group it is of. "
-            f"{describe_row(data.index, missing)}. Complete or remove these rows."
-        )
+    labels = read_names(data, group, GROUP)
     name = find_label(treated, labels.names, is_number=holds_numbers(data[group]))
     if name is None:
         raise CasesError(
@@ -86,15 +102,7 @@ def read_groups(
     if len(labels.names) != 2:
         raise CasesError(_not_two(group, name, labels.names))
     other = next(one for one in labels.names if one != name)
-    found = GroupRows(
-        rows=rows,
-        treated=labels.code == labels.names.index(name),
-        control_name=other,
-        treated_name=name,
-    )
-    _check_known(found)
-    _check_patients(found)
-    return found
+    return labels.code == labels.names.index(name), name, other
 
 
 def _check_column(data: pd.DataFrame, columns: PatientColumns, group: str) -> None:

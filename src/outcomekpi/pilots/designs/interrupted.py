@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from outcomekpi.declare.checking import check_fields
-from outcomekpi.pilots.data.series import Family, GapPolicy, SeriesColumns
+from outcomekpi.pilots.data.series import Family, GapPolicy, SeriesColumns, SeriesData, read_series
 from outcomekpi.pilots.data.series_interruptions import Change, Interruption
 from outcomekpi.pilots.designs.series_estimation import estimate_series
 from outcomekpi.pilots.designs.series_model import Method
@@ -133,6 +133,20 @@ class InterruptedSeries:
         return estimate_series(
             data, self._columns(), self._options(), program=program, draws=draws, rng=rng
         )
+
+    def read(self, data: object) -> SeriesData:
+        """Read and check a table as :meth:`estimate` does, and estimate nothing.
+
+        Parameters
+        ----------
+        data : as for :meth:`estimate`
+
+        Raises
+        ------
+        CasesError
+            Every fault of the table at once.
+        """
+        return read_series(data, self._columns())
 
     def _columns(self) -> SeriesColumns:
         return SeriesColumns(

@@ -239,5 +239,19 @@ class SteppedWedge:
         CasesError
             The data are no stepped wedge; the message names the design that would fit.
         """
-        answer = answer_wedge(read_wedge(data, self), self, draws=draws, rng=rng)
+        answer = answer_wedge(self.read(data), self, draws=draws, rng=rng)
         return Answered(numbers=answer, program=program, describe=describe_wedge)
+
+    def read(self, data: object) -> WedgeRows:
+        """Read and check a table as :meth:`estimate` does, and estimate nothing.
+
+        Parameters
+        ----------
+        data : as for :meth:`estimate`
+
+        Raises
+        ------
+        CasesError
+            Every fault of the table at once.
+        """
+        return read_wedge(data, self)

@@ -396,6 +396,22 @@ class SyntheticControl:
             numbers=self._answer(data, rng), program=program, describe=describe_synthetic
         )
 
+    def read(self, data: object) -> PanelData:
+        """Read and check a table as :meth:`estimate` does, and estimate nothing.
+
+        Parameters
+        ----------
+        data : as for :meth:`estimate`
+
+        Raises
+        ------
+        CasesError
+            Every fault of the table at once.
+        """
+        panel = read_panel(data, self._columns())
+        _check_panel(panel)
+        return panel
+
     def main_effect(self, data: object, *, draws: int, rng: np.random.Generator) -> Estimate:
         """Estimate the main effect alone: for placebos and left-out units.
 
@@ -406,8 +422,7 @@ class SyntheticControl:
         return state_effect(self._answer(data, rng))
 
     def _answer(self, data: object, rng: np.random.Generator) -> SyntheticAnswer:
-        panel = read_panel(data, self._columns())
-        _check_panel(panel)
+        panel = self.read(data)
         wide = panel.scaled().pivot(index="time", columns="unit", values="outcome")
         treated = sorted(panel.frame.query("treated == 1")["unit"].unique())
         controls = [int(one) for one in wide.columns if one not in set(treated)]
