@@ -170,3 +170,22 @@ def test_faults_of_cases_and_of_their_case_mix_are_told_together(tmp_path, capsy
     options = '--outcome controlled --doctor doctor --adjust "age + bmi"'
     code, said = check(frame, tmp_path / "t.csv", options, capsys)
     assert code == 1 and "3 faults:" in said
+
+
+def test_a_pilot_with_several_faults_is_refused_in_the_words_of_the_command(tmp_path, capsys):
+    frame = spoilt(patients(), {"controlled": {4: 7}, "ward": {6: None}, "age": {3: "?"}})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    options = f"{KINDS['controlled-before-after'][1]} --direction higher --quick"
+    argv = ["pilot", str(tmp_path / "t.csv"), "--design", "controlled-before-after"]
+    assert main([*argv, *shlex.split(options), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "The table has 3 faults" in said and "Pass --event to say which value counts" in said
+
+
+def test_doctors_with_one_case_each_are_told_before_a_fit(tmp_path, capsys):
+    frame = patients().assign(doctor=lambda f: f["patient"])
+    code, said = check(frame, tmp_path / "t.csv", "--outcome controlled --doctor doctor", capsys)
+    assert code == 1 and "Is it the identifier of patients?" in said
+    counted = frame.assign(n=9)
+    options = "--outcome controlled --doctor doctor --trials n"
+    assert check(counted, tmp_path / "t.csv", options, capsys)[0] == 0

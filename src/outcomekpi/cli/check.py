@@ -21,6 +21,7 @@ from outcomekpi.model.design import build_design
 from outcomekpi.model.encoding import check_used
 from outcomekpi.model.formulas import parse_formula
 from outcomekpi.model.spec import ModelSpec
+from outcomekpi.posterior.information import check_doctors
 from outcomekpi.tables.cases import Cases
 from outcomekpi.tables.columns import count_of
 from outcomekpi.tables.faults import Fault, Faults, faults_of
@@ -147,8 +148,10 @@ def _read_cases(table: pd.DataFrame, roles: Mapping[str, Any], options: Any) -> 
         offset_scale=options.offset_scale,
         direction=options.direction,
     )
+    if cases is not None and cases.trials is None and cases.exposure is None:
+        faults.attempt(check_doctors, cases, "bernoulli")
     if options.adjust is not None and cases is not None:
-        build_design(cases, ModelSpec(case_mix=options.adjust))
+        faults.attempt(build_design, cases, ModelSpec(case_mix=options.adjust))
     elif options.adjust is not None:
         faults.attempt(_check_case_mix, table, options.adjust, roles.get("trials"))
     faults.raise_all()

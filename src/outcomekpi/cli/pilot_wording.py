@@ -1,9 +1,11 @@
 """Messages about a pilot in the words of the command line."""
 
 import re
+from dataclasses import replace
 
 from outcomekpi.cli.wording import name_option
 from outcomekpi.declare.errors import FieldError, OutcomeKPIError
+from outcomekpi.tables.faults import TableFaults
 
 __all__ = ["reword_pilot", "reworded"]
 
@@ -79,6 +81,9 @@ def reworded(error: OutcomeKPIError) -> OutcomeKPIError:
     """Return an error about a pilot in the words of the command line."""
     if isinstance(error, FieldError):
         return name_option(error, OPTIONS)
+    if isinstance(error, TableFaults):
+        texts = [replace(record, text=reword_pilot(record.text)) for record in error.records]
+        return type(error)(tuple(texts))
     return type(error)(reword_pilot(str(error)))
 
 

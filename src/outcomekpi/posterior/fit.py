@@ -137,7 +137,7 @@ def fit(
     began = perf_counter()
     design, cases = build_design(cases, spec)
     model = build_model(cases, spec, design)
-    check_doctors(cases, model)
+    check_doctors(cases, model.family)
     chosen = _choose_engine(engine, model)
     try:
         samples = sample_model(model, engine=chosen, draws=draws, seed=seed)

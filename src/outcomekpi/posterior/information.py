@@ -19,13 +19,13 @@ EVENTS_PER_TERM = 10
 """Peduzzi et al. (1996), doi:10.1016/S0895-4356(96)00236-3; with fewer, estimates drift."""
 
 
-def check_doctors(cases: Cases, model: Model) -> None:
+def check_doctors(cases: Cases, family: str) -> None:
     """Refuse doctors who have one case each: nothing tells such a doctor from his patient.
 
     Parameters
     ----------
     cases : of the fit
-    model : its family; counts over an exposure or out of trials tell more than one case does
+    family : of the fit; counts over an exposure or out of trials tell more than one case does
 
     Raises
     ------
@@ -33,7 +33,7 @@ def check_doctors(cases: Cases, model: Model) -> None:
         No doctor has two cases. The standard deviation between doctors would be its prior.
     """
     n_rows = len(cases.frame)
-    alone = len(cases.doctors) == n_rows and model.family in ("bernoulli", "gaussian")
+    alone = len(cases.doctors) == n_rows and family in ("bernoulli", "gaussian")
     if alone and n_rows >= FEWEST_DOCTORS:
         raise CasesError(
             f"Column {cases.roles['doctor']!r} (doctor) names another doctor in each of "
