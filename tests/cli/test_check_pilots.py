@@ -189,3 +189,27 @@ def test_doctors_with_one_case_each_are_told_before_a_fit(tmp_path, capsys):
     counted = frame.assign(n=9)
     options = "--outcome controlled --doctor doctor --trials n"
     assert check(counted, tmp_path / "t.csv", options, capsys)[0] == 0
+
+
+DAYS = [f"01/{1 + k % 12:02d}/{2023 + k // 12}" for k in range(30)]
+
+
+@pytest.mark.parametrize("clock", ["", " 00:00"])
+def test_times_that_are_typed_are_in_the_declared_order_too(clock, tmp_path, capsys):
+    frame = months().assign(month=[day + clock for day in DAYS])
+    typed = f"{SERIES.replace('2024-07', '01/07/2024')} --design interrupted --direction lower"
+    code, said = check(frame, tmp_path / "t.csv", typed, capsys)
+    assert code == 1 and "say their order, --dates dmy or --dates mdy" in said
+    code, said = check(frame, tmp_path / "t.csv", f"{typed} --dates dmy", capsys)
+    assert code == 0, said
+    assert check(frame, tmp_path / "t.csv", f"{typed} --dates dym", capsys)[0] == 2
+
+
+def test_cycles_that_are_typed_are_in_the_declared_order_too(tmp_path, capsys):
+    rows = [("A", f"U{u}", f"01/02/{y}", 40 + u, 90) for u in range(5) for y in (2023, 2024)]
+    frame = pd.DataFrame(rows, columns=["indicator", "unit", "cycle", "reached", "patients"])
+    typed = (
+        "--indicator indicator --unit unit --cycle cycle --numerator reached --denominator patients"
+    )
+    order = f"{typed} --dates dmy --cycle-order 01/02/2023 01/02/2024"
+    assert check(frame, tmp_path / "t.csv", order, capsys)[0] == 0

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+TYPED_TIMES = ("start", "after", "other_interruptions", "selected_in", "cycle_order")
 EXIT_FAULTS = 1
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         typed = sys.argv[1:] if argv is None else argv
         of_pilot = any(word == "--design" or word.startswith("--design=") for word in typed)
         options = build_parser(of_pilot=of_pilot).parse_args(argv)
+        _order_typed(options)
         data = getattr(options, "data", None)
         command: Callable[[argparse.Namespace], int | None] = options.command
         with _notes_on_screen(), _ended_by_signal(), _claimed(options.out) as claim:
@@ -100,6 +102,20 @@ def build_parser(*, of_pilot: bool = False) -> Parser:
         add_check(commands, _check)
     add_demo(commands, _demo)
     return parser
+
+
+def _order_typed(options: argparse.Namespace) -> None:
+    """Read times that were typed in the order of day and month that was declared for the file."""
+    if getattr(options, "dates", None) is None:
+        return
+    from outcomekpi.tables.date_order import order_date
+
+    for name in TYPED_TIMES:
+        typed = getattr(options, name, None)
+        if isinstance(typed, str):
+            setattr(options, name, order_date(typed, options.dates))
+        elif typed is not None:
+            setattr(options, name, [order_date(one, options.dates) for one in typed])
 
 
 def _evaluate(options: argparse.Namespace) -> None:

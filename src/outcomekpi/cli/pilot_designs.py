@@ -12,8 +12,6 @@ from outcomekpi.pilots.designs.selected_doctors import UnitSelection
 from outcomekpi.pilots.estimators.baseline_population import BaselinePopulation
 from outcomekpi.pilots.estimators.seasonality import Seasonality
 from outcomekpi.pilots.ladder.findings import Design
-from outcomekpi.tables.date_order import order_date
-from outcomekpi.tables.file_marks import DateOrder
 
 __all__ = ["DESIGNS", "DesignOptions", "build_design"]
 
@@ -124,7 +122,6 @@ DESIGNS: dict[str, DesignOptions] = {
 }
 """Design, as it is typed -> its options."""
 
-TYPED_TIMES = ("start", "after", "other_interruptions", "selected_in")
 HINTS = {
     ("did", "doctor"): "Name doctors by --unit.",
     ("did", "hospital"): "Name hospitals by --unit, or by --cluster.",
@@ -155,11 +152,7 @@ def build_design(options: argparse.Namespace) -> Design:
     """
     check_choice("design", options.design, DESIGNS)
     known = DESIGNS[options.design]
-    typed = {
-        name: _in_order(name, value, getattr(options, "dates", None))
-        for name, value in vars(options).items()
-        if name in all_options()
-    }
+    typed = {name: value for name, value in vars(options).items() if name in all_options()}
     given = {name: value for name, value in typed.items() if value is not None}
     _check_given(options.design, known, given)
     fields: dict[str, Any] = {
@@ -188,15 +181,6 @@ def build_design(options: argparse.Namespace) -> Design:
     if selection is not None:
         fields["selection"] = selection
     return _maker(options.design)(**fields)
-
-
-def _in_order(name: str, value: Any, dates: DateOrder | None) -> Any:
-    """Read a date that was typed in the order that was declared for the file."""
-    if name not in TYPED_TIMES or value is None:
-        return value
-    if isinstance(value, list):
-        return [order_date(one, dates) for one in value]
-    return order_date(value, dates)
 
 
 def all_options() -> set[str]:

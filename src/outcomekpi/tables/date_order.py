@@ -37,7 +37,8 @@ def order_date(text: str, order: DateOrder | None) -> str:
     >>> order_date("01/07/2024", "dmy"), order_date("2024-07-01", "dmy")
     ('2024-07-01', '2024-07-01')
     """
-    match = None if order is None else re.fullmatch(FORMS[order] + CLOCK, text.strip())
+    known = FORMS.get(order or "")  # another word is refused where the file is read
+    match = None if known is None else re.fullmatch(known + CLOCK, text.strip())
     return text if match is None else _read([match[part] or "" for part in PARTS]) or text
 
 
