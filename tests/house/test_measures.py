@@ -48,3 +48,13 @@ def test_a_level_is_fixed_unless_it_is_a_default_of_level():
 
 def test_every_test_file_stands_in_the_folder_of_a_room():
     assert script().stray_tests(ROOT) == []
+
+
+def test_no_level_is_fixed_but_as_a_default_of_level():
+    measures = script()
+    fixed = {
+        path.name: lines
+        for path in measures.modules(ROOT)
+        if (lines := measures.fixed_levels(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+    assert not fixed

@@ -221,9 +221,7 @@ def test_without_a_level_before_the_frontier_has_a_line_for_each():
 
 
 def test_the_limit_of_the_interval_has_a_frontier_below_that_of_the_estimate(published):
-    from outcomekpi.pages.pilot_ledger import with_sensitivity
-
-    whole = with_sensitivity(published, ok.sensitivity(published))
+    whole = ok.sensitivity(published).add_to(published)
     ax = ok.plot_frontier(whole)
     lines = {line.get_label(): line for line in ax.lines}
     limit = lines["interval includes no effect (0)"]
