@@ -12,7 +12,7 @@ from outcomekpi.pilots.designs.patient_change import MeasuredChange
 from outcomekpi.pilots.designs.series_facts import detectable_effect
 from outcomekpi.pilots.estimators.kitagawa import PARTS
 from outcomekpi.pilots.estimators.regression_result import RegressionToMean
-from outcomekpi.pilots.ladder.estimates import Estimate
+from outcomekpi.pilots.ladder.estimates import Estimate, find_estimate
 from outcomekpi.pilots.ladder.findings import Fact, Rung
 from outcomekpi.tables.cases import Direction
 from outcomekpi.tables.columns import count_of
@@ -239,8 +239,8 @@ def _spell_few(change: MeasuredChange) -> str | None:
     return f"{count_of(change.n_clusters, change.cluster_role)}, {few}; {remedy}"
 
 
-def _part(answer: ChangeAnswer, name: str, level: float) -> str:
-    found = next((one for one in answer.estimates if one.name.startswith(name)), None)
+def _part(answer: ChangeAnswer, code: str, level: float) -> str:
+    found = find_estimate(answer.estimates, code)
     if found is None:
         return ""
     lower, upper = found.interval(level=level)

@@ -1,5 +1,6 @@
 """The estimates of a measured change: differences, ratios, parts, the naive one."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -81,9 +82,11 @@ def part_estimates(change: MeasuredChange, *, unit: str) -> dict[str, Estimate]:
             # without case mix and entries the whole difference is the main effect
             parts[name] = main_estimate(change, unit=unit)
         elif change.resamples is not None:
-            parts[name] = _drawn(names[name], unit, value, change.resamples[:, place], change)
+            one = _drawn(names[name], unit, value, change.resamples[:, place], change)
+            parts[name] = replace(one, code=name)
         else:
-            parts[name] = _left_out(names[name], unit, value, place, change)
+            one = _left_out(names[name], unit, value, place, change)
+            parts[name] = replace(one, code=name)
     return parts
 
 

@@ -58,7 +58,7 @@ def list_threats(answer: DoctorAnswer, program: Program, *, level: float) -> tup
     """List other explanations: those of any before/after, and patients moving between doctors."""
     amount, _ = spell_tipping(answer.plain.main, level=level)
     found = list_change_threats(answer.plain, program, level=level)
-    spread = next(one for one in answer.plain.estimates if one.name == "SD of the doctors' changes")
+    spread = answer.find("spread")
     return (
         *found,
         Threat(

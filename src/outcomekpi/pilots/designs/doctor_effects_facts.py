@@ -62,6 +62,10 @@ class DoctorAnswer:
         """100 for percentage points, else 1."""
         return 100.0 if self.data.binary else 1.0
 
+    def find(self, code: str) -> Estimate:
+        """Return the estimate of a code that every such answer has."""
+        return next(one for one in self.plain.estimates if one.code == code)
+
 
 def list_doctor_estimates(
     data: ChangeData, draws: ChangeDraws, changes: DoctorChanges, *, unit: str
@@ -71,7 +75,9 @@ def list_doctor_estimates(
     kind = "risk difference" if data.binary else "mean difference"
     origin = f"posterior draws, {draws.engine}"
 
-    def drawn(name: str, values: Floats, *, of: str = unit, ratio: bool = False) -> Estimate:
+    def drawn(
+        name: str, values: Floats, *, of: str = unit, ratio: bool = False, code: str = ""
+    ) -> Estimate:
         return Estimate(
             name=name,
             unit="ratio" if ratio else of,
@@ -79,6 +85,7 @@ def list_doctor_estimates(
             scale="log" if ratio else "identity",
             draws=values,
             origin=origin,
+            code=code,
         )
 
     before, after = changes.average(changes.before), changes.average(changes.after)
@@ -87,9 +94,15 @@ def list_doctor_estimates(
         found.append(drawn("average risk ratio", after / before, ratio=True))
         odds = after * (1.0 - before) / before / (1.0 - after)
         found.append(drawn("average odds ratio", odds, ratio=True))
-    found.append(drawn(f"{kind} at a new doctor", scale * (changes.new_after - changes.new_before)))
+    found.append(
+        drawn(
+            f"{kind} at a new doctor",
+            scale * (changes.new_after - changes.new_before),
+            code="new_doctor",
+        )
+    )
     spread = scale * changes.by_doctor.std(axis=0, ddof=1)
-    found.append(drawn("SD of the doctors' changes", spread))
+    found.append(drawn("SD of the doctors' changes", spread, code="spread"))
     if data.binary:
         found.append(drawn("SD of the doctors' changes, log odds", draws.sd_change, of="log odds"))
     return tuple(found)
@@ -264,7 +277,7 @@ def _spell_doctors_seen(answer: DoctorAnswer, level: float) -> str:
 
 
 def _spell_sensitivity(answer: DoctorAnswer, level: float) -> str:
-    new = next(one for one in answer.plain.estimates if one.name.endswith("new doctor"))
+    new = answer.find("new_doctor")
     said = [f"for doctors who are not in the data: {say(new, level=level)}"]
     if answer.plain.corrected is not None:
         said.append(f"without the correction: {say(answer.plain.estimates[0], level=level)}")
@@ -276,7 +289,7 @@ def _spell_sensitivity(answer: DoctorAnswer, level: float) -> str:
 def _spell_heterogeneity(answer: DoctorAnswer, level: float) -> str:
     change = answer.scale * answer.changes.by_doctor
     up = (change > 0).mean(axis=1)
-    spread = next(one for one in answer.plain.estimates if one.name == "SD of the doctors' changes")
+    spread = answer.find("spread")
     variance = divide_variance(answer.data, answer.draws, level=level)
     shares = ", ".join(f"{row.source} {row.mean:.3g} %" for row in variance.itertuples())
     said = (

@@ -13,7 +13,7 @@ from outcomekpi.declare.errors import SpecError
 from outcomekpi.draws.intervals import check_level, interval
 from outcomekpi.draws.memory import remembered
 
-__all__ = ["READ_BACK_LEVEL", "Estimate", "tabulate_estimates"]
+__all__ = ["READ_BACK_LEVEL", "Estimate", "find_estimate", "tabulate_estimates"]
 
 READ_BACK_LEVEL = 0.95
 """Of the interval that is read back to a standard error where a method gives none: the error is one
@@ -36,6 +36,7 @@ class Estimate:
     limits : level -> (lower, upper) for intervals that are found by inverting a test, or None
     origin : how the interval was made, in a few words ("t, 12 clusters", "posterior draws")
     bounds : lowest and highest value that is possible; intervals end there
+    code : of what it is, for code that looks for it among others; names are for readers
     basis : what the interval rests on beside the data, to be said with it ("from a prior on the
         number of patients, which was not published"); empty where nothing
     """
@@ -50,6 +51,7 @@ class Estimate:
     limits: Callable[[float], tuple[float, float]] | None = None
     origin: str = ""
     bounds: tuple[float, float] = (-np.inf, np.inf)
+    code: str = ""
     basis: str = ""
 
     def __post_init__(self) -> None:
@@ -100,6 +102,11 @@ class Estimate:
 def _inverted(limits: Callable[[float], tuple[float, float]], level: float) -> tuple[float, float]:
     """Limits that may have taken a bootstrap or a grid; each level is found once."""
     return limits(level)
+
+
+def find_estimate(estimates: Iterable[Estimate], code: str) -> Estimate | None:
+    """Return the first estimate of a code, None where there is none."""
+    return next((one for one in estimates if one.code == code), None)
 
 
 def tabulate_estimates(
