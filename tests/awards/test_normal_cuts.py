@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from outcomekpi.awards.beta_posteriors import known_prior
-from outcomekpi.awards.normal_cuts import both_above, cut_misclassification
+from outcomekpi.awards.normal_cuts import cut_misclassification
 from outcomekpi.awards.plan import caseload_misclassification
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.profiling.tiers import median_cut_misclassification
@@ -34,15 +34,6 @@ def test_at_reliability_seven_tenths_two_fifths_of_the_top_tenth_bonuses_go_wron
         return stats.norm.pdf(t) * stats.norm.sf((z - root * t) / np.sqrt(0.3))
 
     assert found["ppv"] == pytest.approx(integrate.quad(density, z, 12)[0] / 0.1, rel=1e-9)
-
-
-@pytest.mark.parametrize("correlation", [0.0, 0.3, 0.7, 0.99])
-def test_the_orthant_agrees_with_the_bivariate_normal_of_scipy(correlation):
-    h, k = (x.ravel() for x in np.meshgrid([-2.0, -0.5, 0, 0.3, 2.5], [-1.5, 0, 0.3, 1]))
-    found = both_above(h, k, np.full(h.shape, correlation))
-    joint = stats.multivariate_normal(cov=[[1, correlation], [correlation, 1]])
-    # scipy integrates numerically, to about 1e-8
-    np.testing.assert_allclose(found, joint.cdf(-np.stack([h, k], axis=1)), atol=1e-7)
 
 
 def test_perfect_results_award_exactly_the_deserving_and_noise_awards_anybody():

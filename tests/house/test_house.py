@@ -19,9 +19,9 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # floors from the ground up: a room reads itself and the rooms of lower floors
 LAYERS = (
     ("", "declare"),
-    ("draws", "tables", "indicators.chance"),
-    ("lineage", "indicators", "model", "simulation.made"),
-    ("datasets", "engine", "pilots.ladder"),
+    ("draws", "tables"),
+    ("lineage", "indicators.chance", "model", "simulation.made"),
+    ("datasets", "engine", "indicators", "pilots.ladder"),
     ("posterior", "pilots.data"),
     ("calibration", "profiling", "pilots.estimators"),
     ("awards", "review", "simulation", "pilots.designs"),

@@ -11,8 +11,9 @@ from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Probability
 from outcomekpi.declare.showing import show_html
+from outcomekpi.draws.bivariate import normal_quadrant
 
-__all__ = ["CutMisclassification", "both_above", "cut_misclassification"]
+__all__ = ["CutMisclassification", "cut_misclassification"]
 
 Array = NDArray[np.float64]
 
@@ -173,41 +174,9 @@ def cut_misclassification(
         reliability=values,
         awarded=special.ndtr(-observed_cut),
         deserving=float(special.ndtr(-true_cut)),
-        both=both_above(observed_cut, np.full_like(root, true_cut), root),
+        both=normal_quadrant(-observed_cut, -true_cut, root),
         cut=cut,
     )
-
-
-def both_above(h: Array, k: Array, correlation: Array) -> Array:
-    """P(X > h, Y > k) for standard normal X, Y with a correlation in [0, 1].
-
-    Parameters
-    ----------
-    h, k, correlation : (value,); h and k may be infinite
-
-    Notes
-    -----
-    (Phi(-h) + Phi(-k)) / 2 - T(h, (k - r h) / (h s)) - T(k, (h - r k) / (k s)) - d, with
-    s = sqrt(1 - r²), T Owen's function, d = 1/2 where h and k differ in sign; at h = k = 0 it is
-    1/4 + arcsin(r) / (2 pi), at r = 1 the smaller of the two tails.
-    """
-    lower, upper = 0.0 - h, 0.0 - k  # never a negative zero, whose quotients have the wrong sign
-    tails = special.ndtr(lower), special.ndtr(upper)
-    s = np.sqrt(1 - correlation**2)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        first = (upper / lower - correlation) / s
-        second = (lower / upper - correlation) / s
-        differ = (lower * upper < 0) | ((lower * upper == 0) & (lower + upper < 0))
-        found = (
-            (tails[0] + tails[1]) / 2
-            - special.owens_t(lower, first)
-            - special.owens_t(upper, second)
-            - 0.5 * differ
-        )
-    found = np.where((h == 0) & (k == 0), 0.25 + np.arcsin(correlation) / (2 * np.pi), found)
-    found = np.where(correlation >= 1, np.minimum(*tails), found)
-    found = np.where(np.isinf(h) | np.isinf(k), np.where(np.isposinf(h), 0.0, tails[1]), found)
-    return np.clip(found, 0.0, np.minimum(*tails))
 
 
 def _check(

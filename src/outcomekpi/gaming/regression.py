@@ -8,7 +8,7 @@ from outcomekpi.declare.alignment import align
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Probability
-from outcomekpi.indicators.chance.runs import normal_quadrant
+from outcomekpi.draws.bivariate import normal_quadrant
 
 __all__ = ["expected_regression", "improvement_by_chance", "regression_share"]
 
@@ -137,11 +137,7 @@ def improvement_by_chance(
         return np.asarray(ndtr(-bar))
     q = _share(worst)
     bar, r = np.broadcast_arrays(np.clip(bar, -40.0, 40.0), r)
-    chance = [
-        float(normal_quadrant(np.asarray(-b), np.asarray(ndtri(q)), float(np.sqrt((1 - x) / 2))))
-        for b, x in zip(bar.ravel(), r.ravel(), strict=True)
-    ]
-    return np.asarray(np.asarray(chance).reshape(bar.shape) / q)
+    return np.asarray(normal_quadrant(-bar, ndtri(q), np.sqrt((1 - r) / 2)) / q)
 
 
 def _reliability(value: ArrayLike) -> Array:

@@ -13,8 +13,8 @@ from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.declare.fields import Range
 from outcomekpi.declare.showing import show_html
+from outcomekpi.draws.bivariate import normal_quadrant
 from outcomekpi.draws.nodes import normal_nodes
-from outcomekpi.indicators.chance.runs import normal_quadrant
 from outcomekpi.indicators.drop_goals import DropGoal
 from outcomekpi.indicators.goal_verdicts import NOT_ASSESSABLE, REACHED
 from outcomekpi.indicators.run_goals import RunGoal

@@ -14,7 +14,7 @@ from outcomekpi.indicators.chance.criteria import (
 )
 from outcomekpi.indicators.chance.performance import DropCriterion, assess_criterion, normal_levels
 from outcomekpi.indicators.chance.readings import effective_bar
-from outcomekpi.indicators.chance.runs import normal_quadrant, probability_of_run
+from outcomekpi.indicators.chance.runs import probability_of_run
 
 SIX_MONTHS = ConsecutiveCriterion(bar=140, cv=0.10)
 CONTROLLED_AND_FALLEN = DropCriterion(drop=0.8, bar=7.0, within_sd=0.3)
@@ -133,15 +133,6 @@ def test_reported_readings_pass_as_the_measured_ones_half_a_step_away():
 )
 def test_bars_of_reported_values_lie_between_two_steps(bar, rounding, strict, passes, wanted):
     assert effective_bar(bar, rounding, strict, passes) == pytest.approx(wanted)
-
-
-def test_the_bivariate_normal_agrees_with_the_numerical_one():
-    rng = np.random.default_rng(7)
-    corners = np.vstack([rng.normal(size=(20, 2)), [[0, 0], [0, -1], [-1, 0], [0, 2], [3, -3]]])
-    for correlation in (-0.9, -0.2, 0.0, 0.6, 0.95):
-        normal = multivariate_normal(cov=[[1, correlation], [correlation, 1]])
-        found = normal_quadrant(corners[:, 0], corners[:, 1], correlation)
-        np.testing.assert_allclose(found, normal.cdf(corners), atol=1e-10)
 
 
 @pytest.mark.parametrize("autocorrelation", [0.0, 0.6])

@@ -10,6 +10,7 @@ from scipy.special import ndtr
 from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Count, Positive, Range, Share
+from outcomekpi.draws.bivariate import normal_quadrant
 from outcomekpi.indicators.chance.readings import (
     Side,
     check_levels,
@@ -18,7 +19,7 @@ from outcomekpi.indicators.chance.readings import (
     on_side,
     spread_at,
 )
-from outcomekpi.indicators.chance.runs import normal_quadrant, probability_of_run
+from outcomekpi.indicators.chance.runs import probability_of_run
 
 __all__ = [
     "ConsecutiveCriterion",

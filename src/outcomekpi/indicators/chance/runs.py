@@ -4,9 +4,9 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, owens_t
+from scipy.special import ndtr
 
-__all__ = ["HIGHEST_AUTOCORRELATION", "normal_quadrant", "probability_of_run"]
+__all__ = ["HIGHEST_AUTOCORRELATION", "probability_of_run"]
 
 Array = NDArray[np.float64]
 
@@ -98,36 +98,3 @@ def _table(length: int, autocorrelation: float, absent: float) -> tuple[Array, A
     nodes = np.arange(LOWEST, TOP + STEP / 2, STEP)
     chances = [_chain(float(z), length, autocorrelation, absent) for z in nodes]
     return nodes, np.asarray(chances)
-
-
-def normal_quadrant(first: Array, second: Array, correlation: float) -> Array:
-    """Probability that two correlated standard normal variables both lie below their bars.
-
-    Parameters
-    ----------
-    first, second : any shapes that broadcast, bars in standard deviations
-    correlation : strictly between -1 and 1
-
-    Notes
-    -----
-    By Owen's T function: Phi2(h, k; r) = (Phi(h) + Phi(k)) / 2 - T(h, (k - r h) / (h s))
-    - T(k, (h - r k) / (k s)) - d, s = sqrt(1 - r²), d = 1/2 if h and k lie on different sides of
-    0 (or one is 0 and the other negative), else 0.
-
-    References
-    ----------
-    Owen (1956), Annals of Mathematical Statistics 27.
-    """
-    h, k = np.broadcast_arrays(
-        np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    )
-    # zero has no ratio; a millionth of a millionth beside it changes nothing that is printed
-    h, k = np.where(h == 0, 1e-12, h), np.where(k == 0, 1e-12, k)
-    spread = np.sqrt(1 - correlation**2)
-    apart = np.where(h * k < 0, 0.5, 0.0)
-    return np.asarray(
-        (ndtr(h) + ndtr(k)) / 2
-        - owens_t(h, (k - correlation * h) / (h * spread))
-        - owens_t(k, (h - correlation * k) / (k * spread))
-        - apart
-    )

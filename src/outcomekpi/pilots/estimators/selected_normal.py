@@ -4,7 +4,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_ndtr, ndtr, owens_t
+from scipy.special import log_ndtr, ndtr
+
+from outcomekpi.draws.bivariate import normal_quadrant
 
 __all__ = [
     "Side",
@@ -129,18 +131,5 @@ def next_on_target(
     bar = entry if target is None else np.asarray(target, dtype=np.float64)
     h = np.clip(-sign * (entry - center) / spread, -_FAR, _FAR)
     k = np.clip(sign * (bar - center) / d, -_FAR, _FAR)
-    joint = _bivariate(h, k, -np.asarray(reliability, dtype=np.float64) * d / spread)
+    joint = normal_quadrant(h, k, -np.asarray(reliability, dtype=np.float64) * d / spread)
     return np.asarray(np.clip(joint / ndtr(h), 0.0, 1.0))
-
-
-def _bivariate(h: Array, k: Array, r: Array) -> Array:
-    """P(A < h, B < k) of standard normals with correlation r, from -1 to 0."""
-    h, k, r = (one + 0.0 for one in np.broadcast_arrays(h, k, r))  # + 0 makes -0 a 0
-    rest = np.sqrt(np.maximum(1 - r**2, 0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parts = owens_t(h, (k - r * h) / (h * rest)) + owens_t(k, (h - r * k) / (k * rest))
-    opposite = (h * k < 0) | ((h * k == 0) & (h + k < 0))
-    value = 0.5 * (ndtr(h) + ndtr(k)) - parts - 0.5 * opposite
-    value = np.where((h == 0) & (k == 0), 0.25 + np.arcsin(r) / (2 * np.pi), value)
-    value = np.where(r <= -1, np.maximum(ndtr(h) - ndtr(-k), 0.0), value)
-    return np.asarray(np.clip(value, 0.0, 1.0))
