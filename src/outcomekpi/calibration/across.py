@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, gammaln, logsumexp, ndtri, stdtrit
+from scipy.special import expit, gammaln, logsumexp, ndtri
 
 from outcomekpi.calibration.bins import Cells, Predicted
 from outcomekpi.calibration.curve import FLAT, regress_batch
 from outcomekpi.calibration.measures import Predictions, risk_groups
 from outcomekpi.calibration.numbers import clipped_logit
-from outcomekpi.draws.intervals import check_level
+from outcomekpi.draws.intervals import check_level, t_reach
 from outcomekpi.draws.nodes import normal_nodes
 
 __all__ = [
@@ -100,9 +100,9 @@ def across_frame(across: AcrossDoctors, *, level: float) -> pd.DataFrame:
     check_level(level)
     tail = (1.0 - level) / 2.0
     reach = np.where(
-        np.array(across.method) == LINES, -stdtrit(across.doctors - 1.0, tail), -ndtri(tail)
+        np.array(across.method) == LINES, t_reach(across.doctors - 1.0, level=level), -ndtri(tail)
     )
-    new = -stdtrit(np.maximum(across.doctors - 2.0, 1.0), tail)
+    new = t_reach(np.maximum(across.doctors - 2.0, 1.0), level=level)
     away, new_away = reach * across.error, new * np.hypot(across.tau, across.error)
     frame = pd.DataFrame(
         {

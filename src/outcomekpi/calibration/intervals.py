@@ -4,9 +4,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, stdtrit
+from scipy.special import expit, logit
 
-from outcomekpi.draws.intervals import check_level
+from outcomekpi.draws.intervals import check_level, t_reach
 
 __all__ = [
     "Scale",
@@ -60,8 +60,9 @@ def reach_of(effective: Array, level: float) -> Array:
     """
     check_level(level)
     doctors = np.maximum(effective, 1.1)
-    quantile = -stdtrit(doctors - 1.0, (1.0 - level) / 2.0)
-    return np.asarray(quantile * np.sqrt((doctors + 1.0) / (doctors - 1.0)))
+    return np.asarray(
+        t_reach(doctors - 1.0, level=level) * np.sqrt((doctors + 1.0) / (doctors - 1.0))
+    )
 
 
 def clustered_interval(

@@ -6,15 +6,24 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.fields import Level
 from outcomekpi.draws.threads import in_threads
 
-__all__ = ["DEFAULT_LEVEL", "check_level", "flatten_draws", "interval", "summarize_draws"]
+__all__ = [
+    "DEFAULT_LEVEL",
+    "check_level",
+    "flatten_draws",
+    "interval",
+    "summarize_draws",
+    "t_reach",
+]
 
 DEFAULT_LEVEL = 0.95
 """Probability of every interval unless the caller says otherwise."""
+MOST_DEGREES = 1e9
 
 Work = Callable[[NDArray[np.floating]], NDArray[np.floating]]
 BLOCK_NUMBERS = 1 << 20  # draws sorted at once: threads share the work, copies stay small
@@ -99,3 +108,19 @@ def _mean_and_sd(rows: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.array(
         [rows.mean(axis=1, dtype=np.float64), rows.std(axis=1, ddof=1, dtype=np.float64)]
     )
+
+
+def t_reach(degrees: NDArray[np.floating] | float, *, level: float) -> NDArray[np.float64]:
+    """Half-width of an interval by Student's t distribution, in standard errors.
+
+    Parameters
+    ----------
+    degrees : any shape, degrees of freedom; infinite for the normal distribution
+    level : probability in (0, 1)
+
+    Returns
+    -------
+    of the shape of ``degrees``: the quantile (1 + level) / 2
+    """
+    # infinitely many have no quantile here; a billion share nine digits with the normal
+    return np.asarray(stdtrit(np.minimum(degrees, MOST_DEGREES), 0.5 + level / 2.0))

@@ -12,7 +12,7 @@ from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.declare.fields import Count, NotNegative, Positive
 from outcomekpi.declare.showing import show_html
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level, t_reach
 from outcomekpi.gaming.cell_counts import (
     PERIODS,
     CellFit,
@@ -159,10 +159,8 @@ class DensityTest:
         failing side; the local polynomial adds ``density_passing`` and ``density_failing``, per
         unit of the readings.
         """
-        from scipy.special import stdtrit
-
         check_level(level)
-        quantile = float(stdtrit(min(self.df, 1e10), (1 + level) / 2))
+        quantile = float(t_reach(self.df, level=level))
         reach = quantile * self.log_ratio_se
         rows = {
             "ratio": [np.exp(self.log_ratio + shift) for shift in (0.0, -reach, reach)],

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincinv, stdtr, stdtrit
+from scipy.special import betaincinv, stdtr
 
 from outcomekpi.declare.alignment import align
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.declare.fields import Positive
 from outcomekpi.declare.showing import show_html
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level, t_reach
 from outcomekpi.indicators.chance.readings import Side, effective_bar
 from outcomekpi.tables.columns import read_numbers
 
@@ -74,7 +74,7 @@ class ExceptionJump:
         ``completion_all``, the same with everyone in it (Jeffreys intervals).
         """
         check_level(level)
-        quantile = float(stdtrit(self.df, (1 + level) / 2))
+        quantile = float(t_reach(self.df, level=level))
         rows = {
             name: [mean, mean - quantile * se, mean + quantile * se]
             for name, mean, se in (

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
+from outcomekpi.draws.intervals import t_reach
 from outcomekpi.pilots.data.series import SeriesColumns, SeriesData
 from outcomekpi.pilots.designs.series_effects import EffectWords
 from outcomekpi.pilots.designs.series_forecast import SeriesForecast
@@ -96,7 +96,7 @@ class SeriesAnswer:
         padded = np.zeros((terms.shape[0], self.fit.coefficients.size))
         padded[:, :count] = terms
         found = np.array([self.fit.contrast(row) for row in padded])
-        half = stdtrit(np.minimum(found[:, 2], 1e9), 0.5 + level / 2.0) * found[:, 1]
+        half = t_reach(found[:, 2], level=level) * found[:, 1]
         center = offset + found[:, 0]
         return center, center - half, center + half
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import chdtrc, fdtrc, stdtrit
+from scipy.special import chdtrc, fdtrc
 
 from outcomekpi.declare.errors import SpecError
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level, t_reach
 from outcomekpi.tables.columns import list_values
 
 __all__ = ["EventStudy", "joint_p_value"]
@@ -152,8 +152,7 @@ class EventStudy:
     def to_frame(self, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:
         """One row per time since the start: ``time, mean, lower, upper, is_reference``."""
         check_level(level)
-        half = float(stdtrit(min(self.degrees_of_freedom, 1e9), 0.5 + level / 2))
-        reach = half * np.sqrt(np.diag(self.covariance))
+        reach = t_reach(self.degrees_of_freedom, level=level) * np.sqrt(np.diag(self.covariance))
         frame = pd.DataFrame(
             {
                 "time": self.times,

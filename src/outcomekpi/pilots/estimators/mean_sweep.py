@@ -6,11 +6,11 @@ from html import escape
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr
 
 from outcomekpi.declare.alignment import align
 from outcomekpi.declare.errors import SpecError
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level, t_reach
 from outcomekpi.pilots.estimators.selection_data import read_selected
 
 __all__ = ["MeanSweep", "sweep_population_means"]
@@ -47,7 +47,7 @@ class MeanSweep:
         two-sided ``p``
         """
         check_level(level)
-        half = float(stdtrit(self.degrees_of_freedom, 0.5 + level / 2)) * self.errors
+        half = t_reach(self.degrees_of_freedom, level=level) * self.errors
         t = self.effects / self.errors
         frame = pd.DataFrame(
             {

@@ -7,11 +7,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError
-from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level
+from outcomekpi.draws.intervals import DEFAULT_LEVEL, check_level, t_reach
 from outcomekpi.pilots.estimators.did_adapter import smoothness_interval
 from outcomekpi.pilots.estimators.event_study import EventStudy
 from outcomekpi.pilots.estimators.relative_magnitudes import build_tests, hull_of_accepted
@@ -60,7 +59,7 @@ class ParallelBounds:
         """Interval that takes trends as parallel, by the normal distribution."""
         check_level(level)
         value, sd = _plain(self.event_study, self.target)
-        half = float(stdtrit(1e9, 0.5 + level / 2)) * sd
+        half = float(t_reach(np.inf, level=level)) * sd
         return value - half, value + half
 
     def to_frame(self, *, level: float = DEFAULT_LEVEL) -> pd.DataFrame:

@@ -7,10 +7,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from outcomekpi.declare.errors import SpecError
-from outcomekpi.draws.intervals import check_level, interval
+from outcomekpi.draws.intervals import check_level, interval, t_reach
 from outcomekpi.draws.memory import remembered
 
 __all__ = ["READ_BACK_LEVEL", "Estimate", "find_estimate", "tabulate_estimates"]
@@ -80,7 +79,7 @@ class Estimate:
             return _inverted(self.limits, level)
         if self.se is None:
             return float("nan"), float("nan")
-        half = float(stdtrit(min(self.degrees_of_freedom, 1e9), 0.5 + level / 2)) * self.se
+        half = float(t_reach(self.degrees_of_freedom, level=level)) * self.se
         if self.scale == "log":
             return self.value * float(np.exp(-half)), self.value * float(np.exp(half))
         return self.value - half, self.value + half

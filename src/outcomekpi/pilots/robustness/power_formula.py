@@ -6,7 +6,9 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import gammaincinv, ndtr, ndtri, stdtr
+
+from outcomekpi.draws.intervals import t_reach
 
 __all__ = [
     "Noise",
@@ -63,7 +65,7 @@ class Precision:
     def reach(self, *, level: float) -> float:
         """Half-width of the interval of an estimate, with the standard error under the effect."""
         error = self.se_null if self.noises else self.se
-        return float(stdtrit(min(self.degrees_of_freedom, 1e9), 0.5 + level / 2.0)) * error
+        return float(t_reach(self.degrees_of_freedom, level=level)) * error
 
 
 def power_of(effect: float, precision: Precision, *, level: float) -> float:
@@ -83,13 +85,13 @@ def power_of(effect: float, precision: Precision, *, level: float) -> float:
     also over them.
     """
     degrees = precision.degrees_of_freedom
-    shift, tail = abs(effect) / precision.se, 0.5 + level / 2.0
+    shift = abs(effect) / precision.se
     if precision.noises:
         found = [
             one.weight
             * _shown(
                 shift,
-                float(stdtrit(one.degrees_of_freedom, tail)) * one.se / precision.se,
+                float(t_reach(one.degrees_of_freedom, level=level)) * one.se / precision.se,
                 one.spread_degrees,
             )
             for one in precision.noises
@@ -97,9 +99,9 @@ def power_of(effect: float, precision: Precision, *, level: float) -> float:
         return float(sum(found))
     ratio = precision.se_null / precision.se
     if degrees >= NORMAL_FROM:
-        reach = float(ndtri(tail)) * ratio
+        reach = float(ndtri(0.5 + level / 2.0)) * ratio
         return float(ndtr(shift - reach) + ndtr(-shift - reach))
-    return _shown(shift, float(stdtrit(degrees, tail)) * ratio, degrees)
+    return _shown(shift, float(t_reach(degrees, level=level)) * ratio, degrees)
 
 
 def _shown(shift: float, reach: float, degrees: float) -> float:
