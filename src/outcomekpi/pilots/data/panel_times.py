@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError
-from outcomekpi.tables.columns import describe_row, holds_numbers, holds_text, list_values
+from outcomekpi.tables.columns import holds_numbers, holds_text, list_values
+from outcomekpi.tables.faults import refuse_rows
 from outcomekpi.tables.labels import fold_label
 from outcomekpi.tables.time_columns import parse_like, parse_times, refuse_unreadable
 
@@ -51,12 +52,14 @@ def read_panel_times(
         Times missing, unreadable or unevenly spaced; a start outside the data or between times; a
         0 that may be a time or "never"; a selecting time that is not in the data.
     """
-    missing = time.isna().to_numpy()
-    if missing.any():
-        raise CasesError(
-            f"Column {time.name!r} (time) must hold a time in each row. "
-            f"{describe_row(time.index, missing)}. Correct the table."
-        )
+    refuse_rows(
+        time.isna().to_numpy(),
+        time.index,
+        column=str(time.name),
+        role="time",
+        wanted="hold a time in each row",
+        code="empty-cell",
+    )
     never = find_never(start, time)
     known = start[~never]
     named = pd.Series(list(selected), dtype=object, name="selected_in")

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError
-from outcomekpi.tables.columns import count_of, describe_row, list_values
+from outcomekpi.tables.columns import count_of, list_values
+from outcomekpi.tables.faults import refuse_rows
 from outcomekpi.tables.time_columns import (
     TimeColumn,
     parse_times,
@@ -107,13 +108,14 @@ def _read_start(
 
 
 def _read(column: pd.Series, *, unit: str | None, zone: str | None) -> TimeColumn:
-    name = column.name
-    missing = column.isna().to_numpy()
-    if missing.any():
-        raise CasesError(
-            f"Column {name!r} (time) must hold a time in each row. "
-            f"{describe_row(column.index, missing)}. Correct the table."
-        )
+    refuse_rows(
+        column.isna().to_numpy(),
+        column.index,
+        column=str(column.name),
+        role="time",
+        wanted="hold a time in each row",
+        code="empty-cell",
+    )
     found = parse_times(column, unit=unit, zone=zone)
     wrong = found.values.isna().to_numpy()
     if found.is_number:
