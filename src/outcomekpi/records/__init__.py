@@ -1,0 +1,1 @@
+"""Records of patients as hospitals keep them: tables, importers, units, quality."""
