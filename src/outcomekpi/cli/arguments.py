@@ -14,6 +14,7 @@ __all__ = [
     "ROLES",
     "Parser",
     "ShowVersion",
+    "add_assess",
     "add_check",
     "add_demo",
     "add_evaluate",
@@ -274,6 +275,27 @@ def add_check(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
     records("--measures", metavar="COLUMN", nargs="+", help="columns of readings (all numbers)")
     add_reading(parser)
     parser.add_argument("--out", metavar="DIR", type=read_path, help="folder for faults.csv")
+    parser.set_defaults(command=run)
+
+
+def add_assess(commands: "argparse._SubParsersAction[Parser]", run: Run) -> None:
+    """Add the judgment of raw records by an indicator."""
+    parser = commands.add_parser(
+        "assess",
+        help="judge raw records by an indicator that is a TOML file",
+        description="Read raw records and the definition of an indicator, and write a verdict "
+        "for each patient of its cohort (verdicts.csv), the cases for evaluate (cases.csv), the "
+        "quality of the measurements (quality.csv), and the SQL statement that judged them "
+        "(indicator.sql).",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("data", metavar="INDICATOR.toml", type=read_path, help="file, or name of a shipped one")
+    add("records", metavar="RECORDS", type=read_path, help="folder of CSV or Parquet, or .duckdb")
+    add("--start", metavar="DAY", required=True, help="first day of the period, 2026-01-01")
+    add("--end", metavar="DAY", required=True, help="last day of the period, which counts whole")
+    add("--time-zone", metavar="NAME", default="UTC", help="whose calendar days count (UTC)")
+    add("--out", metavar="DIR", type=read_path, required=True, help="folder to write")
     parser.set_defaults(command=run)
 
 

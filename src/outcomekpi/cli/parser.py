@@ -16,6 +16,7 @@ from outcomekpi.cli.arguments import (
     ROLES,
     Parser,
     ShowVersion,
+    add_assess,
     add_check,
     add_demo,
     add_evaluate,
@@ -100,6 +101,7 @@ def build_parser(*, of_pilot: bool = False) -> Parser:
         add_pilot_check(commands, _check_pilot)
     else:
         add_check(commands, _check)
+    add_assess(commands, _assess)
     add_demo(commands, _demo)
     return parser
 
@@ -116,6 +118,12 @@ def _order_typed(options: argparse.Namespace) -> None:
             setattr(options, name, order_date(typed, options.dates))
         elif typed is not None:
             setattr(options, name, [order_date(one, options.dates) for one in typed])
+
+
+def _assess(options: argparse.Namespace) -> None:
+    from outcomekpi.cli.assessment import assess_records
+
+    assess_records(options)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
