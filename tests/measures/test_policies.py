@@ -3,6 +3,7 @@
 import pandas as pd
 from made_patients import define
 
+from outcomekpi.measures.assess import assess
 from outcomekpi.measures.policies import compare_missing
 from outcomekpi.records.records import Records
 
@@ -32,3 +33,17 @@ def test_what_was_not_measured_turns_the_order_of_two_doctors():
     table = compare_missing(Records.from_frames(tables), inverse, **period)
     assert table["fail"].tolist() == [0.25, 0.5]
     assert table["rank_fail"].tolist() == [1, 2]
+
+
+def test_judged_patients_go_on_to_a_model_as_cases():
+    tables = {
+        "patients": pd.DataFrame({"patient": ["a", "b"], "doctor": ["x", "y"], "ward": ["1", "2"]}),
+        "measurements": pd.DataFrame({"patient": ["b"], "value": ["6"], "start": ["2026-03-01"]}),
+    }
+    find = {"r": {"table": "measurements", "since": "start", "until": "end"}}
+    rule = define(find=find, value={"v": {"find": "r"}}, success="v < 7")
+    found = assess(Records.from_frames(tables), rule, start="2026-01-01", end="2026-12-31")
+    cases = found.to_cases()
+    assert cases.direction == "higher"
+    assert cases.observed.to_dict() == {"x": 0, "y": 1}
+    assert cases.frame["ward"].tolist() == ["1", "2"]

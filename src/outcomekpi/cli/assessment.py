@@ -3,13 +3,12 @@
 import argparse
 import json
 
-import pandas as pd
-
 from outcomekpi.cli.folder import check_folder, write_folder
 from outcomekpi.cli.folder_swap import PROVENANCE
 from outcomekpi.lineage.origins import installed_versions
-from outcomekpi.measures.assess import Assessment, assess
+from outcomekpi.measures.assess import assess
 from outcomekpi.measures.definition import read_indicator, write_indicator
+from outcomekpi.measures.set_aside import set_aside
 from outcomekpi.records.quality import quality_table
 from outcomekpi.records.records import Records
 from outcomekpi.tables.files import write_csv, write_text_atomic
@@ -25,8 +24,9 @@ def assess_records(options: argparse.Namespace) -> None:
     found = assess(records, indicator, start=options.start, end=options.end)
     with write_folder(options.out) as folder:
         write_csv(found.to_frame(), folder / "verdicts.csv")
-        write_csv(case_table(found), folder / "cases.csv")
+        write_csv(found.case_table(), folder / "cases.csv")
         write_csv(quality_table(records), folder / "quality.csv")
+        write_csv(set_aside(records, indicator), folder / "set_aside.csv")
         write_text_atomic(folder / "indicator.toml", write_indicator(indicator))
         write_text_atomic(folder / "indicator.sql", indicator.sql() + "\n")
         record = {
@@ -38,12 +38,3 @@ def assess_records(options: argparse.Namespace) -> None:
         (folder / PROVENANCE).write_text(json.dumps(record), encoding="utf-8")
     print(repr(found))
     print(f"Written to {options.out}.")
-
-
-def case_table(found: Assessment) -> pd.DataFrame:
-    """One row per patient who was judged, as `outcomekpi evaluate` reads it."""
-    judged = found.facts[found.facts["verdict"].isin(("reached", "not reached"))]
-    people = found.people.drop(columns=["id", "doctor"])
-    table = judged[["subject", "patient", "doctor", "record_ids"]].merge(people, on="patient")
-    table.insert(3, "reached", (judged["verdict"] == "reached").to_numpy(dtype=int))
-    return table

@@ -57,37 +57,35 @@ class Assessment:
         """How many patients each verdict was given."""
         return self.facts["verdict"].value_counts().reindex(VERDICTS, fill_value=0)
 
-    def to_cases(self, *, doctor: str = "doctor") -> Cases:
+    def to_cases(self) -> Cases:
         """Hand the patients who were judged on to the models.
-
-        Parameters
-        ----------
-        doctor : column of the table of patients with who is answerable
 
         Returns
         -------
-        One case per patient (or episode) who reached or did not reach; nobody else
+        One case per patient (or episode) who reached or did not reach; nobody else. The columns
+        of the table of patients come along for the case mix
 
         Raises
         ------
         CasesError
             A patient without a doctor: attribute him first, or leave him out and say so.
         """
-        judged = self.facts[self.facts["verdict"].isin(VERDICTS[:2])]
-        if doctor not in self.people:
-            raise CasesError(f"The table of patients has no column {doctor!r}.")
-        frame = judged[["subject", "patient", "record_ids"]].merge(
-            self.people.drop(columns=["id"], errors="ignore"), on="patient", how="left"
-        )
-        frame["reached"] = (judged["verdict"] == "reached").to_numpy(dtype=int)
-        frame[doctor] = frame[doctor].replace("", None)
         return Cases.from_frame(
-            frame,
+            self.case_table(),
             outcome="reached",
-            doctor=doctor,
+            doctor="doctor",
             patient="subject",
             direction=self.indicator.direction,
         )
+
+    def case_table(self) -> pd.DataFrame:
+        """One row per patient (or episode) who was judged, with ``reached`` 0 or 1."""
+        judged = self.facts[self.facts["verdict"].isin(VERDICTS[:2])]
+        table = judged[["subject", "patient", "doctor", "record_ids"]].copy()
+        table.insert(3, "reached", (judged["verdict"] == "reached").astype(int))
+        table["doctor"] = table["doctor"].replace("", None)
+        people = self.people.drop(columns=["id", "doctor"], errors="ignore")
+        return table.merge(people, on="patient", how="left")
 
     def explain(self, patient: str) -> str:
         """Tell why a patient got his verdict, in words that his doctor can check.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from outcomekpi.declare.errors import SpecError, StorageError, did_you_mean
-from outcomekpi.measures.indicator import Coverage, Find, Index, Indicator, Value
+from outcomekpi.measures.indicator import Attribution, Coverage, Find, Index, Indicator, Value
 from outcomekpi.measures.statement import write_statement
 
 __all__ = ["read_indicator", "shipped_indicators", "write_indicator"]
@@ -82,7 +82,11 @@ def from_mapping(data: Mapping[str, Any]) -> Indicator:
         if not isinstance(tables, Mapping):
             raise SpecError(f"{name} must be tables such as [{name}.visit]; got {tables!r}.")
         given[name] = {one: _build(kind, t, f"{name}.{one}", faults) for one, t in tables.items()}
-    for name, record in (("index", Index), ("coverage", Coverage)):
+    for name, record in (
+        ("index", Index),
+        ("coverage", Coverage),
+        ("attribution", Attribution),
+    ):
         if name in given:
             given[name] = _build(record, given[name], name, faults)
     if faults:
@@ -161,7 +165,7 @@ def write_indicator(indicator: Indicator) -> str:
         if name in ("find", "value"):
             for one, record in value.items():
                 tables += ["", f"[{name}.{_key(one)}]", *_assignments(_changed(record))]
-        elif name in ("index", "coverage"):
+        elif name in ("index", "coverage", "attribution"):
             tables += ["", f"[{name}]", *_assignments(_changed(value))]
         elif isinstance(value, Mapping):
             tables += ["", f"[{name}]", *_assignments(value)]

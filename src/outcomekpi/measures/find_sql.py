@@ -8,7 +8,7 @@ from outcomekpi.measures.windows import read_moment
 from outcomekpi.records.schemas import SCHEMAS
 from outcomekpi.records.units import conversions
 
-__all__ = ["BARS", "Parameters", "bar_sql", "find_parts", "quoted"]
+__all__ = ["BARS", "Parameters", "bar_sql", "counted_sql", "find_parts", "kind_sql", "quoted"]
 
 NEVER_ENDED = "DATE '9999-12-31'"
 ONGOING = "('', 'active', 'recurrence', 'relapse')"
@@ -99,7 +99,7 @@ def window_sql(one: Find, anchors: dict[str, str]) -> list[str]:
     def day(text: str) -> str:
         return read_moment(text, where="window").sql(anchors)
 
-    written = [f"{first} IS NOT NULL"]
+    written = []
     for text, sign, side in (
         (one.since, ">=", low),
         (one.after, ">", low),
@@ -111,31 +111,40 @@ def window_sql(one: Find, anchors: dict[str, str]) -> list[str]:
     return written
 
 
-def filter_sql(one: Find, parameters: Parameters) -> list[str]:
-    """Write which records are of the kind that is looked for."""
-    schema = SCHEMAS[one.table]
+def kind_sql(one: Find, parameters: Parameters) -> list[str]:
+    """Write which records are of the kind that is looked for, whether they count or not."""
     written = []
     if one.concepts:
         split = "string_split(r.concepts, '|')"
         written.append(f"list_has_any({split}, {parameters.add(one.concepts)})")
     if one.codes:
         written.append(f"list_contains({parameters.add(one.codes)}, r.code)")
-    status = one.status or schema.counted
-    if status:
-        name = quoted(schema.status)
-        written.append(f"list_contains({parameters.add(tuple(status))}, r.{name})")
     for column, cells in one.where.items():
         split = f"string_split(r.{quoted(column)}, '|')"
         written.append(f"list_has_any({split}, {parameters.add(tuple(cells))})")
-    if "do_not_perform" in schema.columns:
-        written.append("lower(r.do_not_perform) NOT IN ('true', '1')")
-    if one.has == "value":
-        written.append("r.value <> ''")
-    elif one.has == "number":
-        written.append("r.number IS NOT NULL")
-    elif one.has == "result":
-        written.append("(r.number IS NOT NULL OR r.sign <> '')")
     return written
+
+
+def counted_sql(one: Find, parameters: Parameters) -> dict[str, str]:
+    """Write what a record needs to count: reason why one does not -> condition that it meets."""
+    schema = SCHEMAS[one.table]
+    needed = {"without a time": 'r."start" IS NOT NULL'}
+    status = one.status or schema.counted
+    if status:
+        name = quoted(schema.status)
+        needed["status"] = f"list_contains({parameters.add(tuple(status))}, r.{name})"
+    if "do_not_perform" in schema.columns:
+        needed["not to be done"] = "lower(r.do_not_perform) NOT IN ('true', '1')"
+    if one.has:
+        needed["without a result"] = "r.value <> ''"
+    if one.has == "number":
+        needed["without a number"] = "r.number IS NOT NULL"
+    elif one.has == "result":
+        needed["without a number or bound"] = "(r.number IS NOT NULL OR r.sign <> '')"
+    if one.unit:
+        number = number_sql(one, parameters)
+        needed["without a known unit"] = f"(r.number IS NULL OR ({number}) IS NOT NULL)"
+    return needed
 
 
 def test_sql(one: Find, parameters: Parameters) -> str:
@@ -174,9 +183,8 @@ def find_parts(
         "birth": "s.birth_day",
     }
     number = number_sql(one, parameters)
-    where = [*window_sql(one, anchors), *filter_sql(one, parameters)]
-    if one.unit:
-        where.append(f"(r.number IS NULL OR ({number}) IS NOT NULL)")
+    where = [*kind_sql(one, parameters), *counted_sql(one, parameters).values()]
+    where += window_sql(one, anchors)
     for other, condition in (
         (one.during, 'CAST(r."start" AS DATE) BETWEEN o.day - {n} AND o.last_day'),
         (one.not_on_days_of, 'CAST(r."start" AS DATE) BETWEEN o.day AND o.last_day'),
@@ -190,9 +198,9 @@ def find_parts(
             )
     has_value = "value" in SCHEMAS[one.table].columns
     value, sign = ("r.value", "r.sign") if has_value else ("''", "''")
-    supply = (
-        "r.days_supply, r.drug" if one.table == "medications" else "NULL AS days_supply, '' AS drug"
-    )
+    is_supply = one.table == "medications"
+    supply = "r.days_supply, r.drug" if is_supply else "NULL AS days_supply, '' AS drug"
+    doctor = "r.doctor" if "doctor" in SCHEMAS[one.table].columns else "'' AS doctor"
     moment = MOMENT_SQL["end" if one.by == "end" else "start"].replace(
         "r.until", until_sql(one.table)
     )
@@ -200,7 +208,7 @@ def find_parts(
         f"SELECT s.subject, s.patient, r.id, {moment} AS moment,\n"
         f'    CAST(r."start" AS DATE) AS day, '
         f'CAST(coalesce({until_sql(one.table)}, r."start") AS DATE) AS last_day,\n'
-        f"    {number} AS number, {value} AS value, {sign} AS sign, {supply}\n"
+        f"    {number} AS number, {value} AS value, {sign} AS sign, {supply}, {doctor}\n"
         f"  FROM {scope} s JOIN {one.table} r ON r.patient = s.patient\n"
         f"  WHERE " + "\n    AND ".join(where)
     )

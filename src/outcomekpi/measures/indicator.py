@@ -11,7 +11,7 @@ from outcomekpi.measures.expressions import names_in
 from outcomekpi.measures.windows import read_moment
 from outcomekpi.records.schemas import SCHEMAS
 
-__all__ = ["Coverage", "Find", "Index", "Indicator", "Value"]
+__all__ = ["Attribution", "Coverage", "Find", "Index", "Indicator", "Value"]
 
 Days = Annotated[int, Range(low=0)]
 Missing = Literal["fail", "exclude"]
@@ -200,6 +200,26 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """Who is answerable for a patient.
+
+    Attributes
+    ----------
+    find : visits (or other records) with a doctor
+    rule : the doctor of most days with a visit ("plurality"), of the "last" visit, or the one of
+        the table of patients ("responsible")
+    tie : of a plurality: the doctor seen "last", or "first"; on one moment the first by name
+    """
+
+    find: str
+    rule: Literal["plurality", "last", "responsible"] = "plurality"
+    tie: Literal["last", "first"] = "last"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Indicator:
     """The definition of an indicator, all of it.
 
@@ -211,6 +231,8 @@ class Indicator:
     value : name -> number of each patient
     index : where the clock of a patient starts; None where only the period counts
     coverage : names ``covered_days``, ``treatment_days``, ``share_covered``, ``fill_days`` then
+    attribution : who is answerable; None takes the doctor of the table of patients. Whom nobody
+        saw has the doctor ""
     cohort : condition on who counts
     exclusions : name -> condition on who leaves before anything is judged
     exceptions : name -> condition on who leaves only if the success was not met
@@ -231,6 +253,7 @@ class Indicator:
     value: Mapping[str, Value] = field(default_factory=dict)
     index: Index | None = None
     coverage: Coverage | None = None
+    attribution: Attribution | None = None
     cohort: str = "True"
     exclusions: Mapping[str, str] = field(default_factory=dict)
     exceptions: Mapping[str, str] = field(default_factory=dict)
@@ -265,6 +288,11 @@ class Indicator:
         used += [(self.event, "event"), *((n, "competes") for n in self.competes)]
         if self.index:
             used.append((self.index.find, "index.find"))
+        if self.attribution:
+            used.append((self.attribution.find, "attribution.find"))
+            table = self.find[self.attribution.find].table if used[-1][0] in self.find else ""
+            if table and "doctor" not in SCHEMAS[table].columns:
+                raise SpecError(f"attribution.find: {table} have no doctor.")
         if self.coverage:
             used += [(self.coverage.find, "coverage.find"), (self.coverage.hospital, "coverage")]
         return used

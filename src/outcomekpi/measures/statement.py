@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.measures.expressions import expression_sql, names_in
 from outcomekpi.measures.find_sql import Parameters, find_parts, quoted
-from outcomekpi.measures.indicator import Indicator, before_index
+from outcomekpi.measures.indicator import Attribution, Indicator, before_index
 from outcomekpi.measures.value_sql import COVERED, coverage_parts, value_parts
 
 __all__ = ["Statement", "write_statement"]
@@ -52,6 +52,8 @@ def write_statement(indicator: Indicator) -> Statement:
         parts |= coverage_parts(indicator.coverage, keys)
     if indicator.event:
         parts["event_days"] = _event_sql(indicator, keys)
+    if indicator.attribution and indicator.attribution.rule != "responsible":
+        parts["attributed"] = _attributed_sql(indicator.attribution, keys)
     parts["joined"] = _joined_sql(indicator, keys)
     parts["judged"] = _judged_sql(indicator)
     body = ",\n".join(f"{quoted(name)} AS (\n  {sql}\n)" for name, sql in parts.items())
@@ -140,11 +142,28 @@ def _event_sql(indicator: Indicator, keys: dict[str, str]) -> str:
     )
 
 
+def _attributed_sql(rule: Attribution, keys: dict[str, str]) -> str:
+    """Write the doctor of each patient: one alone, whatever the order of the rows."""
+    key, moment = keys[rule.find], "max(moment) DESC" if rule.tie == "last" else "min(moment)"
+    order = (
+        f"count(DISTINCT day) DESC, {moment}" if rule.rule == "plurality" else "max(moment) DESC"
+    )
+    return (
+        f"SELECT {key} AS key, doctor FROM {quoted('t_' + rule.find)} WHERE doctor <> '' "
+        f"GROUP BY 1, 2 QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {order}, doctor) = 1"
+    )
+
+
 def _joined_sql(indicator: Indicator, keys: dict[str, str]) -> str:
     anchors = {"start": "CAST($start AS DATE)", "end": "CAST($end AS DATE)", "index": "s.index_day"}
-    columns = ["s.subject", "s.patient", "s.index_day", "s.index_id", "p.sex", "p.doctor"]
+    rule = indicator.attribution
+    seen = rule is not None and rule.rule != "responsible"
+    doctor = "coalesce(attributed.doctor, '') AS doctor" if seen else "p.doctor"
+    columns = ["s.subject", "s.patient", "s.index_day", "s.index_id", "p.sex", doctor]
     columns += [f"{_age('s.birth_day', anchors[at])} AS age_{at}" for at in AGES]
     joins = ["JOIN patients p ON p.patient = s.patient"]
+    if rule is not None and seen:
+        joins.append(f"LEFT JOIN attributed ON attributed.key = s.{keys[rule.find]}")
     for name in indicator.find:
         part = quoted(f"g_{name}")
         columns += [

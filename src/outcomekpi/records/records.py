@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from outcomekpi.declare.errors import StorageError, did_you_mean
+from outcomekpi.records.identity import refuse_names
 from outcomekpi.records.reading import read_record_table
 from outcomekpi.records.schemas import SCHEMAS
 from outcomekpi.tables.faults import Faults, fault_error, refuse_rows
@@ -61,7 +62,8 @@ class Records:
         ------
         CasesError
             A table that is unknown, a column that is missing, cells that cannot be read, records
-            that stand twice, patients or doctors who do not exist, shares that do not add to 1.
+            that stand twice, columns that name people, patients or doctors who do not exist,
+            shares that do not add to 1.
         """
         check_zone(time_zone)
         faults = Faults()
@@ -69,6 +71,9 @@ class Records:
             faults.attempt(_check_name, name)
         if "patients" not in tables:
             faults.attempt(_refuse_no_patients, tables)
+        for name, table in tables.items():
+            if name not in ("doctors", "teams"):
+                faults.attempt(refuse_names, table, name)
         faults.raise_all()
         read = {
             name: read_record_table(name, tables.get(name, _nothing(name)), time_zone, faults)
