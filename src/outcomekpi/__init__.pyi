@@ -78,6 +78,15 @@ from outcomekpi.lineage.citation import cite as cite
 from outcomekpi.lineage.environment import Environment as Environment
 from outcomekpi.lineage.environment import provenance as provenance
 from outcomekpi.lineage.origins import Provenance as Provenance
+from outcomekpi.measures.assess import Assessment as Assessment
+from outcomekpi.measures.assess import assess as assess
+from outcomekpi.measures.definition import read_indicator as read_indicator
+from outcomekpi.measures.definition import shipped_indicators as shipped_indicators
+from outcomekpi.measures.definition import write_indicator as write_indicator
+from outcomekpi.measures.incidence import cumulative_incidence as cumulative_incidence
+from outcomekpi.measures.indicator import Indicator as Indicator
+from outcomekpi.measures.policies import compare_missing as compare_missing
+from outcomekpi.measures.set_aside import set_aside as set_aside
 from outcomekpi.model.priors import Exponential as Exponential
 from outcomekpi.model.priors import Flat as Flat
 from outcomekpi.model.priors import GammaPrecision as GammaPrecision
@@ -197,6 +206,11 @@ from outcomekpi.profiling.tiers import misclassify_tiers as misclassify_tiers
 from outcomekpi.profiling.variation import Variation as Variation
 from outcomekpi.profiling.variation import describe_variation as describe_variation
 from outcomekpi.profiling.variation import median_odds_ratio as median_odds_ratio
+from outcomekpi.records.fhir import from_fhir as from_fhir
+from outcomekpi.records.his import from_his as from_his
+from outcomekpi.records.identity import pseudonymize as pseudonymize
+from outcomekpi.records.quality import quality_table as quality_table
+from outcomekpi.records.records import Records as Records
 from outcomekpi.review.result import ThresholdReview as ThresholdReview
 from outcomekpi.review.review import review_thresholds as review_thresholds
 from outcomekpi.review.rule import PosteriorReviewRule as PosteriorReviewRule
