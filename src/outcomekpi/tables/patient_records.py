@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
 from functools import partial
-from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -68,78 +66,34 @@ def column_numbers(
     CasesError
         Dates, text, infinite or, unless they may be, missing values: how many, the first and whose.
     """
-    values = table[column]
-    refuse = partial(_refuse, table, column)
-    start = f"{which}[{column!r}] must hold {wanted}; "
+    values, patients = table[column], table["patient"].tolist()
+    cells = values.tolist()
+
+    def show(row: int) -> str:
+        cell = str(cells[row]) if isinstance(cells[row], DATES) else repr(cells[row])
+        return f"{cell} of patient {patients[row]!r}"
+
+    refuse = partial(refuse_rows, index=values.index, column=column, role=which, found=show)
+    known = values.notna().to_numpy()
     if pd.api.types.is_numeric_dtype(values):
         found = values.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
-        cells = values.astype(object)
-        known = cells.notna().to_numpy()
-        is_date = np.array([isinstance(v, DATES) for v in cells], dtype=bool) & known
-        refuse(
-            cells,
-            is_date,
-            f"{start}{{count}} are dates or times, {{first}}. {dates}",
-        )
-        number = np.array([isinstance(v, Real | Decimal | np.bool_) for v in cells], dtype=bool)
-        written = pd.to_numeric(cells.where(known & ~number & ~is_date), errors="coerce")
-        number |= written.notna().to_numpy()
-        doubt = describe_two_readings(cells, values.index) if holds_text(cells) else None
+        is_date = np.array([isinstance(cell, DATES) for cell in cells], dtype=bool) & known
+        refuse(is_date, wanted=f"hold {wanted}, no dates or times", remedy=dates)
+        doubt = describe_two_readings(values, values.index) if holds_text(values) else None
         if doubt is not None:
-            raise fault_error("two-readings", f"{start}{doubt}", column=column)
+            said = f"Column {column!r} ({which}) must hold {wanted}. {doubt}"
+            raise fault_error("two-readings", said, column=column)
+        numbers = pd.to_numeric(values.astype(object), errors="coerce")
+        found = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
         advice = "Text such as '7,1' or '<6.0' has to become a number before, or missing."
-        refuse(
-            cells,
-            known & ~number,
-            f"{start}{{count}} are no numbers, {{first}}. {advice}",
-        )
-        found = np.array(
-            [float(v) if good else np.nan for v, good in zip(cells, known, strict=True)],
-            dtype=np.float64,
-        )
-    read = pd.Series(found, index=values.index)
+        refuse(known & np.isnan(found), wanted=f"hold {wanted}", remedy=advice)
     infinite = "Give the value itself, or leave it missing."
-    refuse(
-        read,
-        np.isinf(found),
-        f"{start}{{count}} are infinite, {{first}}. {infinite}",
-    )
+    refuse(np.isinf(found), wanted="hold finite numbers", remedy=infinite)
     if not missing:
         absent = "Find the value, or drop the row and say so."
-        refuse(
-            None,
-            np.isnan(found),
-            f"{start}{{count}} are missing, {{first}}. {absent}",
-        )
+        refuse(np.isnan(found), wanted=f"hold {wanted} in each row", remedy=absent)
     return found
-
-
-def _refuse(
-    table: pd.DataFrame,
-    column: str,
-    values: pd.Series | None,
-    wrong: NDArray[np.bool_],
-    words: str,
-) -> None:
-    """Raise a :class:`CasesError` with count and first patient if any row is wrong."""
-    if not wrong.any():
-        return
-    at = int(np.argmax(wrong))
-    patient = f"of patient {table['patient'].tolist()[at]!r}"
-    if values is not None:
-        value = values.tolist()[at]
-        shown = str(value) if isinstance(value, DATES) else repr(value)
-        patient = f"{shown} {patient}"
-    count = f"{int(wrong.sum())} of {len(wrong)}"
-    said = words.replace("{count}", count).replace("{first}", f"the first {patient}")
-    raise fault_error(
-        "wrong-value",
-        said.rstrip(),
-        column=column,
-        first_row=table.index[at],
-        count=int(wrong.sum()),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -296,13 +250,17 @@ def _check_encounters(table: pd.DataFrame) -> None:
         dates="Subtract the date that ends month 0: (date - end_of_month_0).dt.days",
         missing=False,
     )
-    nameless = table["kind"].isna()
-    if nameless.any():
-        raise CasesError(
-            f"encounters['kind'] is missing in {int(nameless.sum())} of {len(table)} rows, the "
-            f"first of patient {table['patient'][nameless].tolist()[0]!r}. Name the kind, or drop "
-            "the row."
-        )
+    patients = table["patient"].tolist()
+    refuse_rows(
+        table["kind"].isna().to_numpy(),
+        table.index,
+        column="kind",
+        role="encounters",
+        wanted="name the kind in each row",
+        found=lambda row: f"of patient {patients[row]!r}",
+        remedy="Name the kind, or drop the row.",
+        code="empty-cell",
+    )
 
 
 def require_columns(table: pd.DataFrame, names: tuple[str, ...], which: str) -> None:
