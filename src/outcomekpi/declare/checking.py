@@ -21,6 +21,7 @@ Check = Callable[[object], Fault | None]
 LONGEST_SHOWN = 60
 # what makes each kind of result, told to whoever hands over something else
 MADE_BY = {
+    "Assessment": "assess(records, indicator)",
     "BaselinePopulation": "BaselinePopulation(mean=...)",
     "BaselineSelection": "BaselineSelection(...)",
     "Calibration": "assess_calibration(fit)",

@@ -8,6 +8,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, cast
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError, StorageError, did_you_mean
 from outcomekpi.measures.indicator import Attribution, Coverage, Find, Index, Indicator, Value
 from outcomekpi.measures.statement import write_statement
@@ -159,6 +160,7 @@ def write_indicator(indicator: Indicator) -> str:
     >>> print(write_indicator(read_indicator("hba1c_on_target")).splitlines()[0])
     name = "hba1c_on_target"
     """
+    check_arguments(write_indicator, locals())
     lines: list[str] = []
     tables: list[str] = []
     for name, value in _changed(indicator).items():

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.measures.assess import Assessment
 
@@ -45,6 +46,7 @@ def cumulative_incidence(assessment: Assessment) -> pd.DataFrame:
     >>> curve["incidence"].tolist()
     [0.25, 0.75]
     """
+    check_arguments(cumulative_incidence, locals())
     facts, one = assessment.facts, assessment.indicator
     if not one.event:
         raise CasesError(f"{one.name} has no event after an index: nothing can compete.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import StorageError
 from outcomekpi.records.records import Records
 
@@ -59,6 +60,7 @@ def from_fhir(
     ...     from_fhir(file)
     Records: 1 patient, time zone UTC
     """
+    check_arguments(from_fhir, locals())
     names = {} if concepts is None else dict(concepts)
     rows: dict[str, list[Row]] = {"patients": []}
     for resource in _resources(Path(path).expanduser()):

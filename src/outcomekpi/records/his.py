@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from outcomekpi.declare.checking import check_arguments
 from outcomekpi.declare.errors import SpecError, StorageError, did_you_mean
 from outcomekpi.records.records import Records
 from outcomekpi.records.schemas import SCHEMAS
@@ -66,6 +67,7 @@ def from_his(
     >>> records.tables["patients"][["patient", "sex"]].values.tolist()
     [['007', 'female']]
     """
+    check_arguments(from_his, locals())
     plan = _read_plan(Path(mapping))
     faults: list[str] = []
     tables: dict[str, pd.DataFrame] = {}
