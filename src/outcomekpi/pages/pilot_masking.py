@@ -1,6 +1,7 @@
 """Small cells of a pilot: whether its table may be published, cell by cell."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -97,9 +98,7 @@ def tabulate_counts(data: pd.DataFrame, design: Design) -> pd.DataFrame:
 
 
 def _of_patients(data: pd.DataFrame, design: Design) -> pd.DataFrame:
-    names = PatientColumns.__dataclass_fields__
-    chosen = {name: getattr(design, name) for name in names if name != "unit"}
-    rows = read_patients(data, PatientColumns(**chosen, unit=design.unit))[1]  # type: ignore[attr-defined]
+    rows = read_patients(data, cast(PatientColumns, design))[1]
     parts = [_before_and_after(rows, "")]
     if "patient" in rows.labels:
         parts += [_before_and_after(rows.take(rows.stays), " seen in both periods")]

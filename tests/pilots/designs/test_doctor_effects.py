@@ -6,7 +6,6 @@ from scipy.special import expit
 
 import outcomekpi as ok
 from outcomekpi.declare.errors import CasesError, SpecError
-from outcomekpi.pilots.data.patient_columns import PatientColumns
 from outcomekpi.pilots.data.patient_rows import read_patients
 from outcomekpi.pilots.designs.doctor_changes import divide_variance, standardize_changes
 from outcomekpi.pilots.estimators.doctor_change_draws import (
@@ -28,7 +27,7 @@ def compare(frame, *, program=None, draws=400, **options):
 
 
 def change_data(frame, **options):
-    columns = PatientColumns(
+    columns = ok.DoctorEffects(
         outcome="controlled", period="period", after="after", doctor="doctor", **options
     )
     return collect_change_data(read_patients(frame, columns)[1], binary=True)

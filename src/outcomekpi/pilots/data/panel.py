@@ -46,11 +46,9 @@ COVARIATE = Role(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PanelColumns:
-    """Which column is what, and what a row is.
+    """Which column is what, and what a row is: what designs of panels share.
 
-    ``fill`` is the value that missing outcomes of the treated after the start are given, to see
-    what they could have done; None leaves them out. ``selected_in`` are times by which units were
-    chosen, which are left out.
+    ``selected_in`` are times by which units were chosen, which are left out.
     """
 
     outcome: str
@@ -58,14 +56,25 @@ class PanelColumns:
     time: str
     start: str
     trials: str | None = None
-    cluster: str | None = None
-    covariates: tuple[str, ...] = ()
     rows: Rows = "unit_periods"
     gaps: PanelGaps = "error"
     outcome_unit: str | None = None
-    fill: float | None = None
     selected_in: tuple[object, ...] = ()
-    weights: Weights = "units"
+
+    @property
+    def cluster(self) -> str | None:
+        """Column of clusters, where they are not the units."""
+        return None
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Columns known before the program."""
+        return ()
+
+    @property
+    def weights(self) -> Weights:
+        """What counts alike."""
+        return "units"
 
     @property
     def counts_patients(self) -> bool:
@@ -147,8 +156,15 @@ class PanelData:
         return self.frame.assign(outcome=HUNDRED * self.frame["outcome"])
 
 
-def read_panel(data: object, columns: PanelColumns) -> PanelData:
+def read_panel(data: object, columns: PanelColumns, *, fill: float | None = None) -> PanelData:
     """Read a panel, and refuse what is none.
+
+    Parameters
+    ----------
+    data : table
+    columns : design
+    fill : what missing outcomes of the treated after the start are taken to be, to see what they
+        could have done; None leaves them out
 
     Raises
     ------
@@ -190,9 +206,9 @@ def read_panel(data: object, columns: PanelColumns) -> PanelData:
     faults.raise_all()
     rows, times, left_out = leave_out_selected(rows, times)
     missing = _count_missing(rows)
-    if columns.fill is not None:
+    if fill is not None:
         lost = ~np.isfinite(rows["outcome"]) & (rows["start"] > 0) & (rows["time"] >= rows["start"])
-        rows.loc[lost, "outcome"] = columns.fill
+        rows.loc[lost, "outcome"] = fill
     frame, notes = _one_row_each(rows, unit.names, times, columns)
     frame = weigh_units(frame, columns.weights)
     frame["treated"] = (frame["start"] > 0).astype(int)

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcomekpi.declare.errors import CasesError, SpecError, check_choice, did_you_mean
+from outcomekpi.declare.errors import CasesError, SpecError, did_you_mean
 from outcomekpi.pilots.data.series import PERCENT
 from outcomekpi.tables.columns import describe_row, holds_numbers, list_values
 from outcomekpi.tables.labels import find_label, read_labels
 from outcomekpi.tables.time_columns import check_zone, parse_like, parse_times, refuse_unreadable
-from outcomekpi.tables.times import TIME_UNITS, TimeUnit
+from outcomekpi.tables.times import TimeUnit
 
 __all__ = ["PatientColumns", "PatientFamily", "read_after"]
 
@@ -32,7 +32,7 @@ class PatientColumns:
     outcome, period : columns
     after : value of ``period`` that is with the program, where that column has two values
     start : first time with the program, where that column holds numbers or dates
-    doctor, hospital, patient : columns, or None
+    doctor, patient : columns, or None
     case_mix : right-hand side of a formula, or None
     event : value of the outcome that counts, or None
     family : "bernoulli" for an event of each patient, "gaussian" for a measurement
@@ -46,7 +46,6 @@ class PatientColumns:
     after: object = None
     start: object = None
     doctor: str | None = None
-    hospital: str | None = None
     patient: str | None = None
     case_mix: str | None = None
     event: object = None
@@ -55,7 +54,12 @@ class PatientColumns:
     time_unit: TimeUnit | None = None
     time_zone: str | None = None
 
-    def check(self) -> None:
+    @property
+    def hospital(self) -> str | None:
+        """Column of the hospital, for designs that have one."""
+        return None
+
+    def check_columns(self) -> None:
         """Raise a :class:`SpecError` unless exactly one of ``after`` and ``start`` is given."""
         if (self.after is None) == (self.start is None):
             found = "neither" if self.after is None else "both"
@@ -63,8 +67,6 @@ class PatientColumns:
                 "Say which rows are with the program, in one way: after=, the value of the period "
                 f"column that is, or start=, the first time that is; got {found}."
             )
-        if self.time_unit is not None:
-            check_choice("time_unit", self.time_unit, TIME_UNITS)
         check_zone(self.time_zone)
         if self.event is not None and self.family == "gaussian":
             raise SpecError("event= belongs to family='bernoulli'; a measurement has no event.")

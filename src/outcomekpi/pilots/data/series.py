@@ -2,13 +2,14 @@
 
 import warnings
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from outcomekpi.declare.errors import CasesError, OutcomeKPIWarning
+from outcomekpi.declare.fields import Range
 from outcomekpi.pilots.data.percent_check import PERCENT, check_percentages, is_percent
 from outcomekpi.pilots.data.series_interruptions import Interruption, ReadInterruption
 from outcomekpi.pilots.data.series_times import SeriesTimes, name_gaps, read_times
@@ -28,25 +29,37 @@ FEW_POINTS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesColumns:
-    """Which column is what, and how the outcome was counted."""
+    """Which column is what, and how the outcome was counted: what designs of series share."""
 
     outcome: str
     time: str
     start: object
     trials: str | None = None
     exposure: str | None = None
-    control: str | None = None
-    control_trials: str | None = None
-    control_exposure: str | None = None
     covariates: tuple[str, ...] = ()
     family: Family = "gaussian"
     unit: str | None = None
     gaps: GapPolicy = "error"
-    ramp_up: int = 0
-    others: tuple[Interruption, ...] = ()
+    ramp_up: Annotated[int, Range(low=0)] = 0
+    other_interruptions: tuple[Interruption, ...] = ()
     outcome_range: tuple[float, float] | None = None
     time_unit: TimeUnit | None = None
     time_zone: str | None = None
+
+    @property
+    def control(self) -> str | None:
+        """Column of the control; None without one."""
+        return None
+
+    @property
+    def control_trials(self) -> str | None:
+        """Column of the control's trials."""
+        return None
+
+    @property
+    def control_exposure(self) -> str | None:
+        """Column of the control's exposure."""
+        return None
 
     @property
     def limits(self) -> tuple[float, float] | None:
@@ -129,7 +142,7 @@ def read_series(data: object, columns: SeriesColumns) -> SeriesData:
         read_times,
         table[columns.time],
         columns.start,
-        [other.start for other in columns.others],
+        [other.start for other in columns.other_interruptions],
         unit=columns.time_unit,
         zone=columns.time_zone,
     )
@@ -170,7 +183,7 @@ def _read_others(columns: SeriesColumns, times: SeriesTimes) -> tuple[ReadInterr
             change=other.change,
             name=other.name.strip() or _label(times.labels[position]),
         )
-        for other, position in zip(columns.others, times.others, strict=True)
+        for other, position in zip(columns.other_interruptions, times.others, strict=True)
     ]
     for key in ("position", "name"):
         own = [getattr(one, key) for one in found]

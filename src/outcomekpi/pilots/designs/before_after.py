@@ -9,7 +9,7 @@ import pandas as pd
 from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Limit
-from outcomekpi.pilots.data.patient_columns import PatientColumns, PatientFamily
+from outcomekpi.pilots.data.patient_columns import PatientColumns
 from outcomekpi.pilots.data.patient_rows import PatientRows, read_patients
 from outcomekpi.pilots.designs.before_after_checks import check_change, look_for_selection
 from outcomekpi.pilots.designs.before_after_facts import (
@@ -47,7 +47,6 @@ from outcomekpi.pilots.ladder.estimates import tabulate_estimates
 from outcomekpi.pilots.ladder.findings import Answered, Findings, Rung
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
-from outcomekpi.tables.times import TimeUnit
 
 __all__ = ["BeforeAfter", "describe_change", "tabulate"]
 
@@ -168,7 +167,7 @@ def describe_change(answer: ChangeAnswer, program: Program, level: float) -> Fin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BeforeAfter:
+class BeforeAfter(PatientColumns):
     """Patients before and after a program, without controls (rung 1).
 
     Attributes
@@ -221,21 +220,9 @@ class BeforeAfter:
 
     rung: ClassVar[Rung] = 1
 
-    outcome: str
-    period: str
-    after: object = None
-    start: object = None
-    doctor: str | None = None
     hospital: str | None = None
-    patient: str | None = None
     patients: WhichPatients = "stayers"
-    case_mix: str | None = None
     standard: Standard = "average"
-    family: PatientFamily = "bernoulli"
-    event: object = None
-    unit: str | None = None
-    time_unit: TimeUnit | None = None
-    time_zone: str | None = None
     outcome_range: tuple[Limit, Limit] | None = None
     cluster: Cluster | None = None
     inference: Inference = "t"
@@ -244,7 +231,7 @@ class BeforeAfter:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        self._columns().check()
+        self.check_columns()
         if self.outcome_range is not None and not self.outcome_range[0] < self.outcome_range[1]:
             raise SpecError(f"outcome_range must be (low, high); got {self.outcome_range!r}.")
 
@@ -282,7 +269,7 @@ class BeforeAfter:
                 table, change, self.selection, unit=unit, draws=draws, rng=rng
             )
         answer = ChangeAnswer(
-            columns=self._columns(),
+            columns=self,
             change=change,
             estimates=list_estimates(change, unit=unit),
             naive=naive_estimate(change, unit=unit),
@@ -305,7 +292,7 @@ class BeforeAfter:
         CasesError, FormulaError
             Every fault of the table at once.
         """
-        table, rows = read_patients(data, self._columns())
+        table, rows = read_patients(data, self)
         if isinstance(self.selection, UnitSelection):
             read_chosen(table, rows, self.selection)
         return table, rows
@@ -331,23 +318,6 @@ class BeforeAfter:
         )
         return corrected, rows.take(chosen)
 
-    def _columns(self) -> PatientColumns:
-        return PatientColumns(
-            outcome=self.outcome,
-            period=self.period,
-            after=self.after,
-            start=self.start,
-            doctor=self.doctor,
-            hospital=self.hospital,
-            patient=self.patient,
-            case_mix=self.case_mix,
-            event=self.event,
-            family=self.family,
-            unit=self.unit,
-            time_unit=self.time_unit,
-            time_zone=self.time_zone,
-        )
-
     def _options(self, draws: int) -> ChangeOptions:
         return ChangeOptions(
             binary=self.family == "bernoulli",
@@ -359,9 +329,9 @@ class BeforeAfter:
         )
 
     def _unit(self) -> str:
-        return self._columns().spell_unit()
+        return self.spell_unit()
 
     def _range(self) -> tuple[float, float] | None:
         if self.family == "gaussian" and self.outcome_range is not None:
             return self.outcome_range
-        return self._columns().outcome_limits()
+        return self.outcome_limits()

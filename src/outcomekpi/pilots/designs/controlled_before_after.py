@@ -10,7 +10,7 @@ from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Limit
 from outcomekpi.draws.checks import CheckResult
-from outcomekpi.pilots.data.patient_columns import PatientColumns, PatientFamily
+from outcomekpi.pilots.data.patient_columns import PatientColumns
 from outcomekpi.pilots.data.patient_rows import read_patients
 from outcomekpi.pilots.designs.before_after_threats import spell_tipping
 from outcomekpi.pilots.designs.group_effect import GroupEffect, GroupOptions, measure_groups
@@ -36,7 +36,6 @@ from outcomekpi.pilots.ladder.findings import Answered, Findings, Rung, Threat
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
 from outcomekpi.tables.faults import Faults
-from outcomekpi.tables.times import TimeUnit
 
 __all__ = ["ControlledBeforeAfter", "describe_groups"]
 
@@ -200,7 +199,7 @@ def describe_groups(answer: GroupAnswer, program: Program, level: float) -> Find
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ControlledBeforeAfter:
+class ControlledBeforeAfter(PatientColumns):
     """Patients of two groups before and after, one group with the program (rung 4).
 
     Attributes
@@ -256,29 +255,17 @@ class ControlledBeforeAfter:
 
     rung: ClassVar[Rung] = 4
 
-    outcome: str
-    period: str
     group: str
     treated: object
-    after: object = None
-    start: object = None
-    doctor: str | None = None
-    patient: str | None = None
     patients: WhichPatients = "stayers"
-    case_mix: str | None = None
-    family: PatientFamily = "bernoulli"
-    event: object = None
-    unit: str | None = None
     outcome_range: tuple[Limit, Limit] | None = None
     cluster: UnitOfPatients | None = None
     assigned: Assigned = "groups"
-    time_unit: TimeUnit | None = None
-    time_zone: str | None = None
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
-        self._columns().check()
+        self.check_columns()
         if self.outcome_range is not None and not self.outcome_range[0] < self.outcome_range[1]:
             raise SpecError(f"outcome_range must be (low, high); got {self.outcome_range!r}.")
 
@@ -304,7 +291,7 @@ class ControlledBeforeAfter:
             The treated were selected on their baseline, or options contradict each other.
         """
         _refuse_selected(program)
-        columns, unit = self._columns(), self._columns().spell_unit()
+        unit = self.spell_unit()
         groups = self.read(data)
         options = GroupOptions(
             binary=self.family == "bernoulli", patients=self.patients, cluster=self.cluster
@@ -317,7 +304,7 @@ class ControlledBeforeAfter:
         if missing.bounds is not None:
             estimates = (*estimates, missing.bounds)
         answer = GroupAnswer(
-            columns=columns,
+            columns=self,
             by_groups=self.assigned == "groups",
             effect=effect,
             estimates=estimates,
@@ -341,7 +328,7 @@ class ControlledBeforeAfter:
         CasesError, FormulaError
             Every fault of the table at once.
         """
-        columns = self._columns()
+        columns = self
         faults = Faults()
         read = faults.attempt(read_patients, data, columns)
         if isinstance(data, pd.DataFrame):
@@ -350,26 +337,10 @@ class ControlledBeforeAfter:
         table, rows = read
         return read_groups(table, rows, columns, group=self.group, treated=self.treated)
 
-    def _columns(self) -> PatientColumns:
-        return PatientColumns(
-            outcome=self.outcome,
-            period=self.period,
-            after=self.after,
-            start=self.start,
-            time_unit=self.time_unit,
-            time_zone=self.time_zone,
-            doctor=self.doctor,
-            patient=self.patient,
-            case_mix=self.case_mix,
-            event=self.event,
-            family=self.family,
-            unit=self.unit,
-        )
-
     def _range(self) -> tuple[float, float] | None:
         if self.family == "gaussian" and self.outcome_range is not None:
             return self.outcome_range
-        return self._columns().outcome_limits()
+        return self.outcome_limits()
 
 
 def _refuse_selected(program: Program) -> None:

@@ -10,8 +10,6 @@ from outcomekpi.pilots.data.panel import (
     Control,
     PanelColumns,
     PanelData,
-    PanelGaps,
-    Rows,
     Weights,
     read_panel,
 )
@@ -38,7 +36,6 @@ __all__ = ["DifferenceInDifferences", "bound_missing"]
 def bound_missing(
     data: object,
     panel: PanelData,
-    columns: PanelColumns,
     design: "DifferenceInDifferences",
     *,
     draws: int,
@@ -52,19 +49,18 @@ def bound_missing(
     and more of the treated are missing after the start than before
     """
     before, after = panel.missing["treated"]
-    if columns.rows != "patients" or not panel.is_share or after <= before:
+    if design.rows != "patients" or not panel.is_share or after <= before:
         return None
     found = []
     for value in (0.0, 1.0):
-        filled = replace(columns, fill=value)
-        full = limit_controls(read_panel(data, filled), design)
-        answer = estimate_effect(full, filled, design, draws=draws, rng=rng)
+        full = limit_controls(read_panel(data, design, fill=value), design)
+        answer = estimate_effect(full, design, design, draws=draws, rng=rng)
         found.append(answer.main.value)
     return found[0], found[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DifferenceInDifferences:
+class DifferenceInDifferences(PanelColumns):
     """Treated and control units over time: effect if trends would have been parallel (rung 4).
 
     Attributes
@@ -119,27 +115,18 @@ class DifferenceInDifferences:
 
     rung: ClassVar[Rung] = 4
 
-    outcome: str
-    unit: str
-    time: str
-    start: str
     estimator: DidEstimator = "callaway_santanna"
     family: DidFamily = "gaussian"
-    trials: str | None = None
-    rows: Rows = "unit_periods"
     weights: Weights = "units"
     cluster: str | None = None
     inference: DidInference = "cluster"
     control: Control = "never_treated"
     covariates: tuple[str, ...] = ()
-    gaps: PanelGaps = "error"
-    selected_in: tuple[object, ...] = ()
-    outcome_unit: str | None = None
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
-        check_did_options(self._columns(), self)
+        check_did_options(self, self)
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
@@ -163,7 +150,7 @@ class DifferenceInDifferences:
         """
         check_selected_in(self.selected_in, program)
         answer = self._answer(data, draws, rng)
-        missing = bound_missing(data, answer.panel, answer.columns, self, draws=draws, rng=rng)
+        missing = bound_missing(data, answer.panel, self, draws=draws, rng=rng)
         other = estimate_other_weights(answer, draws=draws, rng=rng)
         return Answered(
             numbers=replace(answer, missing=missing, other=other),
@@ -183,7 +170,7 @@ class DifferenceInDifferences:
         CasesError
             Every fault of the table at once.
         """
-        panel = limit_controls(read_panel(data, self._columns()), self)
+        panel = limit_controls(read_panel(data, self), self)
         check_covariates(panel, self.covariates)
         return panel
 
@@ -197,20 +184,4 @@ class DifferenceInDifferences:
         return self._answer(data, draws, rng).estimates[0]
 
     def _answer(self, data: object, draws: int, rng: np.random.Generator) -> DidAnswer:
-        return estimate_effect(self.read(data), self._columns(), self, draws=draws, rng=rng)
-
-    def _columns(self) -> PanelColumns:
-        return PanelColumns(
-            outcome=self.outcome,
-            unit=self.unit,
-            time=self.time,
-            start=self.start,
-            trials=self.trials,
-            cluster=self.cluster,
-            covariates=self.covariates,
-            rows=self.rows,
-            gaps=self.gaps,
-            outcome_unit=self.outcome_unit,
-            selected_in=self.selected_in,
-            weights=self.weights,
-        )
+        return estimate_effect(self.read(data), self, self, draws=draws, rng=rng)

@@ -29,18 +29,16 @@ def estimate_other_weights(
     None where patients are not known, where all units have equally many, on the scale of odds and
     rates, and where it cannot be estimated
     """
-    columns, design = answer.columns, answer.design
+    design = answer.design
     patients = answer.panel.frame.groupby("unit")["patients"].sum()
-    if not columns.counts_patients or patients.nunique() == 1 or design.family != "gaussian":
+    if not design.counts_patients or patients.nunique() == 1 or design.family != "gaussian":
         return None
-    other: Weights = "patients" if columns.weights == "units" else "units"
-    if design.inference == "wild_bootstrap":
-        design = replace(design, inference="cluster")
+    other: Weights = "patients" if design.weights == "units" else "units"
+    inference = "cluster" if design.inference == "wild_bootstrap" else design.inference
     panel = replace(answer.panel, frame=weigh_units(answer.panel.frame, other))
     try:
-        found = estimate_effect(
-            panel, replace(columns, weights=other), design, draws=draws, rng=rng
-        )
+        design = replace(design, weights=other, inference=inference)
+        found = estimate_effect(panel, design, design, draws=draws, rng=rng)
     except OutcomeKPIError:
         return None
     return found.main

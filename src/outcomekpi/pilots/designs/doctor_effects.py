@@ -1,6 +1,6 @@
 """Rung 5: whose patients changed, with a program effect of each doctor's own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 
 from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
-from outcomekpi.pilots.data.patient_columns import PatientColumns, PatientFamily
+from outcomekpi.pilots.data.patient_columns import PatientColumns
 from outcomekpi.pilots.data.patient_rows import PatientRows, read_patients
 from outcomekpi.pilots.designs.before_after_checks import look_for_selection
 from outcomekpi.pilots.designs.before_after_facts import ChangeAnswer, state_claim
@@ -44,7 +44,6 @@ from outcomekpi.pilots.estimators.regression_result import RegressionToMean
 from outcomekpi.pilots.ladder.findings import Answered, Findings, Rung, Threat
 from outcomekpi.pilots.ladder.program import Program
 from outcomekpi.tables.cases import Direction
-from outcomekpi.tables.times import TimeUnit
 
 __all__ = ["DoctorEffects", "describe_doctors", "list_threats"]
 
@@ -89,7 +88,7 @@ def describe_doctors(answer: DoctorAnswer, program: Program, level: float) -> Fi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DoctorEffects:
+class DoctorEffects(PatientColumns):
     """Patients within doctors before and after, each doctor with a change of his own (rung 5).
 
     Attributes
@@ -137,26 +136,15 @@ class DoctorEffects:
 
     rung: ClassVar[Rung] = 5
 
-    outcome: str
-    period: str
-    doctor: str
-    after: object = None
-    start: object = None
+    doctor: str = field()
     hospital: str | None = None
-    patient: str | None = None
-    case_mix: str | None = None
-    family: PatientFamily = "bernoulli"
-    event: object = None
-    unit: str | None = None
-    time_unit: TimeUnit | None = None
-    time_zone: str | None = None
     engine: Engine = "quadrature"
     selection: Selection | None = None
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
-        self._columns().check()
+        self.check_columns()
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
@@ -184,7 +172,7 @@ class DoctorEffects:
         check_selection(self.selection, program)
         if draws < 100:
             raise SpecError(f"draws must be 100 or more; got {draws!r}.")
-        columns, unit = self._columns(), self._columns().spell_unit()
+        unit = self.spell_unit()
         table, rows = self.read(data)
         corrected: RegressionToMean | None = None
         if isinstance(self.selection, UnitSelection):
@@ -209,12 +197,12 @@ class DoctorEffects:
         changes = standardize_changes(model_data, sampled)
         naive = naive_estimate(change, unit=unit)
         plain = ChangeAnswer(
-            columns=columns,
+            columns=self,
             change=change,
             estimates=list_doctor_estimates(model_data, sampled, changes, unit=unit),
             naive=naive,
             missing=bound_missing(
-                rows, change, unit=unit, outcome_range=columns.outcome_limits(), rng=rng
+                rows, change, unit=unit, outcome_range=self.outcome_limits(), rng=rng
             ),
             corrected=corrected,
             unit=unit,
@@ -235,7 +223,7 @@ class DoctorEffects:
         CasesError, FormulaError
             Every fault of the table at once.
         """
-        table, rows = read_patients(data, self._columns())
+        table, rows = read_patients(data, self)
         if isinstance(self.selection, UnitSelection):
             read_chosen(table, rows, self.selection)
         return table, rows
@@ -247,23 +235,6 @@ class DoctorEffects:
 
             return sample_by_nuts(data, draws=count, rng=rng)
         return sample_by_quadrature(data, draws=count, rng=rng)
-
-    def _columns(self) -> PatientColumns:
-        return PatientColumns(
-            outcome=self.outcome,
-            period=self.period,
-            after=self.after,
-            start=self.start,
-            doctor=self.doctor,
-            hospital=self.hospital,
-            patient=self.patient,
-            case_mix=self.case_mix,
-            event=self.event,
-            family=self.family,
-            unit=self.unit,
-            time_unit=self.time_unit,
-            time_zone=self.time_zone,
-        )
 
     def _options(self) -> ChangeOptions:
         """Options of the plain comparison that bounds and corrections rest on."""

@@ -5,24 +5,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from outcomekpi.declare.checking import check_fields
-from outcomekpi.pilots.data.series import Family, GapPolicy, SeriesColumns, SeriesData, read_series
-from outcomekpi.pilots.data.series_interruptions import Change, Interruption
+from outcomekpi.pilots.data.series import SeriesData, read_series
+from outcomekpi.pilots.designs.series_design import SeriesDesign
 from outcomekpi.pilots.designs.series_estimation import estimate_series
-from outcomekpi.pilots.designs.series_model import Method
-from outcomekpi.pilots.designs.series_options import SeriesOptions, check_options
-from outcomekpi.pilots.estimators.bayesian_series import RhoPrior
-from outcomekpi.pilots.estimators.seasonality import Seasonality
 from outcomekpi.pilots.ladder.findings import Answer, Rung
 from outcomekpi.pilots.ladder.program import Program
-from outcomekpi.tables.cases import Direction
-from outcomekpi.tables.times import TimeUnit
 
 __all__ = ["InterruptedSeries"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InterruptedSeries:
+class InterruptedSeries(SeriesDesign):
     """One series of periods, interrupted by the start of a program (rung 2).
 
     Attributes
@@ -85,32 +78,6 @@ class InterruptedSeries:
 
     rung: ClassVar[Rung] = 2
 
-    outcome: str
-    time: str
-    start: object
-    trials: str | None = None
-    exposure: str | None = None
-    covariates: tuple[str, ...] = ()
-    family: Family = "gaussian"
-    method: Method = "auto"
-    order: int = 1
-    change: Change = "level and slope"
-    seasonality: Seasonality | None = None
-    horizon: int | None = None
-    rho_prior: RhoPrior = "uniform"
-    ramp_up: int = 0
-    gaps: GapPolicy = "error"
-    unit: str | None = None
-    other_interruptions: tuple[Interruption, ...] = ()
-    outcome_range: tuple[float, float] | None = None
-    time_unit: TimeUnit | None = None
-    time_zone: str | None = None
-    direction: Direction | None = None
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        check_options(self._columns(), self._options())
-
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
     ) -> Answer:
@@ -130,9 +97,7 @@ class InterruptedSeries:
         SpecError
             The horizon lies beyond the data.
         """
-        return estimate_series(
-            data, self._columns(), self._options(), program=program, draws=draws, rng=rng
-        )
+        return estimate_series(data, self, program=program, draws=draws, rng=rng)
 
     def read(self, data: object) -> SeriesData:
         """Read and check a table as :meth:`estimate` does, and estimate nothing.
@@ -146,33 +111,4 @@ class InterruptedSeries:
         CasesError
             Every fault of the table at once.
         """
-        return read_series(data, self._columns())
-
-    def _columns(self) -> SeriesColumns:
-        return SeriesColumns(
-            outcome=self.outcome,
-            time=self.time,
-            start=self.start,
-            trials=self.trials,
-            exposure=self.exposure,
-            covariates=self.covariates,
-            family=self.family,
-            unit=self.unit,
-            gaps=self.gaps,
-            ramp_up=self.ramp_up,
-            others=self.other_interruptions,
-            outcome_range=self.outcome_range,
-            time_unit=self.time_unit,
-            time_zone=self.time_zone,
-        )
-
-    def _options(self) -> SeriesOptions:
-        return SeriesOptions(
-            method=self.method,
-            order=self.order,
-            change=self.change,
-            seasonality=self.seasonality,
-            horizon=self.horizon,
-            rho_prior=self.rho_prior,
-            direction=self.direction,
-        )
+        return read_series(data, self)

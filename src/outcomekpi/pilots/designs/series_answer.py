@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcomekpi.draws.intervals import t_reach
-from outcomekpi.pilots.data.series import SeriesColumns, SeriesData
+from outcomekpi.pilots.data.series import SeriesData
+from outcomekpi.pilots.designs.series_design import SeriesDesign
 from outcomekpi.pilots.designs.series_effects import EffectWords
 from outcomekpi.pilots.designs.series_forecast import SeriesForecast
 from outcomekpi.pilots.designs.series_model import (
@@ -16,7 +17,6 @@ from outcomekpi.pilots.designs.series_model import (
     model_working,
     weigh,
 )
-from outcomekpi.pilots.designs.series_options import SeriesOptions
 from outcomekpi.pilots.designs.series_wandering import Wandering
 from outcomekpi.pilots.estimators.bayesian_series import SeriesDraws, SeriesPosterior
 from outcomekpi.pilots.estimators.segmented import SeriesFit
@@ -34,7 +34,7 @@ class SeriesAnswer:
 
     Attributes
     ----------
-    columns, options : what was asked
+    design : what was asked
     data, model, fit : series, terms, estimates
     forecast : from the points before the start alone, or None
     posterior : of a Bayesian fit, else None
@@ -49,8 +49,7 @@ class SeriesAnswer:
     chosen : whether the method was chosen by that
     """
 
-    columns: SeriesColumns
-    options: SeriesOptions
+    design: SeriesDesign
     data: SeriesData
     model: SeriesModel
     fit: SeriesFit
@@ -105,8 +104,8 @@ class SeriesAnswer:
         model = self.model
         working = model_working(model)
         rows, response, _ = weigh(model.terms, working, model.offset, model.used)
-        if self.options.method in STRUCTURAL and self.posterior is not None:
-            prior = STRUCTURAL[self.options.method]
+        if self.model.method in STRUCTURAL and self.posterior is not None:
+            prior = STRUCTURAL[self.model.method]
             step = float(self.posterior.nodes[likeliest_step(self.posterior, prior)])
             loads = level_loads(working, model.used)[0]
             white = whiten_structural(step, np.column_stack([rows, response]), loads)

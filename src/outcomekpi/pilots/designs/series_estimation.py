@@ -1,7 +1,6 @@
 """From a series to its findings, for one series and for a controlled one."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,12 +10,12 @@ from scipy.special import stdtrit
 from outcomekpi.declare.errors import CasesError, SpecError
 from outcomekpi.pilots.data.series import (
     PERCENT,
-    SeriesColumns,
     SeriesData,
     read_series,
 )
 from outcomekpi.pilots.designs.series_answer import SeriesAnswer, spell_time
 from outcomekpi.pilots.designs.series_bounds import bound_estimates, clip_levels
+from outcomekpi.pilots.designs.series_design import SeriesDesign
 from outcomekpi.pilots.designs.series_effects import (
     EffectWords,
     SeriesEffect,
@@ -34,6 +33,7 @@ from outcomekpi.pilots.designs.series_facts import (
 from outcomekpi.pilots.designs.series_forecast import SeriesForecast, fit_forecast
 from outcomekpi.pilots.designs.series_model import (
     STRUCTURAL,
+    Method,
     SeriesModel,
     build_model,
     fit_model,
@@ -41,7 +41,6 @@ from outcomekpi.pilots.designs.series_model import (
     model_working,
     weigh,
 )
-from outcomekpi.pilots.designs.series_options import SeriesOptions, check_options
 from outcomekpi.pilots.designs.series_variants import draw_wandering, list_priors, list_variants
 from outcomekpi.pilots.designs.series_wandering import Wandering, choose_method, judge_wandering
 from outcomekpi.pilots.estimators.bayesian_series import (
@@ -79,7 +78,7 @@ LEVELS = ("fitted", "counterfactual", "lower", "upper")
 def list_threats(answer: SeriesAnswer, program: Program, *, level: float) -> tuple[Threat, ...]:
     """List other explanations, each with the size that would undo the main effect."""
     amount, edge = _tipping(answer.main, level)
-    controlled = answer.options.control_as != "none"
+    controlled = answer.design.control_as != "none"
     where = "in the treated series alone" if controlled else "at the same time"
     steps = float(answer.data.since[answer.model.counted].mean())
     threats = [
@@ -136,7 +135,7 @@ def _tipping(main: Estimate, level: float) -> tuple[str, str]:
 
 def _bend(answer: SeriesAnswer, steps: float) -> str:
     """Change of the trend at the start, without a program, that makes the effect nil."""
-    if steps <= 0 or answer.options.method == "structural":
+    if steps <= 0 or answer.model.method == "structural":
         return ""
     step = answer.data.times.step
     if answer.main.scale == "log":
@@ -195,8 +194,8 @@ def _counterfactual(answer: SeriesAnswer, level: float) -> pd.DataFrame:
     if answer.data.control is not None:
         unknown = ~np.isfinite(answer.data.control)
         frame.loc[unknown, ["fitted", "counterfactual", "lower", "upper"]] = np.nan
-    per = {"gaussian": answer.columns.unit or "", "binomial": "share of trials"}
-    frame = clip_levels(frame, LEVELS, answer.columns.limits)
+    per = {"gaussian": answer.design.unit or "", "binomial": "share of trials"}
+    frame = clip_levels(frame, LEVELS, answer.design.limits)
     frame.attrs.update(
         level=level,
         unit=per.get(family, answer.words.unit),
@@ -231,30 +230,26 @@ def _forecast(answer: SeriesAnswer, level: float) -> pd.DataFrame:
             "upper": observed - low,
         }
     )
-    frame = clip_levels(frame, ["mean", "lower", "upper"], answer.columns.limits)
+    frame = clip_levels(frame, ["mean", "lower", "upper"], answer.design.limits)
     frame.attrs.update(level=level, interval="of the point itself, autocorrelated noise included")
     return frame
 
 
 def estimate_series(
     data: object,
-    columns: SeriesColumns,
-    options: SeriesOptions,
+    design: SeriesDesign,
     *,
     program: Program,
     draws: int,
     rng: np.random.Generator,
 ) -> Answered[SeriesAnswer]:
     """Read a series and fit it."""
-    check_options(columns, options)
-    series = read_series(data, columns)
-    first = _build(series, columns, options)
+    series = read_series(data, design)
+    first = _build(series, design, design.method)
     _check_noise(first)
     wandering = judge_wandering(first)
-    used = replace(options, method=choose_method(options.method, wandering))
-    model = _build(series, columns, used)
-    answer = _answer(series, columns, used, model, draws, rng, wandering)
-    answer = replace(answer, chosen=options.method == "auto")
+    model = _build(series, design, choose_method(design.method, wandering))
+    answer = _answer(series, design, model, draws, rng, wandering)
     return Answered(numbers=answer, program=program, describe=describe_series)
 
 
@@ -269,20 +264,20 @@ def describe_series(answer: SeriesAnswer, program: Program, level: float) -> Fin
         threats=list_threats(answer, program, level=level),
         tables=tabulate(answer, level=level),
         facts=answer_facts(answer, level=level),
-        direction=answer.options.direction,
+        direction=answer.design.direction,
         others=(*answer.variants, *answer.priors),
     )
 
 
-def _build(series: SeriesData, columns: SeriesColumns, options: SeriesOptions) -> SeriesModel:
+def _build(series: SeriesData, design: SeriesDesign, method: Method) -> SeriesModel:
     return build_model(
         series,
-        family=columns.family,
-        method=options.method,
-        order=options.order,
-        change=options.change,
-        seasonality=options.seasonality,
-        control_as=options.control_as,
+        family=design.family,
+        method=method,
+        order=design.order,
+        change=design.change,
+        seasonality=design.seasonality,
+        control_as=design.control_as,
     )
 
 
@@ -304,31 +299,30 @@ def _check_noise(model: SeriesModel) -> None:
 
 def _answer(
     series: SeriesData,
-    columns: SeriesColumns,
-    options: SeriesOptions,
+    design: SeriesDesign,
     model: SeriesModel,
     draws: int,
     rng: np.random.Generator,
     wandering: Wandering,
 ) -> SeriesAnswer:
-    words = _word(columns, options, series)
+    words = _word(design, series)
     fit, forecast = fit_model(model), fit_forecast(model)
-    origin = ORIGINS[options.method]
+    origin = ORIGINS[model.method]
     posterior = drawn = level = ahead = None
-    if options.method in ("bayes", *STRUCTURAL):
-        prior = STRUCTURAL.get(options.method, options.rho_prior)
+    if model.method in ("bayes", *STRUCTURAL):
+        prior = STRUCTURAL.get(model.method, design.rho_prior)
         posterior = _posterior(model)
         drawn = posterior.draw(draws, prior, rng)
-        if options.method in STRUCTURAL:
+        if model.method in STRUCTURAL:
             level = draw_wandering(model, drawn, rng)
         if forecast is not None:
             whole = _grid(model, forecast)
             ahead = whole.draw(draws, prior, rng)
 
     def main_under(other: Floats | None) -> SeriesEffect:
-        return _effects(series, options, model, words, other)[0]
+        return _effects(series, design, model, words, other)[0]
 
-    effects = _effects(series, options, model, words, level)
+    effects = _effects(series, design, model, words, level)
     beta = None if drawn is None else drawn.coefficients
     found = [_estimate(effect, fit, model, beta, origin) for effect in effects]
     estimates = [one for one in found if one is not None]
@@ -336,8 +330,7 @@ def _answer(
         later = None if ahead is None else ahead.coefficients
         estimates += list_realized(model, forecast, words, later)
     return SeriesAnswer(
-        columns=columns,
-        options=options,
+        design=design,
         data=series,
         model=model,
         fit=fit,
@@ -347,14 +340,14 @@ def _answer(
         level=level,
         forecast_draws=ahead,
         words=words,
-        estimates=bound_estimates(estimates, model, forecast, columns.limits),
-        naive=_naive(series, words, columns),
+        estimates=bound_estimates(estimates, model, forecast, design.limits),
+        naive=_naive(series, words, design),
         variants=list_variants(model, main_under),
         priors=()
         if posterior is None
         else list_priors(model, main_under, posterior, draws=draws, rng=rng),
         wandering=wandering,
-        chosen=False,
+        chosen=design.method == "auto",
     )
 
 
@@ -385,13 +378,13 @@ def _estimate(
 
 def _effects(
     series: SeriesData,
-    options: SeriesOptions,
+    design: SeriesDesign,
     model: SeriesModel,
     words: EffectWords,
     level: Floats | None,
 ) -> tuple[SeriesEffect, ...]:
     last = int(model.after.sum()) - 1
-    horizon = last if options.horizon is None else options.horizon
+    horizon = last if design.horizon is None else design.horizon
     if horizon > last:
         raise SpecError(
             f"horizon={horizon} lies beyond the data, which hold {last + 1} "
@@ -408,28 +401,28 @@ def _effects(
     )
 
 
-def _word(columns: SeriesColumns, options: SeriesOptions, series: SeriesData) -> EffectWords:
+def _word(design: SeriesDesign, series: SeriesData) -> EffectWords:
     step = series.times.step
-    if columns.family == "binomial":
+    if design.family == "binomial":
         return EffectWords(
             unit="percentage points", total="events", ratio="risk ratio", link="odds ratio"
         )
-    if columns.family == "poisson":
-        per = f"per unit of {columns.exposure}" if columns.exposure else f"per {step}"
+    if design.family == "poisson":
+        per = f"per unit of {design.exposure}" if design.exposure else f"per {step}"
         return EffectWords(
             unit=f"events {per}", total="events", ratio="rate ratio", link="rate ratio"
         )
-    percent = columns.unit is not None and columns.unit.lower() in PERCENT
-    unit = "percentage points" if percent else columns.unit or f"units of {columns.outcome}"
+    percent = design.unit is not None and design.unit.lower() in PERCENT
+    unit = "percentage points" if percent else design.unit or f"units of {design.outcome}"
     return EffectWords(
         unit=unit, total=f"{unit} x {step}s", ratio="ratio of means", link="difference"
     )
 
 
-def _naive(series: SeriesData, words: EffectWords, columns: SeriesColumns) -> Estimate:
+def _naive(series: SeriesData, words: EffectWords, design: SeriesDesign) -> Estimate:
     """Plain difference after minus before, of the treated series."""
     after = series.used & series.after
-    points = 100.0 if columns.family == "binomial" else 1.0
+    points = 100.0 if design.family == "binomial" else 1.0
     rates = [
         float(series.outcome[side].sum() / series.size[side].sum())
         for side in (series.before, after)

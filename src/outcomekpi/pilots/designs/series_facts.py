@@ -121,17 +121,17 @@ def _largest_jump(answer: SeriesAnswer) -> tuple[str, float] | None:
 
 def state_estimand(answer: SeriesAnswer) -> str:
     """Say in one sentence what the main effect is."""
-    season = " and season" if answer.options.seasonality is not None else ""
-    if answer.options.method in STRUCTURAL:
+    season = " and season" if answer.design.seasonality is not None else ""
+    if answer.model.method in STRUCTURAL:
         season = f" (with a wandering level){season}"
     than = {
         "none": f"trend{season}",
         "difference": f"the control and the trend{season} of the distance from it",
         "covariate": f"trend{season} and the control",
-    }[answer.options.control_as]
+    }[answer.design.control_as]
     count = int(answer.model.counted.sum())
     return (
-        f"{answer.main.name.capitalize()} of the program on {answer.columns.outcome}, over the "
+        f"{answer.main.name.capitalize()} of the program on {answer.design.outcome}, over the "
         f"{count_of(count, answer.data.times.step)} observed from "
         f"{spell_time(answer.data.times.labels[int(answer.model.after.argmax())])} on: expected "
         f"outcome with it against what {than} would have given without it. A contrast of the "
@@ -145,21 +145,21 @@ def state_assumptions(answer: SeriesAnswer) -> tuple[str, ...]:
     scale = {"gaussian": "", "poisson": " of the log rate", "binomial": " of the log odds"}
     trend = f"Without the program the straight trend{scale[answer.model.family]} before it"
     said = [f"{trend} would have gone on."]
-    if answer.options.method == "structural":
+    if answer.model.method == "structural":
         said = ["Without the program the level would have wandered on as it did before."]
-    elif answer.options.method == "structural_trend":
+    elif answer.model.method == "structural_trend":
         said = [f"{trend} would have gone on, the level wandering about it as it did before."]
-    if answer.options.control_as == "difference":
+    if answer.design.control_as == "difference":
         said = [
-            _spell_distance(answer.options.method, scale[answer.model.family]),
+            _spell_distance(answer.model.method, scale[answer.model.family]),
             "The program did not reach the control.",
         ]
-    elif answer.options.control_as == "covariate":
+    elif answer.design.control_as == "covariate":
         said += [
             "The control stands to the treated series as it did before.",
             "The program did not reach the control.",
         ]
-    if answer.options.seasonality is not None:
+    if answer.design.seasonality is not None:
         said.append("The seasons are the same before and after.")
     said.append("Nothing else that moves the outcome changed at the start.")
     if answer.data.others:
@@ -168,13 +168,13 @@ def state_assumptions(answer: SeriesAnswer) -> tuple[str, ...]:
             "program."
         )
     said.append("Outcome, patients and measurement are the same kind before and after.")
-    if answer.options.method in ("quasi", "independent"):
+    if answer.model.method in ("quasi", "independent"):
         said.append("Neighboring points are independent once trend and season are known.")
-    elif answer.options.method in STRUCTURAL:
+    elif answer.model.method in STRUCTURAL:
         said.append("Points scatter independently about the level.")
     else:
         said.append(
-            f"The noise is autoregressive of order {answer.options.order}, the same before and "
+            f"The noise is autoregressive of order {answer.design.order}, the same before and "
             "after."
         )
     return tuple(said)
@@ -204,8 +204,8 @@ def check_series(answer: SeriesAnswer, *, level: float) -> tuple[CheckResult, ..
         table=pd.DataFrame({"side": ["before", "after"], "points": [before, after]}),
     )
     checks = [points, _wanders(answer), _noise_left(answer)]
-    if answer.options.seasonality is not None:
-        cycles = before / answer.options.seasonality.period
+    if answer.design.seasonality is not None:
+        cycles = before / answer.design.seasonality.period
         checks.append(
             CheckResult(
                 name="seasons before the start",
@@ -219,7 +219,7 @@ def check_series(answer: SeriesAnswer, *, level: float) -> tuple[CheckResult, ..
         answer.model.family, answer.predictor(answer.model.without, level=level)[0]
     )
     more = (
-        check_bounds(without, answer.model.counted, answer.columns.limits),
+        check_bounds(without, answer.model.counted, answer.design.limits),
         check_width(answer, level=level),
     )
     return (*checks, *(one for one in more if one is not None))
@@ -227,7 +227,7 @@ def check_series(answer: SeriesAnswer, *, level: float) -> tuple[CheckResult, ..
 
 def _wanders(answer: SeriesAnswer) -> CheckResult:
     """Whether a unit root would do as well, and what that means for the interval."""
-    found, method = answer.wandering, answer.options.method
+    found, method = answer.wandering, answer.model.method
     size = f"The autocorrelation of first order is {found.rho:.2f}"
     if not found.wanders:
         verdict = (
@@ -291,21 +291,23 @@ def answer_facts(answer: SeriesAnswer, *, level: float) -> Mapping[str, Fact]:
     missing = int((~np.isfinite(data.outcome)).sum())
     unit = "" if main.scale == "log" else f" {main.unit}"
     notes = " ".join(data.notes)
-    options = answer.options
+    design = answer.design
     facts: dict[str, Fact] = {
         "program_dates": f"start {start}; data from {spell_time(labels[0])} to "
         f"{spell_time(labels[-1])}, one point a {step}{_interruptions(answer)}",
-        "units": f"1 series of {answer.columns.outcome}"
-        + (" beside 1 control" if options.control_as != "none" else "")
+        "units": f"1 series of {answer.design.outcome}"
+        + (" beside 1 control" if design.control_as != "none" else "")
         + _volume(answer),
         "clustering": None,
         "few_clusters": None,
         "heterogeneity": None,
-        "standard_error": METHODS[options.method].format(order=options.order, prior=_prior(answer)),
+        "standard_error": METHODS[answer.model.method].format(
+            order=design.order, prior=_prior(answer)
+        ),
         "points": f"{int(model.before.sum()):,} before, {int(model.counted.sum()):,} after"
         + (f". {notes}" if notes else ""),
-        "seasonality": f"in the model: {options.seasonality}"
-        if options.seasonality
+        "seasonality": f"in the model: {design.seasonality}"
+        if design.seasonality
         else "not in the model",
         "autocorrelation": _autocorrelation(answer, level),
         "comparator": _comparator(answer),
@@ -317,8 +319,8 @@ def answer_facts(answer: SeriesAnswer, *, level: float) -> Mapping[str, Fact]:
         "sensitivity": _variants(answer, level),
         "power": _power(answer, level),
     }
-    if answer.columns.covariates:
-        facts["case_mix"] = f"in the model: {', '.join(answer.columns.covariates)}"
+    if answer.design.covariates:
+        facts["case_mix"] = f"in the model: {', '.join(answer.design.covariates)}"
     return facts
 
 
@@ -331,9 +333,9 @@ def _interruptions(answer: SeriesAnswer) -> str:
 
 
 def _prior(answer: SeriesAnswer) -> str:
-    if answer.options.method in STRUCTURAL:
-        return LEVEL_PRIORS[STRUCTURAL[answer.options.method]][1]
-    return RHO_PRIORS[answer.options.rho_prior]
+    if answer.model.method in STRUCTURAL:
+        return LEVEL_PRIORS[STRUCTURAL[answer.model.method]][1]
+    return RHO_PRIORS[answer.design.rho_prior]
 
 
 def _volume(answer: SeriesAnswer) -> str:
@@ -357,25 +359,25 @@ def _autocorrelation(answer: SeriesAnswer, level: float) -> str:
         )
     rows, response = answer.weighed()
     low, high = profile_interval(rows, response, level=level)
-    if answer.options.method in ("quasi", "independent"):
+    if answer.model.method in ("quasi", "independent"):
         return (
             f"not in the interval; from the residuals rho may lie between {low:.2f} and {high:.2f}"
         )
     phi = ", ".join(f"{value:.2f}" for value in answer.fit.autoregression)
     return (
-        f"rho {phi} by {answer.options.method} (first-order likelihood interval {low:.2f} to "
+        f"rho {phi} by {answer.model.method} (first-order likelihood interval {low:.2f} to "
         f"{high:.2f}), carried into the interval with its own uncertainty"
     )
 
 
 def _comparator(answer: SeriesAnswer) -> str:
-    if answer.options.control_as == "none":
+    if answer.design.control_as == "none":
         return "the same series before the program; no control"
     how = {
         "difference": "distance on the scale of the model",
         "covariate": "covariate with its own coefficient",
-    }[answer.options.control_as]
-    return f"the control series {answer.columns.control} ({how})"
+    }[answer.design.control_as]
+    return f"the control series {answer.design.control} ({how})"
 
 
 def _pre_trend(answer: SeriesAnswer, level: float) -> str:
@@ -389,7 +391,7 @@ def _pre_trend(answer: SeriesAnswer, level: float) -> str:
     unit = answer.words.unit
     if answer.model.family != "gaussian":
         ends, unit = np.exp(ends), answer.words.link
-    of = "distance from the control" if answer.options.control_as == "difference" else "outcome"
+    of = "distance from the control" if answer.design.control_as == "difference" else "outcome"
     return (
         f"trend of the {of} before the start {ends[0]:.4g} {unit} a {answer.data.times.step} "
         f"({100 * level:.4g} % interval {ends[1]:.4g} to {ends[2]:.4g}); it is carried forward, "

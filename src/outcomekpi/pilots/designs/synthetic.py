@@ -15,8 +15,6 @@ from outcomekpi.draws.memory import remembered
 from outcomekpi.pilots.data.panel import (
     PanelColumns,
     PanelData,
-    PanelGaps,
-    Rows,
     read_panel,
 )
 from outcomekpi.pilots.data.selected_periods import check_selected_in
@@ -319,7 +317,7 @@ def _threats(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SyntheticControl:
+class SyntheticControl(PanelColumns):
     """One or few treated units beside a weighted average of controls (rung 3).
 
     Attributes
@@ -355,21 +353,12 @@ class SyntheticControl:
 
     rung: ClassVar[Rung] = 3
 
-    outcome: str
-    unit: str
-    time: str
-    start: str
     method: SyntheticMethod = "sdid"
-    trials: str | None = None
-    rows: Rows = "unit_periods"
-    gaps: PanelGaps = "error"
-    selected_in: tuple[object, ...] = ()
-    outcome_unit: str | None = None
     direction: Direction | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
-        check_panel_options(self._columns())
+        check_panel_options(self)
 
     def estimate(
         self, data: object, *, program: Program, draws: int, rng: np.random.Generator
@@ -408,7 +397,7 @@ class SyntheticControl:
         CasesError
             Every fault of the table at once.
         """
-        panel = read_panel(data, self._columns())
+        panel = read_panel(data, self)
         _check_panel(panel)
         return panel
 
@@ -434,7 +423,7 @@ class SyntheticControl:
         )
         return SyntheticAnswer(
             panel=panel,
-            columns=self._columns(),
+            columns=self,
             method=self.method,
             direction=self.direction,
             fit=fit_synthetic(outcomes, mean, before, method=self.method, n_treated=len(treated)),
@@ -442,19 +431,6 @@ class SyntheticControl:
             controls=outcomes,
             treated=mean,
             names=[panel.units[one] for one in controls],
-        )
-
-    def _columns(self) -> PanelColumns:
-        return PanelColumns(
-            outcome=self.outcome,
-            unit=self.unit,
-            time=self.time,
-            start=self.start,
-            trials=self.trials,
-            rows=self.rows,
-            gaps=self.gaps,
-            outcome_unit=self.outcome_unit,
-            selected_in=self.selected_in,
         )
 
 
