@@ -54,12 +54,18 @@ def write_statement(indicator: Indicator) -> Statement:
         parts["event_days"] = _event_sql(indicator, keys)
     if indicator.attribution and indicator.attribution.rule != "responsible":
         parts["attributed"] = _attributed_sql(indicator.attribution, keys)
+    parts = {n: sql for n, sql in parts.items() if n[:2] != "g_" or n[2:] in _judging(indicator)}
     parts["joined"] = _joined_sql(indicator, keys)
     parts["judged"] = _judged_sql(indicator)
     body = ",\n".join(f"{quoted(name)} AS (\n  {sql}\n)" for name, sql in parts.items())
     return Statement(
         sql=f"WITH RECURSIVE {body}\n{_verdict_sql(indicator)}", parameters=parameters.values
     )
+
+
+def _judging(indicator: Indicator) -> list[str]:
+    """Name the finds that judge by being there; records of readings alone are not gathered."""
+    return [n for n in indicator.find if n in indicator.mentioned or n == indicator.event]
 
 
 def _in_order(indicator: Indicator) -> list[str]:
@@ -164,7 +170,7 @@ def _joined_sql(indicator: Indicator, keys: dict[str, str]) -> str:
     joins = ["JOIN patients p ON p.patient = s.patient"]
     if rule is not None and seen:
         joins.append(f"LEFT JOIN attributed ON attributed.key = s.{keys[rule.find]}")
-    for name in indicator.find:
+    for name in _judging(indicator):
         part = quoted(f"g_{name}")
         columns += [
             f"{part}.key IS NOT NULL AS {quoted('is_' + name)}",
