@@ -96,3 +96,16 @@ def test_a_folder_with_other_files_is_left_alone(table, tmp_path, capsys):
         assert main([*command, *target]) == 2
         assert "holds 1 other file, the first 'chapter.txt'" in capsys.readouterr().err
     assert [path.name for path in mine.iterdir()] == ["chapter.txt"]
+
+
+def test_faults_of_both_counts_of_a_history_are_told_together(tmp_path, capsys):
+    history = ok.datasets.simulate_history().astype(object)
+    history.loc[4, "reached"] = -1
+    history.loc[6, "reached"] = 2.5
+    history.loc[9, "patients"] = "n/k"
+    path = tmp_path / "history.csv"
+    history.to_csv(path, index=False)
+    columns = ["--indicator", "indicator", "--unit", "department", "--cycle", "year"]
+    columns += ["--numerator", "reached", "--denominator", "patients"]
+    assert main(["check", str(path), *columns]) == 1
+    assert "3 faults:" in capsys.readouterr().out

@@ -51,9 +51,11 @@ def read_counts(
         Missing, negative or broken counts, numerators above denominators, completions outside 0
         to 1 or ones that the denominator cannot give.
     """
-    denominator = _whole(table, roles["denominator"], "denominator")
+    faults = Faults()
+    denominator = faults.attempt(_whole, table, roles["denominator"], "denominator")
     if "numerator" in roles:
-        numerator = _whole(table, roles["numerator"], "numerator")
+        numerator = faults.attempt(_whole, table, roles["numerator"], "numerator")
+        faults.raise_all()
         column = roles["numerator"]
         refuse_rows(
             numerator > denominator,
@@ -68,7 +70,8 @@ def read_counts(
             code="numerator-above-denominator",
         )
         return {"numerator": numerator, "denominator": denominator}, []
-    share = _share(table, roles["completion"], "completion", percent=percent)
+    share = faults.attempt(_share, table, roles["completion"], "completion", percent=percent)
+    faults.raise_all()
     numerator = np.round(share * denominator)
     exact = np.divide(numerator, denominator, out=np.zeros_like(share), where=denominator > 0)
     gap = np.where(denominator > 0, np.abs(share - exact), 0.0)
@@ -115,10 +118,12 @@ def _whole(table: pd.DataFrame, column: str, role: str) -> Array:
     checks = (
         (~np.isfinite(values), "hold a count in every row", FILL_IN),
         (values < 0, "hold counts from 0", "Correct the table."),
-        (values != np.round(values), "hold whole counts", remedy),
+        (np.isfinite(values) & (values != np.round(values)), "hold whole counts", remedy),
     )
+    faults = Faults()
     for wrong, wanted, advice in checks:
-        refuse_rows(
+        faults.attempt(
+            refuse_rows,
             wrong,
             table.index,
             column=column,
@@ -127,6 +132,7 @@ def _whole(table: pd.DataFrame, column: str, role: str) -> Array:
             found=values,
             remedy=advice,
         )
+    faults.raise_all()
     return values
 
 
