@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from outcomekpi.pilots.designs.did_estimation import FEW_FOR_SIGNS
+from outcomekpi.pilots.estimators.cluster_robust import wild_bootstrap_interval
 from outcomekpi.pilots.estimators.did_adapter import (
     fit_callaway_santanna,
     fit_cells,
     fit_two_by_two,
-    wild_bootstrap_interval,
 )
+from outcomekpi.pilots.estimators.did_fits import fit_interaction
 from outcomekpi.pilots.estimators.event_study import joint_p_value
 from outcomekpi.pilots.estimators.reassignment import reassign
 from outcomekpi.pilots.estimators.synthetic_fit import fit_synthetic, run_placebos
@@ -82,7 +84,11 @@ def compare_once(rng, n_treated, n_controls, spread):
         rng=rng,
     )
     wild = wild_bootstrap_interval(
-        frame, covariates=(), cluster="cluster", level=LEVEL, draws=399, seed=int(rng.integers(1e9))
+        *fit_interaction(frame, covariates=(), cluster="cluster"),
+        level=LEVEL,
+        draws=399,
+        rng=np.random.default_rng(int(rng.integers(1e9))),
+        law="six points" if clusters < FEW_FOR_SIGNS else "signs",
     )
     late = made_panel(rng, n_treated, n_controls, staggered=True, spread=spread)
     fit = fit_callaway_santanna(

@@ -1,5 +1,6 @@
 """Few clusters: the wild bootstrap, and choosing other clusters as treated."""
 
+import warnings
 from itertools import combinations
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 from made_panels import made_panel
 
 from outcomekpi.pilots.designs.did import DifferenceInDifferences
+from outcomekpi.pilots.estimators.cluster_robust import wild_bootstrap_interval
+from outcomekpi.pilots.estimators.did_fits import fit_interaction
 from outcomekpi.pilots.estimators.reassignment import reassign
 from outcomekpi.pilots.ladder.comparison import compare_pilot
 
@@ -91,6 +94,46 @@ def test_the_wild_bootstrap_repeats_itself_and_is_wider_than_the_t_interval():
     wide = first.interval(level=0.95)
     assert wide[0] <= lower < first.value < upper <= wide[1]
     assert "wild cluster bootstrap, 8 clusters" in first.origin
+
+
+@pytest.mark.parametrize(("sides", "kind"), [((4, 4), "webb"), ((8, 10), "rademacher")])
+@pytest.mark.parametrize("covariates", [(), ("age", "twice", "one")])
+def test_the_wild_bootstrap_of_the_interaction_is_that_of_another_library(sides, kind, covariates):
+    library = pytest.importorskip("diff_diff")
+    frame = made_panel(*sides, seed=4)
+    rng = np.random.default_rng(4)
+    # a column far from 0, one that it determines, and one that the intercept determines
+    frame = frame.assign(age=rng.normal(65_000, 10, len(frame)), one=1.0)
+    frame = frame.assign(
+        twice=2 * frame["age"],
+        outcome=frame["rate"] + 0.02 * (frame["age"] - 65_000),
+        treated=(frame["start"] > 0).astype(int),
+        after=(frame["year"] >= 2004).astype(int),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = library.DifferenceInDifferences(
+            cluster="ward",
+            inference="wild_bootstrap",
+            bootstrap_weights=kind,
+            n_bootstrap=599,
+            seed=11,
+            alpha=0.1,
+        ).fit(
+            frame,
+            outcome="outcome",
+            treatment="treated",
+            post="after",
+            covariates=list(covariates) or None,
+        )
+    fit, weights = fit_interaction(frame, covariates=covariates, cluster="ward")
+    law = "six points" if kind == "webb" else "signs"
+    found = wild_bootstrap_interval(
+        fit, weights, level=0.9, draws=599, rng=np.random.default_rng(11), law=law
+    )
+    assert fit.contrast(weights)[0] == pytest.approx(wanted.att, rel=1e-9)
+    # both draw the same weights from the same seed, and stop within 1e-9 standard errors
+    assert found == pytest.approx(wanted.conf_int, rel=1e-6)
 
 
 @pytest.mark.validate

@@ -151,7 +151,7 @@ def test_the_wild_bootstrap_interval_ends_where_refitting_every_pattern_says(sca
     for end, outwards in zip(span, (-1, 1), strict=True):
         # the search begins 2 standard errors away; 7 clusters need more
         assert outwards * (end - value) > 2 * error
-        # it stops within 1e-4 standard errors
-        near, far = end - outwards * 2e-4 * error, end + outwards * 2e-4 * error
+        # it stops within 1e-9 standard errors
+        near, far = end - outwards * 2e-9 * error, end + outwards * 2e-9 * error
         assert refitted_p_value(matrix, outcome, cluster, near) > 0.05
         assert refitted_p_value(matrix, outcome, cluster, far) <= 0.05

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from outcomekpi.declare.errors import CasesError, EngineError
 from outcomekpi.pilots.data.panel import HUNDRED, PanelColumns, PanelData
 from outcomekpi.pilots.designs.did_controls import FEWEST_CLUSTERS
+from outcomekpi.pilots.estimators.cluster_robust import WildWeights, wild_bootstrap_interval
 from outcomekpi.pilots.estimators.did_adapter import (
     fit_callaway_santanna,
     fit_cells,
     fit_etwfe,
     fit_two_by_two,
-    wild_bootstrap_interval,
 )
-from outcomekpi.pilots.estimators.did_fits import AverageFit, CellFit
+from outcomekpi.pilots.estimators.did_fits import AverageFit, CellFit, fit_interaction
 from outcomekpi.pilots.estimators.event_study import EventStudy, joint_p_value
 from outcomekpi.pilots.estimators.reassignment import reassign
 from outcomekpi.pilots.ladder.estimates import Estimate
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from outcomekpi.pilots.designs.did import DifferenceInDifferences
 
 __all__ = [
+    "FEW_FOR_SIGNS",
     "CellEffects",
     "DidAnswer",
     "OutcomeEffect",
@@ -41,6 +42,8 @@ __all__ = [
 Floats = NDArray[np.float64]
 Limits = Callable[[float], tuple[float, float]]
 EFFECT = "average effect on the treated"
+FEW_FOR_SIGNS = 12
+"""With fewer clusters than these, the wild bootstrap draws Webb's six points."""
 RATIOS = {"logit": "odds ratio", "poisson": "rate ratio"}
 AVERAGED = "average effect over the times since the start"
 
@@ -269,15 +272,13 @@ def _two_by_two(
         )
         if design.inference == "wild_bootstrap":
             seed = int(rng.integers(2**31))
+            fit, weights = fit_interaction(frame, covariates=columns.covariates, cluster="cluster")
+            law: WildWeights = "six points" if fit.clusters < FEW_FOR_SIGNS else "signs"
 
             def limits(level: float) -> tuple[float, float]:
+                again = np.random.default_rng(seed)
                 return wild_bootstrap_interval(
-                    frame,
-                    covariates=columns.covariates,
-                    cluster="cluster",
-                    level=level,
-                    draws=draws,
-                    seed=seed,
+                    fit, weights, level=level, draws=draws, rng=again, law=law
                 )
 
             origin = f"wild cluster bootstrap, {count_of(panel.n_clusters, 'cluster')}"

@@ -1,14 +1,17 @@
 """Least squares whose intervals allow for patients who are alike within doctors or hospitals."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-__all__ = ["ClusterFit", "fit_clustered", "wild_bootstrap_interval"]
+__all__ = ["ClusterFit", "WildWeights", "fit_clustered", "wild_bootstrap_interval"]
 
 Floats = NDArray[np.float64]
+WildWeights = Literal["signs", "six points"]
+SIX_POINTS = np.array([-np.sqrt(1.5), -1.0, -np.sqrt(0.5), np.sqrt(0.5), 1.0, np.sqrt(1.5)])
 ENUMERATE_UP_TO = 12
 """Clusters up to which every pattern of signs is tried: 4,096."""
 
@@ -142,16 +145,16 @@ class _Restricted:
     fit: ClusterFit
     weights: Floats
     slope: Floats
-    signs: Floats
+    drawn: Floats
 
     def p_value(self, value: float) -> float:
-        """Share of sign patterns with a larger t than the data, given this value."""
+        """Share of drawn weights with a larger t than the data, given this value."""
         fit, weights = self.fit, self.weights
         away = float(weights @ fit.coefficients) - value
         scores = fit.scores + away * self.slope
         pull = weights @ fit.bread
-        shift = self.signs @ scores @ fit.bread
-        spread = self.signs[:, :, None] * scores[None, :, :]
+        shift = self.drawn @ scores @ fit.bread
+        spread = self.drawn[:, :, None] * scores[None, :, :]
         spread -= np.einsum("gij,bj->bgi", fit.squares, shift)
         error = np.sqrt(((spread @ pull) ** 2).sum(axis=1))
         seen = np.sqrt(((fit.scores @ pull) ** 2).sum())
@@ -167,6 +170,7 @@ def wild_bootstrap_interval(
     level: float,
     draws: int = 1999,
     rng: np.random.Generator,
+    law: WildWeights = "signs",
 ) -> tuple[float, float]:
     """Interval of a contrast by inverting the restricted wild cluster bootstrap.
 
@@ -175,8 +179,10 @@ def wild_bootstrap_interval(
     fit : least squares with clusters
     weights : (term,)
     level : probability in (0, 1)
-    draws : sign patterns; up to 12 clusters every pattern is tried instead
-    rng : of the sign patterns
+    draws : of the weights of clusters; up to 12 clusters every pattern of signs is tried instead
+    rng : of the weights
+    law : of the weights: signs (Rademacher), or Webb's six points, always drawn, where clusters
+        are so few that all patterns of signs are not rare enough
 
     Returns
     -------
@@ -185,23 +191,20 @@ def wild_bootstrap_interval(
 
     Notes
     -----
-    Null imposed, Rademacher signs, studentized by CR1: the "WCR" of Cameron, Gelbach & Miller.
+    Null imposed, studentized by CR1: the "WCR" of Cameron, Gelbach & Miller. The six points are
+    plus and minus the roots of 1/2, 1 and 3/2.
 
     References
     ----------
-    Cameron, Gelbach & Miller (2008), Review of Economics and Statistics 90.
+    Cameron, Gelbach & Miller (2008), Review of Economics and Statistics 90. Webb (2013), Reworking
+    wild bootstrap based inference for clustered errors, Queen's Economics Working Paper 1315.
     """
-    count = fit.clusters
-    if count <= ENUMERATE_UP_TO:
-        patterns = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
-    else:
-        patterns = rng.integers(0, 2, size=(draws, count))
     direction = fit.bread @ weights / float(weights @ fit.bread @ weights)
     restricted = _Restricted(
         fit=fit,
         weights=weights,
         slope=np.einsum("gij,j->gi", fit.squares, direction),
-        signs=2.0 * patterns.astype(np.float64) - 1.0,
+        drawn=_draw_weights(fit.clusters, law, draws, rng),
     )
     value, error, _ = fit.contrast(weights)
     if error == 0:
@@ -210,13 +213,24 @@ def wild_bootstrap_interval(
     return lower, _edge(restricted, value, error, alpha=1.0 - level)
 
 
+def _draw_weights(count: int, law: WildWeights, draws: int, rng: np.random.Generator) -> Floats:
+    """(draw, cluster), what the residuals of each cluster are multiplied with."""
+    if law == "six points":
+        return np.asarray(rng.choice(SIX_POINTS, size=(draws, count)))
+    if count <= ENUMERATE_UP_TO:
+        patterns = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
+    else:
+        patterns = rng.integers(0, 2, size=(draws, count))
+    return 2.0 * patterns.astype(np.float64) - 1.0
+
+
 def _edge(restricted: _Restricted, value: float, step: float, *, alpha: float) -> float:
     """Walk outwards until the p-value falls below alpha, then find where it passes."""
     near, far = value, value + 2.0 * step
     for _ in range(12):
         if restricted.p_value(far) <= alpha:
             found = brentq(
-                lambda at: restricted.p_value(at) - alpha - 1e-12, near, far, xtol=1e-4 * abs(step)
+                lambda at: restricted.p_value(at) - alpha - 1e-12, near, far, xtol=1e-9 * abs(step)
             )
             return float(found)
         near, far = far, value + 2.0 * (far - value)

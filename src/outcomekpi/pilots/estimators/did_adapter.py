@@ -26,12 +26,10 @@ __all__ = [
     "load_library",
     "smoothness_interval",
     "synthetic_weights",
-    "wild_bootstrap_interval",
 ]
 
 Floats = NDArray[np.float64]
 LibraryFamily = Literal["gaussian", "logit", "poisson"]
-FEW_FOR_RADEMACHER = 12
 
 
 # How diff-diff and pyfixest are imported, and what becomes of their warnings and errors
@@ -156,44 +154,6 @@ def fit_two_by_two(
     # without weights the errors have the factor (N - 1) / (N - k) too
     rest = (len(frame) - 1) / max(len(frame) - 4 - len(covariates), 1) if weights else 1.0
     return _finite(fit.att), _finite(fit.se) * float(np.sqrt(rest)), tuple(notes)
-
-
-def wild_bootstrap_interval(
-    frame: pd.DataFrame,
-    *,
-    covariates: tuple[str, ...],
-    cluster: str,
-    level: float,
-    draws: int,
-    seed: int,
-) -> tuple[float, float]:
-    """Interval of the 2x2 effect by inverting the wild cluster bootstrap under the null.
-
-    Signs are drawn from six points (Webb) with fewer than 12 clusters, else from two.
-    """
-    library, notes = load_library("diff_diff"), list[str]()
-    kind = "webb" if frame[cluster].nunique() < FEW_FOR_RADEMACHER else "rademacher"
-    with heard(notes):
-        fit = library.DifferenceInDifferences(
-            cluster=cluster,
-            df_convention="cluster",
-            inference="wild_bootstrap",
-            bootstrap_weights=kind,
-            n_bootstrap=draws,
-            seed=seed,
-            alpha=1.0 - level,
-        ).fit(
-            frame,
-            outcome="outcome",
-            treatment="treated",
-            post="after",
-            covariates=list(covariates) or None,
-        )
-    lower, upper = (float(one) for one in fit.conf_int)
-    return (
-        lower if np.isfinite(lower) else float("-inf"),
-        upper if np.isfinite(upper) else float("inf"),
-    )
 
 
 def fit_callaway_santanna(
