@@ -9,6 +9,7 @@ import pandas as pd
 from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Limit
+from outcomekpi.draws.intervals import t_reach
 from outcomekpi.pilots.data.patient_columns import PatientColumns
 from outcomekpi.pilots.data.patient_rows import PatientRows, read_patients
 from outcomekpi.pilots.designs.before_after_checks import check_change, look_for_selection
@@ -125,13 +126,11 @@ def _leave_one_out(answer: ChangeAnswer, level: float) -> pd.DataFrame:
     change = answer.change
     if change.jackknife is None or len(change.jackknife.without) != change.n_clusters:
         return pd.DataFrame(columns=["cluster", "mean", "lower", "upper"])
-    from scipy.special import stdtrit
-
     place = PARTS.index("within")
     values = change.jackknife.without[:, place]
     count = change.n_clusters
     error = change.jackknife.errors_without()[:, place]
-    reach = float(stdtrit(count - 2, 0.5 + level / 2)) if count > 2 else np.nan
+    reach = float(t_reach(count - 2, level=level)) if count > 2 else np.nan
     return pd.DataFrame(
         {
             "cluster": list(change.cluster_names),

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri
 
 from outcomekpi.draws.checks import CheckResult
+from outcomekpi.draws.intervals import t_reach
 from outcomekpi.pilots.designs.did_estimation import DidAnswer
 from outcomekpi.pilots.designs.did_sensitivity import (
     VERY_FEW,
@@ -36,6 +37,7 @@ from outcomekpi.pilots.designs.selection_signs import (
     fear_return,
     find_selection_signs,
 )
+from outcomekpi.pilots.designs.series_facts import detectable_effect
 from outcomekpi.pilots.estimators.event_study import EventStudy
 from outcomekpi.pilots.ladder.estimates import READ_BACK_LEVEL, Estimate
 from outcomekpi.pilots.ladder.findings import Fact, Findings, Threat
@@ -252,7 +254,7 @@ def _tables(answer: DidAnswer, found: Sensitivity, level: float) -> dict[str, pd
 
 def _by_start(answer: DidAnswer, level: float) -> pd.DataFrame:
     frame = answer.by_start if answer.by_start is not None else pd.DataFrame()
-    half = float(stdtrit(answer.panel.n_clusters - 1, 0.5 + level / 2))
+    half = t_reach(answer.panel.n_clusters - 1, level=level)
     times = answer.panel.times
     table = pd.DataFrame(
         {
@@ -332,7 +334,7 @@ def _power(answer: DidAnswer, level: float) -> str:
         error, degrees = (upper - lower) / (2 * half), float(answer.panel.n_clusters - 1)
     else:
         error, degrees = main.se, main.degrees_of_freedom
-    reach = float(stdtrit(degrees, 0.5 + level / 2) + stdtrit(degrees, POWER)) * error
+    reach = detectable_effect(error, degrees, level=level, power=POWER)
     return (
         f"an effect of {reach:.4g} {main.unit} or more, up or down, would be shown with a "
         f"probability of {POWER:.0%}"

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from outcomekpi.declare.errors import CasesError
 from outcomekpi.draws.checks import CheckResult
+from outcomekpi.draws.intervals import t_reach
 from outcomekpi.pilots.designs.series_facts import detectable_effect
 from outcomekpi.pilots.designs.wedge_answer import WedgeAnswer, effect_estimate, fit_effect
 from outcomekpi.pilots.ladder.estimates import tabulate_estimates
@@ -269,7 +269,7 @@ def _counterfactual(answer: WedgeAnswer, level: float) -> pd.DataFrame:
     fitted = np.einsum("it,itp->tp", weights, answer.terms.values[:, seen])
     without = fitted * (answer.terms.effects == 0).all(axis=0)
     found = np.array([fit.contrast(row) for row in without])
-    half = stdtrit(np.minimum(found[:, 2], 1e9), 0.5 + level / 2.0) * found[:, 1]
+    half = t_reach(found[:, 2], level=level) * found[:, 1]
     frame = pd.DataFrame(
         {
             "time": rows.labels[seen],
