@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from outcomekpi.declare.checking import check_fields
 from outcomekpi.declare.errors import SpecError
 from outcomekpi.declare.fields import Count, Positive, Probability, Range, Share
 from outcomekpi.pilots.estimators.wedge_model import (
@@ -19,12 +18,7 @@ from outcomekpi.pilots.estimators.wedge_model import (
 from outcomekpi.pilots.estimators.wedge_terms import ExposureModel, WedgeTerms, build_terms
 from outcomekpi.pilots.ladder.findings import Rung
 from outcomekpi.pilots.robustness.power_formula import Precision, two_sided_p
-from outcomekpi.pilots.robustness.power_patients import (
-    POINTS,
-    check_outcome,
-    outcome_limits,
-    patient_variance,
-)
+from outcomekpi.pilots.robustness.power_patients import POINTS, PlannedOutcome
 
 __all__ = ["ClusterMemory", "DifferencePlan", "WedgePlan"]
 
@@ -33,7 +27,7 @@ ClusterMemory = Literal["constant", "decaying"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DifferencePlan:
+class DifferencePlan(PlannedOutcome):
     """A plan to compare clusters with and without the program, before and after (rung 4).
 
     Attributes
@@ -81,8 +75,7 @@ class DifferencePlan:
     memory: ClusterMemory = "constant"
 
     def __post_init__(self) -> None:
-        check_fields(self)
-        check_outcome(self.base, self.sd)
+        PlannedOutcome.__post_init__(self)
         for name in ("treated", "controls"):
             value = getattr(self, name)
             if value == 1:
@@ -95,16 +88,6 @@ class DifferencePlan:
     def size(self) -> int:
         """Clusters on the smaller side."""
         return min(self.treated, self.controls)
-
-    @property
-    def effect_unit(self) -> str:
-        """Unit of the effect."""
-        return "units of the outcome" if self.base is None else "percentage points"
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Largest fall and rise."""
-        return outcome_limits(self.base)
 
     def resize(self, size: int) -> "DifferencePlan":
         """Return the same plan with as many clusters on each side."""
@@ -134,7 +117,7 @@ class DifferencePlan:
         ----------
         effect : in the unit of the plan
         """
-        without, with_program = patient_variance(self.base, self.sd, effect)
+        without, with_program = self.variance(effect)
         of_treated = self._change(without, with_program) / self.treated
         error = float(np.sqrt(of_treated + self._change(without, without) / self.controls))
         degrees = self.treated + self.controls - 2.0
@@ -153,7 +136,7 @@ class DifferencePlan:
         is_after = np.arange(periods) >= self.before
         values, vectors = np.linalg.eigh(self._memory())
         root = vectors * np.sqrt(np.maximum(values, 0))
-        without, with_program = patient_variance(self.base, self.sd, effect)
+        without, with_program = self.variance(effect)
         changes = []
         for count, shift in ((self.treated, effect), (self.controls, 0.0)):
             shape = (replicates, count, periods)
@@ -180,7 +163,7 @@ def _pooled_t(treated: Floats, controls: Floats) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WedgePlan:
+class WedgePlan(PlannedOutcome):
     """A plan of a stepped wedge (rung 6).
 
     Attributes
@@ -232,8 +215,7 @@ class WedgePlan:
     quantiles: Literal["t", "normal"] = "t"
 
     def __post_init__(self) -> None:
-        check_fields(self)
-        check_outcome(self.base, self.sd)
+        PlannedOutcome.__post_init__(self)
         if self.clusters * self.waves < 3:
             raise SpecError("A stepped wedge needs 3 clusters or more.")
 
@@ -241,16 +223,6 @@ class WedgePlan:
     def size(self) -> int:
         """Clusters in each wave."""
         return self.clusters
-
-    @property
-    def effect_unit(self) -> str:
-        """Unit of the effect."""
-        return "units of the outcome" if self.base is None else "percentage points"
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Largest fall and rise."""
-        return outcome_limits(self.base)
 
     def resize(self, size: int) -> "WedgePlan":
         """Return the same plan with other clusters in each wave."""
@@ -277,8 +249,8 @@ class WedgePlan:
         ----------
         effect : in the unit of the plan
         """
-        middle = patient_variance(self.base, self.sd, effect / 2.0)[1]
-        patient_variance(self.base, self.sd, effect)
+        middle = self.variance(effect / 2.0)[1]
+        self.variance(effect)
         size, variance, terms = self._model(self.exposure()[:: self.clusters])
         components = self._components(middle)
         fit = infer_terms(components, size, variance, terms.values, copies=self.clusters)
@@ -299,7 +271,7 @@ class WedgePlan:
         """
         size, variance, terms = self._model(self.exposure())
         program = self.exposure() > 0
-        tau, gamma, sigma = np.sqrt(self._components(patient_variance(self.base, self.sd, 0.0)[0]))
+        tau, gamma, sigma = np.sqrt(self._components(self.variance(0.0)[0]))
         found = np.empty((replicates, 3))
         for place in range(replicates):
             level = tau * rng.normal(size=(len(size), 1)) + gamma * rng.normal(size=size.shape)

@@ -12,51 +12,63 @@ from outcomekpi.declare.fields import Count, NotNegative, Positive, Probability,
 from outcomekpi.pilots.ladder.findings import Rung
 from outcomekpi.pilots.robustness.power_formula import Precision, two_sided_p
 
-__all__ = ["BeforeAfterPlan", "DoctorPlan", "check_outcome", "outcome_limits", "patient_variance"]
+__all__ = ["BeforeAfterPlan", "DoctorPlan", "PlannedOutcome"]
 
 Floats = NDArray[np.float64]
 POINTS = 100.0
 
 
-def check_outcome(base: float | None, sd: float | None) -> None:
-    """Refuse a plan that says neither or both of a proportion and a standard deviation."""
-    if (base is None) == (sd is None):
-        raise SpecError(
-            "Say what the outcome is like, in one way: base=..., the proportion without the "
-            "program (effects are then in percentage points), or sd=..., the standard deviation "
-            f"of a patient's measurement; got {'neither' if base is None else 'both'}."
-        )
+class PlannedOutcome:
+    """What plans say of an outcome that is a proportion, ``base``, or has an SD, ``sd``."""
 
+    __slots__ = ()
+    base: float | None
+    sd: float | None
 
-def patient_variance(base: float | None, sd: float | None, effect: float) -> tuple[float, float]:
-    """Variance of a patient without and with the program, in the unit of the effect.
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if (self.base is None) == (self.sd is None):
+            raise SpecError(
+                "Say what the outcome is like, in one way: base=..., the proportion without the "
+                "program (effects are then in percentage points), or sd=..., the standard "
+                "deviation of a patient's measurement; got "
+                f"{'neither' if self.base is None else 'both'}."
+            )
 
-    Raises
-    ------
-    SpecError
-        The effect leads to no proportion between 0 and 1.
-    """
-    if base is None:
-        return float(sd or 0.0) ** 2, float(sd or 0.0) ** 2
-    reached = base + effect / POINTS
-    if not -1e-12 <= reached <= 1 + 1e-12:
-        raise SpecError(
-            f"An effect of {effect:+g} percentage points on a base of {base:.1%} leads to "
-            f"{reached:.1%}, which is no proportion."
-        )
-    reached = min(max(reached, 0.0), 1.0)
-    return POINTS**2 * base * (1 - base), POINTS**2 * reached * (1 - reached)
+    @property
+    def effect_unit(self) -> str:
+        """Unit of the effect."""
+        return "units of the outcome" if self.base is None else "percentage points"
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Largest fall and rise that the outcome allows."""
+        if self.base is None:
+            return float("-inf"), float("inf")
+        return -POINTS * self.base, POINTS * (1 - self.base)
 
-def outcome_limits(base: float | None) -> tuple[float, float]:
-    """Largest fall and rise that the outcome allows."""
-    if base is None:
-        return float("-inf"), float("inf")
-    return -POINTS * base, POINTS * (1 - base)
+    def variance(self, effect: float) -> tuple[float, float]:
+        """Variance of a patient without and with the program, in the unit of the effect.
+
+        Raises
+        ------
+        SpecError
+            The effect leads to no proportion between 0 and 1.
+        """
+        if self.base is None:
+            return float(self.sd or 0.0) ** 2, float(self.sd or 0.0) ** 2
+        reached = self.base + effect / POINTS
+        if not -1e-12 <= reached <= 1 + 1e-12:
+            raise SpecError(
+                f"An effect of {effect:+g} percentage points on a base of {self.base:.1%} leads to "
+                f"{reached:.1%}, which is no proportion."
+            )
+        reached = min(max(reached, 0.0), 1.0)
+        return POINTS**2 * self.base * (1 - self.base), POINTS**2 * reached * (1 - reached)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BeforeAfterPlan:
+class BeforeAfterPlan(PlannedOutcome):
     """A plan to compare patients before and after (rungs 0 and 1).
 
     Attributes
@@ -95,24 +107,10 @@ class BeforeAfterPlan:
     patients_per_doctor: Annotated[float, Range(low=1)] = 1.0
     lasting: Share = 0.0
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        check_outcome(self.base, self.sd)
-
     @property
     def size(self) -> int:
         """Patients in each period."""
         return self.patients
-
-    @property
-    def effect_unit(self) -> str:
-        """Unit of the effect."""
-        return "units of the outcome" if self.base is None else "percentage points"
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Largest fall and rise."""
-        return outcome_limits(self.base)
 
     @property
     def is_clustered(self) -> bool:
@@ -130,10 +128,10 @@ class BeforeAfterPlan:
         ----------
         effect : in the unit of the plan
         """
-        before, after = patient_variance(self.base, self.sd, effect)
+        before, after = self.variance(effect)
         middle = before
         if self.base is not None:
-            middle = patient_variance(self.base, None, effect / 2.0)[1]
+            middle = self.variance(effect / 2.0)[1]
         return Precision(
             se=self._error(before, after),
             se_null=self._error(middle, middle),
@@ -167,7 +165,7 @@ class BeforeAfterPlan:
         """
         per = round(self.patients_per_doctor) if self.is_clustered else 1
         doctors = max(round(self.patients / per), 2)
-        before, after = patient_variance(self.base, self.sd, effect)
+        before, after = self.variance(effect)
         shape = (replicates, doctors, 1)
         kept = rng.normal(size=shape) * np.sqrt(self.lasting)
         own = [rng.normal(size=shape) * np.sqrt(1 - self.lasting) for _ in range(2)]
@@ -240,7 +238,7 @@ def _pooled(first: Floats, second: Floats) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DoctorPlan:
+class DoctorPlan(PlannedOutcome):
     """A plan to estimate the average effect over doctors whose effects differ (rung 5).
 
     Attributes
@@ -275,24 +273,10 @@ class DoctorPlan:
     heterogeneity: NotNegative = 0.0
     pairing: Annotated[float, Range(low=0, high=1, inside="high")] = 0.0
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-        check_outcome(self.base, self.sd)
-
     @property
     def size(self) -> int:
         """Doctors."""
         return self.doctors
-
-    @property
-    def effect_unit(self) -> str:
-        """Unit of the effect."""
-        return "units of the outcome" if self.base is None else "percentage points"
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Largest fall and rise."""
-        return outcome_limits(self.base)
 
     def resize(self, size: int) -> "DoctorPlan":
         """Return the same plan with other doctors."""
@@ -305,7 +289,7 @@ class DoctorPlan:
         ----------
         effect : in the unit of the plan
         """
-        before, after = patient_variance(self.base, self.sd, effect)
+        before, after = self.variance(effect)
         inside = (before + after - 2 * self.pairing * np.sqrt(before * after)) / self.patients
         error = float(np.sqrt((self.heterogeneity**2 + inside) / self.doctors))
         return Precision(se=error, se_null=error, degrees_of_freedom=self.doctors - 1.0)
@@ -322,7 +306,7 @@ class DoctorPlan:
         shape = (replicates, self.doctors)
         effects = effect + self.heterogeneity * rng.normal(size=shape)
         if self.base is None:
-            variance = patient_variance(None, self.sd, effect)[0]
+            variance = self.variance(effect)[0]
             spread = np.sqrt(2 * variance * (1 - self.pairing) / self.patients)
             change = effects + spread * rng.normal(size=shape)
         else:
