@@ -289,7 +289,7 @@ def broken(name):
         (
             PATIENTS.replace("--after after", "--start 2024"),
             "as is",
-            "is with the program by --after.",
+            "the period that is with the program by --after.",
         ),
         (
             PATIENTS.replace("period --after after", "quarter --start 99"),

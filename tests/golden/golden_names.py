@@ -12,10 +12,16 @@ ACTS = ("decide", "estimate", "judge", "pass_probability", "from_frame", "precis
 WITHOUT_NUMBERS = {
     "Rule": "a protocol",
     "cite": "words",
+    "from_fhir": "records as they came",
+    "from_his": "records as they came",
     "provenance": "versions and hashes of the machine",
+    "pseudonymize": "names",
+    "read_indicator": "a definition",
     "report": "a page; its numbers come from the verbs before it",
     "report_pilot": "a page",
     "report_review": "a page",
+    "shipped_indicators": "names",
+    "write_indicator": "a definition",
 }
 """Public names that compute no numbers, with the reason; plots are left out by their name."""
 

@@ -136,7 +136,9 @@ def parse_like(column: pd.Series, times: TimeColumn, *, zone: str | None = None)
     return parse_times(column, zone=zone)
 
 
-def refuse_unreadable(column: pd.Series, wrong: NDArray[np.bool_], role: str) -> None:
+def refuse_unreadable(
+    column: pd.Series, wrong: NDArray[np.bool_], role: str, *, remedy: str = ""
+) -> None:
     """Refuse times that could not be read, in the words of every design.
 
     Parameters
@@ -144,6 +146,7 @@ def refuse_unreadable(column: pd.Series, wrong: NDArray[np.bool_], role: str) ->
     column : as in the table
     wrong : (row,), cells whose order cannot be told
     role : what the column is
+    remedy : what else may be done, in a sentence
 
     Raises
     ------
@@ -167,7 +170,8 @@ def refuse_unreadable(column: pd.Series, wrong: NDArray[np.bool_], role: str) ->
             "dates='mdy'."
             if swapped
             else "Number the periods, or write them as dates."
-        ),
+        )
+        + (f" {remedy}" if remedy else ""),
         column=column.name,
         first_row=column.index[int(wrong.argmax())],
         count=int(wrong.sum()),

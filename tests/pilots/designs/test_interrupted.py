@@ -281,7 +281,7 @@ def test_seasons_that_cannot_be_are_refused(settings, message):
         ({"family": "poisson", "method": "bayes"}, "exact for family='gaussian'"),
         ({"family": "binomial"}, "name the column, trials="),
         ({"trials": "n"}, "goes with family='binomial'"),
-        ({"order": 0}, "whole number from 1"),
+        ({"order": 0}, "order must be a whole number between 1 and 6; got 0"),
         ({"covariates": "age"}, "covariates must be several values.*got 'age'"),
         ({"seasonality": 12}, "Seasonality"),
         ({"direction": "up"}, "direction must be"),

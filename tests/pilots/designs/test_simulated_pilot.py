@@ -55,8 +55,8 @@ def test_patients_get_worse_by_the_shift_of_the_case_mix():
     ("options", "message"),
     [
         ({"n_hospitals": 30}, "each hospital has a doctor"),
-        ({"stay": 1.5}, "stay must hold shares"),
-        ({"n_patients": 0}, "1 or more"),
+        ({"stay": 1.5}, "stay must lie between 0 and 1; got 1.5"),
+        ({"n_patients": 0}, "n_patients must be a whole number of at least 1; got 0"),
     ],
 )
 def test_options_that_make_no_pilot_are_refused(options, message):

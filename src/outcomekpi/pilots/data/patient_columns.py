@@ -145,7 +145,8 @@ def _split_times(
     read = parse_times(column, unit=columns.time_unit, zone=columns.time_zone)
     times = read.values
     wrong = times.isna().to_numpy()
-    refuse_unreadable(column, wrong, "period")
+    or_named = "Or name the period that is with the program by after=."
+    refuse_unreadable(column, wrong, "period", remedy=or_named)
     cell = pd.Series([columns.start], dtype=object, name="start")
     begin = parse_like(cell, read, zone=columns.time_zone)
     first = begin.values
