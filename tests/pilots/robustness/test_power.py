@@ -14,7 +14,7 @@ from outcomekpi.pilots.estimators.wedge_terms import build_terms
 from outcomekpi.pilots.ladder.verdicts import RUNGS
 from outcomekpi.pilots.robustness.power import pilot_power
 from outcomekpi.pilots.robustness.power_clusters import DifferencePlan, WedgePlan
-from outcomekpi.pilots.robustness.power_formula import Precision, hussey_hughes_variance, power_of
+from outcomekpi.pilots.robustness.power_formula import Precision, power_of
 from outcomekpi.pilots.robustness.power_patients import BeforeAfterPlan, DoctorPlan
 from outcomekpi.pilots.robustness.power_series import SeriesPlan
 
@@ -77,6 +77,37 @@ def test_from_43_to_68_percent_29_patients_exclude_0():
 def made_wedge(clusters=6, waves=4):
     first = np.repeat(np.arange(1, waves + 1), clusters)
     return np.maximum(np.arange(waves + 1)[None, :] - first[:, None] + 1, 0)
+
+
+def hussey_hughes_variance(program, *, mean_variance, cluster_variance):
+    """Variance of the effect in a stepped wedge with equal cells, in closed form.
+
+    Parameters
+    ----------
+    program : (cluster, time), whether the cell has the program
+    mean_variance : of the mean of a cell around its cluster: sigma^2 / n, plus that of the cell
+    cluster_variance : tau^2
+
+    Notes
+    -----
+    I s (s + T t) / ((I U - W) s + (U^2 + I T U - T W - I V) t), with s and t the two variances, I
+    clusters, T periods, U cells with the program, W the sum over periods of their squared number,
+    V the sum over clusters.
+
+    References
+    ----------
+    Hussey & Hughes (2007), Contemporary Clinical Trials 28, doi:10.1016/j.cct.2006.05.007.
+    """
+    clusters, times = program.shape
+    cells = float(program.sum())
+    by_time = float((program.sum(axis=0) ** 2).sum())
+    by_cluster = float((program.sum(axis=1) ** 2).sum())
+    below = (clusters * cells - by_time) * mean_variance
+    below += cluster_variance * (
+        cells**2 + clusters * times * cells - times * by_time - clusters * by_cluster
+    )
+    above = clusters * mean_variance * (mean_variance + times * cluster_variance)
+    return float(above / below)
 
 
 def test_the_closed_form_of_hussey_and_hughes_is_generalized_least_squares():

@@ -97,7 +97,6 @@ def fit_forecast(model: SeriesModel) -> SeriesForecast | None:
             rows,
             response,
             to_partial(first.autoregression),
-            missing=missing,
             variance=first.variance if known else None,
         )
     selection = np.zeros((model.used.size, rows.shape[1]))

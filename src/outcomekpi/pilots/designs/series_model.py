@@ -271,12 +271,12 @@ def _fit_working(
         loads = level_loads(working, model.used)[0]
         return fit_at_likeliest_step(model.method, rows, response, missing, loads)
     if model.method == "prais_winsten":
-        return fit_prais_winsten(rows, response, model.order, missing=missing, adjust=adjust)
+        return fit_prais_winsten(rows, response, model.order, adjust=adjust)
     if model.method in ("auto", "reml", "bayes") or (
         model.family == "gaussian" and model.method == "independent"
     ):
-        return fit_restricted(rows, response, model.order, missing=missing, adjust=adjust)
-    return _fit_known(model, rows, response, missing)
+        return fit_restricted(rows, response, model.order, adjust=adjust)
+    return _fit_known(model, rows, response)
 
 
 def weigh(
@@ -315,12 +315,12 @@ def fit_at_likeliest_step(
     posterior = fit_structural(rows, response, missing=missing, loads=loads)
     step = float(posterior.nodes[likeliest_step(posterior, STRUCTURAL[method])])
     white = whiten_structural(step, np.column_stack([rows, response]), loads)
-    return fit_with_noise(white[:, :-1], white[:, -1], np.zeros(0), missing=missing)
+    return fit_with_noise(white[:, :-1], white[:, -1], np.zeros(0))
 
 
-def _fit_known(model: SeriesModel, rows: Floats, response: Floats, missing: int) -> SeriesFit:
+def _fit_known(model: SeriesModel, rows: Floats, response: Floats) -> SeriesFit:
     """Independent errors with the dispersion taken as known: 1, or Pearson's."""
     none = np.zeros(0)
-    fit = fit_with_noise(rows, response, none, missing=missing)
+    fit = fit_with_noise(rows, response, none)
     variance = fit.variance if model.method == "quasi" else 1.0
-    return fit_with_noise(rows, response, none, missing=missing, variance=variance)
+    return fit_with_noise(rows, response, none, variance=variance)

@@ -38,13 +38,6 @@ class Reassignment:
         """Share of the choices with an effect at least as large, the real one included."""
         return float(np.mean(np.abs(self.placebo) >= abs(self.effect) * (1 - 1e-12)))
 
-    @property
-    def widest_level(self) -> float:
-        """Largest level at which the interval is finite."""
-        low, high = self._ends()
-        share = min(np.isfinite(low).mean(), np.isfinite(high).mean())
-        return float(np.floor((share - 1e-9) * low.size) / low.size)
-
     def _ends(self) -> tuple[Floats, Floats]:
         """Range of constant effects under which each choice looks at least as large."""
         with np.errstate(divide="ignore", invalid="ignore"):

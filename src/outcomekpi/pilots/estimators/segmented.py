@@ -50,19 +50,10 @@ class SeriesFit(AdjustedFit):
     ----------
     autoregression : (order,), coefficients of the noise
     variance : marginal variance of the noise
-    rows : number of observed times
-    terms : number of coefficients, without those that stand for missing times
     """
 
     autoregression: Floats
     variance: float
-    rows: int
-    terms: int
-
-    @property
-    def residual_degrees(self) -> int:
-        """Number of observed times less the number of coefficients."""
-        return self.rows - self.terms
 
 
 def restricted_log_likelihood(
@@ -98,9 +89,7 @@ def restricted_log_likelihood(
     return value, inverse_root @ loads, inverse_root, squares
 
 
-def fit_restricted(
-    terms: Floats, outcome: Floats, order: int, *, missing: int = 0, adjust: bool = True
-) -> SeriesFit:
+def fit_restricted(terms: Floats, outcome: Floats, order: int, *, adjust: bool = True) -> SeriesFit:
     """Fit by restricted maximum likelihood.
 
     Parameters
@@ -108,11 +97,10 @@ def fit_restricted(
     terms : (time, term), with one indicator column for each missing time, placed last
     outcome : (time,), anything where missing
     order : of the autoregression; 0 for independent errors
-    missing : number of missing times
     adjust : False leaves the small-sample terms out, where only the coefficients are wanted
     """
     partial = _search(terms, outcome, order)
-    return fit_with_noise(terms, outcome, partial, missing=missing, adjust=adjust)
+    return fit_with_noise(terms, outcome, partial, adjust=adjust)
 
 
 def _search(terms: Floats, outcome: Floats, order: int) -> Floats:
@@ -134,16 +122,16 @@ def _search(terms: Floats, outcome: Floats, order: int) -> Floats:
 
 
 def fit_prais_winsten(
-    terms: Floats, outcome: Floats, order: int, *, missing: int = 0, adjust: bool = True
+    terms: Floats, outcome: Floats, order: int, *, adjust: bool = True
 ) -> SeriesFit:
     """Fit by iterated Prais-Winsten: Yule-Walker on the residuals, all times kept.
 
     Parameters
     ----------
-    terms, outcome, order, missing, adjust : as for :func:`fit_restricted`
+    terms, outcome, order, adjust : as for :func:`fit_restricted`
     """
     partial = _iterate(terms, outcome, order)
-    return fit_with_noise(terms, outcome, partial, missing=missing, adjust=adjust)
+    return fit_with_noise(terms, outcome, partial, adjust=adjust)
 
 
 def _iterate(terms: Floats, outcome: Floats, order: int) -> Floats:
@@ -164,7 +152,6 @@ def fit_with_noise(
     outcome: Floats,
     partial: Floats,
     *,
-    missing: int = 0,
     variance: float | None = None,
     adjust: bool = True,
 ) -> SeriesFit:
@@ -172,7 +159,7 @@ def fit_with_noise(
 
     Parameters
     ----------
-    terms, outcome, missing, adjust : as for :func:`fit_restricted`
+    terms, outcome, adjust : as for :func:`fit_restricted`
     partial : (order,)
     variance : marginal variance of the noise where it is known; estimated otherwise
 
@@ -204,8 +191,6 @@ def fit_with_noise(
         parameter_covariance=weights,
         autoregression=phi,
         variance=float(variance),
-        rows=rows - missing,
-        terms=count - missing,
     )
 
 

@@ -13,7 +13,6 @@ from outcomekpi.draws.intervals import t_reach
 __all__ = [
     "Noise",
     "Precision",
-    "hussey_hughes_variance",
     "least_effect",
     "least_size",
     "power_of",
@@ -176,36 +175,3 @@ def two_sided_p(statistic: Floats, degrees: Floats | float) -> Floats:
     """Two-sided p-values of t statistics; normal for infinite degrees of freedom."""
     bounded = np.minimum(degrees, 1e9)
     return np.asarray(2.0 * stdtr(bounded, -np.abs(statistic)), dtype=np.float64)
-
-
-def hussey_hughes_variance(
-    program: NDArray[np.bool_], *, mean_variance: float, cluster_variance: float
-) -> float:
-    """Variance of the effect in a stepped wedge with equal cells, in closed form.
-
-    Parameters
-    ----------
-    program : (cluster, time), whether the cell has the program
-    mean_variance : of the mean of a cell around its cluster: sigma^2 / n, plus that of the cell
-    cluster_variance : tau^2
-
-    Notes
-    -----
-    I s (s + T t) / ((I U - W) s + (U^2 + I T U - T W - I V) t), with s and t the two variances, I
-    clusters, T periods, U cells with the program, W the sum over periods of their squared number,
-    V the sum over clusters.
-
-    References
-    ----------
-    Hussey & Hughes (2007), Contemporary Clinical Trials 28, doi:10.1016/j.cct.2006.05.007.
-    """
-    clusters, times = program.shape
-    cells = float(program.sum())
-    by_time = float((program.sum(axis=0) ** 2).sum())
-    by_cluster = float((program.sum(axis=1) ** 2).sum())
-    below = (clusters * cells - by_time) * mean_variance
-    below += cluster_variance * (
-        cells**2 + clusters * times * cells - times * by_time - clusters * by_cluster
-    )
-    above = clusters * mean_variance * (mean_variance + times * cluster_variance)
-    return float(above / below)
