@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from outcomekpi.declare.errors import CasesError, SpecError
+from outcomekpi.draws.intervals import t_reach
 from outcomekpi.pilots.data.series import (
     PERCENT,
     SeriesData,
@@ -219,7 +219,7 @@ def _forecast(answer: SeriesAnswer, level: float) -> pd.DataFrame:
         center = gaps.mean(axis=0)
     else:
         found = np.array([forecast.fit.contrast(row) for row in weights])
-        half = stdtrit(np.minimum(found[:, 2], 1e9), 0.5 + level / 2.0) * found[:, 1]
+        half = t_reach(found[:, 2], level=level) * found[:, 1]
         center, low, high = found[:, 0], found[:, 0] - half, found[:, 0] + half
     frame = pd.DataFrame(
         {

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import chdtrc, stdtrit
+from scipy.special import chdtrc
 
 from outcomekpi.draws.checks import CheckResult
+from outcomekpi.draws.intervals import t_reach
 from outcomekpi.pilots.data.series import FEW_POINTS
 from outcomekpi.pilots.designs.series_answer import SeriesAnswer, spell_time
 from outcomekpi.pilots.designs.series_bounds import check_bounds
@@ -386,7 +387,7 @@ def _pre_trend(answer: SeriesAnswer, level: float) -> str:
     weights = np.zeros(answer.fit.coefficients.size)
     weights[answer.model.names.index("trend")] = 1.0
     value, error, degrees = answer.fit.contrast(weights)
-    half = float(stdtrit(min(degrees, 1e9), 0.5 + level / 2.0)) * error
+    half = float(t_reach(degrees, level=level)) * error
     ends = np.array([value, value - half, value + half])
     unit = answer.words.unit
     if answer.model.family != "gaussian":
@@ -434,8 +435,9 @@ def detectable_effect(error: float, degrees: float, *, level: float, power: floa
     (t_(1 + level)/2 + t_power) x standard error: the standard error of the fitted series, with
     its own length, seasons and autocorrelation.
     """
-    bounded = min(degrees, 1e9)
-    return float(stdtrit(bounded, 0.5 + level / 2.0) + stdtrit(bounded, power)) * error
+    # the quantile of the power is one-sided
+    reach = t_reach(degrees, level=level) + t_reach(degrees, level=2.0 * power - 1.0)
+    return float(reach) * error
 
 
 def _power(answer: SeriesAnswer, level: float) -> str:
