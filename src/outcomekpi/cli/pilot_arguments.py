@@ -142,7 +142,10 @@ def add_pilot_check(commands: "argparse._SubParsersAction[Parser]", run: Run) ->
     _add_design(parser)
     parser.add_argument("--after", metavar="VALUE", help="value of --time with the program")
     _add_selection(parser.add_argument_group("patients or doctors selected on their baseline"))
-    parser.add_argument("--direction", metavar="higher|lower", help="which outcome is better")
+    # no fault of a table depends on it: taken as it is in a command of the pilot, never asked for
+    parser.add_argument(
+        "--direction", metavar="higher|lower", default="higher", help="which outcome is better"
+    )
     add_reading(parser)
     parser.add_argument("--out", metavar="DIR", type=read_path, help="folder for faults.csv")
     parser.set_defaults(command=run)
