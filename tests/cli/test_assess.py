@@ -44,3 +44,13 @@ def test_a_misspelt_key_is_one_readable_message(tmp_path, capsys):
     assert run(str(tmp_path / "x.toml"), tmp_path) == 2
     assert "Did you mean 'success'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_time_zone_says_whose_day_a_reading_is_on(tmp_path):
+    write(tmp_path / "in")
+    readings = "patient,concepts,value,unit,start\na,hba1c,6.5,%,2026-12-31T20:00:00Z\n"
+    (tmp_path / "in" / "measurements.csv").write_text(readings)
+    for zone, verdict in (("UTC", "reached"), ("Asia/Shanghai", "not reached")):
+        assert run("hba1c_on_target", tmp_path, "--time-zone", zone) == 0
+        verdicts = pd.read_csv(tmp_path / "out" / "verdicts.csv").set_index("patient")["verdict"]
+        assert verdicts["a"] == verdict

@@ -307,6 +307,7 @@ OPTIONS = {
     "pilot": PILOT,
     "check": CHECK,
     "demo": {"--suppress-below": [], "--private-dir": []},  # in test_suppression_cli.py
+    "assess": {"--start": [], "--end": [], "--time-zone": [], "--out": []},  # in test_assess.py
 }
 SLOW = {("evaluate", "--engine", "nuts"), ("pilot", "--engine", "nuts")}
 """Minutes of sampling: engine/test_nuts.py, pilots/designs/test_doctor_effects.py have them."""

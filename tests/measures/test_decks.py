@@ -10,10 +10,9 @@ from outcomekpi.measures.definition import read_indicator
 from outcomekpi.records.records import Records
 
 HERE = Path(__file__).parent
-DECKS = HERE.parents[3] / "shared" / "decks"
-if not DECKS.is_dir():
-    DECKS = HERE.parents[4] / "shared" / "decks"
-needs_decks = pytest.mark.skipif(not DECKS.is_dir(), reason="the published decks are not here")
+FOUND = [p / "shared" / "decks" for p in HERE.parents if (p / "shared" / "decks").is_dir()]
+DECKS = FOUND[0] if FOUND else HERE
+needs_decks = pytest.mark.skipif(not FOUND, reason="the published decks are not here")
 TABLES = (
     "patients",
     "encounters",
