@@ -12,7 +12,7 @@ import pytest
 
 import outcomekpi as ok
 from outcomekpi.lineage.citation import load_references, plain_text
-from outcomekpi.lineage.registry import CONDITIONS, load_methods, result_types
+from outcomekpi.lineage.registry import CONDITIONS, find_methods, load_methods, result_types
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "methods"
@@ -254,3 +254,14 @@ def test_types_are_told_by_name_alone_because_no_name_is_used_twice():
     for name, kind in CLASSES.items():
         assert seen.setdefault(name, kind) is kind
     assert not any(isinstance(kind, types.GenericAlias) for kind in CLASSES.values())
+
+
+def test_fits_behind_an_answer_are_no_methods_of_an_effect():
+    """A comparison of means draws an event study beside it, and does not rest on it."""
+    pytest.importorskip("diff_diff", reason="the extra 'did' is not installed")
+    from made_panels import made_panel
+
+    design = ok.DifferenceInDifferences(outcome="rate", unit="ward", time="year", start="start")
+    found = {method.id for method in find_methods(ok.compare_pilot(made_panel(), design))}
+    assert "group-time-effects" in found
+    assert "event-study" not in found

@@ -144,7 +144,10 @@ def _read_source(text: str) -> Source:
 
 
 def parts_of(value: object, depth: int = DEPTH) -> Iterator[object]:
-    """Yield a result and every record in it; arrays and tables are not looked into."""
+    """Yield a result and every record in it; arrays and tables are not looked into.
+
+    Nor are fields that say ``metadata={"cited": False}``.
+    """
     if depth == 0:
         return
     if isinstance(value, tuple | list):
@@ -156,7 +159,8 @@ def parts_of(value: object, depth: int = DEPTH) -> Iterator[object]:
     elif is_dataclass(value) and not isinstance(value, type):
         yield value
         for field in fields(value):
-            yield from parts_of(getattr(value, field.name), depth - 1)
+            if field.metadata.get("cited", True):
+                yield from parts_of(getattr(value, field.name), depth - 1)
 
 
 def _look_up(result: object, path: str) -> object:

@@ -1,6 +1,6 @@
 """The result of a comparison: effect, interval, checks, threats, checklist, wording."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from math import isnan
 
@@ -35,7 +35,7 @@ class PilotEffect:
 
     design: Design
     program: Program
-    answer: Answer
+    answer: Answer = field(metadata={"cited": False})  # fits that a design makes and may not use
     provenance: Provenance
 
     @remembered
